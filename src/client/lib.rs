@@ -1,0 +1,1 @@
+//! The native client on tokio: producer, consumer, admin.

@@ -1,0 +1,1 @@
+//! Pure state machines: the topic catalogue.

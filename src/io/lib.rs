@@ -1,0 +1,1 @@
+//! The one door to the world: disks, sockets, time and chance.

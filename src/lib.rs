@@ -1,0 +1,1 @@
+//! The broker: reads configuration, plans the cores, starts and stops them.

@@ -1,0 +1,1 @@
+//! One core's logs: segments, indexes, tail pages, the shard journal, recovery.

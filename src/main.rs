@@ -1,0 +1,2 @@
+//! The kolk command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Ids, offsets, the record batch, checksums and error codes.

@@ -1,0 +1,1 @@
+//! The native wire: flatbuffers frames and verified views.

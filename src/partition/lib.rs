@@ -1,0 +1,1 @@
+//! One replica: append, read, producer state, watermarks, waiters.

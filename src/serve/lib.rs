@@ -1,0 +1,1 @@
+//! Listeners and sessions: the native wire and HTTP.

@@ -1,0 +1,1 @@
+//! One core: its partitions, mailbox, mesh, router and housekeeping.

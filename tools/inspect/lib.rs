@@ -1,0 +1,1 @@
+//! The offline reader: verifies and dumps a data directory.

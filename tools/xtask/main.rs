@@ -1,0 +1,2 @@
+//! The project's own chores: check, fix, test, crash, bench.
+fn main() {}
