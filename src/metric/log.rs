@@ -1,0 +1,37 @@
+//! What the logs of one shard count: appends, segment writes and reads from disk.
+
+use crate::family::domain;
+
+domain! {
+    /// Counts of all logs of one shard.
+    pub struct LogMetrics {
+        /// Record batches appended.
+        appends: Counter::new => "kolk_log_appends_total",
+        /// Bytes of record batches appended.
+        append_bytes: Counter::new => "kolk_log_append_bytes_total",
+        /// Writes that went straight to a segment.
+        direct_writes: Counter::new => "kolk_log_direct_writes_total",
+        /// Bytes of batches that went straight to a segment.
+        direct_bytes: Counter::new => "kolk_log_direct_bytes_total",
+        /// Fdatasync calls on segments.
+        segment_fdatasyncs: Counter::new => "kolk_log_segment_fdatasyncs_total",
+        /// Reads of segments from disk.
+        cold_reads: Counter::new => "kolk_log_cold_reads_total",
+        /// Bytes of segments read from disk.
+        cold_read_bytes: Counter::new => "kolk_log_cold_read_bytes_total",
+        /// Fetches answered by a read that was already under way or done ahead.
+        read_ahead_hits: Counter::new => "kolk_log_read_ahead_hits_total",
+        /// Bytes of record batches held in memory, tails included.
+        cache_bytes: Gauge::new => "kolk_log_cache_bytes",
+        /// Logs taken offline by damage or a disk error.
+        fenced_logs: Gauge::new => "kolk_log_fenced",
+        /// Segment and index files open.
+        open_files: Gauge::new => "kolk_log_open_files",
+        /// Segments rolled.
+        rolls: Counter::new => "kolk_log_rolls_total",
+        /// Segments deleted by retention, trim or topic deletion.
+        segments_deleted: Counter::new => "kolk_log_segments_deleted_total",
+        /// Appends that had to wait because memory or journal space was used up.
+        appends_waited: Counter::new => "kolk_log_appends_waited_total",
+    }
+}

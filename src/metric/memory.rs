@@ -1,0 +1,13 @@
+//! The memory budget of one shard.
+
+use crate::family::domain;
+
+domain! {
+    /// One shard's memory budget.
+    pub struct MemoryMetrics {
+        /// Bytes of record batches and buffers this shard may hold.
+        budget_bytes: Gauge::new => "kolk_memory_budget_bytes",
+        /// Bytes of the budget in use.
+        used_bytes: Gauge::new => "kolk_memory_used_bytes",
+    }
+}
