@@ -1,2 +1,73 @@
-//! The project's own chores: check, fix, test, crash, bench.
-fn main() {}
+//! The project's own chores, one word each: what a developer types and what `.ci/run` calls.
+//! Apart from every other crate so that it compiles in seconds and runs while the rest is broken.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "chores run on the real machine: clocks, files, processes"
+)]
+
+mod bench;
+mod check;
+mod crash;
+mod suite;
+
+mod arrows;
+mod rules;
+mod schema;
+mod tools;
+
+mod options;
+mod repo;
+mod step;
+
+use std::process::ExitCode;
+
+use options::Options;
+use repo::Repo;
+use step::Failure;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  check [STEP…]     reads only: rules, arrows, generated code, fmt, clippy, docs, tests
+                    (with names: only those steps)
+  fix [--clippy]    writes: formats, regenerates the flatbuffers code, optionally clippy --fix
+  test              install, check, a short crash loop; the last line is 'N passed, N failed'
+  crash [--rounds N] [--seed S] [--release]
+                    kill -9 under load, restart, compare with the ledger of acknowledged records
+  bench [--quick] [--workload NAME]
+                    measures this machine's limits and the broker in one run, writes perf/run/
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let done = Options::parse(arguments).and_then(|options| dispatch(&command, &options));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask {command}: {failure}");
+            // `test` ends with its count as the very last line of standard output.
+            if let Some(totals) = failure.totals() {
+                println!("{totals}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
+    match command {
+        "check" => check::check(&Repo::find()?, options).map(|_| ()),
+        "fix" => check::fix(&Repo::find()?, options),
+        "test" => suite::test(&Repo::find()?, options),
+        "crash" => crash::crash(&Repo::find()?, options).map(|_| ()),
+        "bench" => bench::bench(&Repo::find()?, options),
+        "" | "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(Failure::new(format!("there is no command '{other}'"), "cargo xtask help")),
+    }
+}

