@@ -1,1 +1,9 @@
 //! The one door to the world: disks, sockets, time and chance.
+//!
+//! Everything above this crate is written against [`door::Io`] and [`door::File`]. Two answers
+//! exist: the real one on io_uring, and a seeded simulator.
+
+pub mod buf;
+pub mod door;
+pub mod error;
+pub mod time;

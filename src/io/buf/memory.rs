@@ -1,0 +1,182 @@
+//! Owned page-aligned memory, with a small free list per thread.
+//!
+//! The free list is there because fresh memory costs page faults and zeroing: 1 MiB fresh takes
+//! several times as long as the copy into it. All memory is initialised once, so a recycled block
+//! holds defined bytes, though of another life: callers must never show a reader more than was
+//! written or read since.
+#![allow(unsafe_code, reason = "allocation of aligned memory; tests run under Miri")]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+
+use super::{PAGE_BYTES, page_ceil};
+
+/// Most bytes that one thread keeps for reuse.
+const FREE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Blocks larger than this are given back to the allocator at once.
+const FREE_BLOCK_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A block of initialised, page-aligned memory.
+pub(super) struct Memory {
+    start: NonNull<u8>,
+    capacity: usize,
+}
+
+// SAFETY: the block is plain memory owned by this value; nothing of it belongs to a thread (a free
+// list takes blocks of any thread). Who reads and writes which bytes when is the business of the
+// three buffer types, each of which keeps writers and readers on disjoint bytes.
+unsafe impl Send for Memory {}
+// SAFETY: as above; `&Memory` gives out a pointer and a capacity, nothing that races by itself.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// Returns at least `bytes` bytes, all zero.
+    pub(super) fn zeroed(bytes: usize) -> Self {
+        let capacity = class_of(bytes);
+        match take_free(capacity) {
+            Some(start) => {
+                // SAFETY: the block has `capacity` bytes and is owned here alone.
+                unsafe { start.as_ptr().write_bytes(0, capacity) };
+                Self { start, capacity }
+            }
+            None => Self { start: allocate(capacity), capacity },
+        }
+    }
+
+    /// Returns at least `bytes` bytes that are initialised, but with any content.
+    pub(super) fn recycled(bytes: usize) -> Self {
+        let capacity = class_of(bytes);
+        let start = take_free(capacity).unwrap_or_else(|| allocate(capacity));
+        Self { start, capacity }
+    }
+
+    /// Returns the first byte's address; valid while the block lives.
+    pub(super) const fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// Returns the usable bytes, a multiple of the page.
+    pub(super) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let kept = self.capacity <= FREE_BLOCK_BYTES_MAX
+            && FREE
+                .try_with(|free| free.borrow_mut().keep(self.start, self.capacity))
+                .unwrap_or(false);
+        if !kept {
+            release(self.start, self.capacity);
+        }
+    }
+}
+
+thread_local! {
+    static FREE: RefCell<FreeList> = const { RefCell::new(FreeList::new()) };
+}
+
+/// Blocks kept for reuse, by capacity.
+struct FreeList {
+    blocks: BTreeMap<usize, Vec<NonNull<u8>>>,
+    bytes: usize,
+}
+
+impl FreeList {
+    const fn new() -> Self {
+        Self { blocks: BTreeMap::new(), bytes: 0 }
+    }
+
+    fn keep(&mut self, start: NonNull<u8>, capacity: usize) -> bool {
+        if self.bytes + capacity > FREE_BYTES_MAX {
+            return false;
+        }
+        self.bytes += capacity;
+        self.blocks.entry(capacity).or_default().push(start);
+        true
+    }
+
+    fn take(&mut self, capacity: usize) -> Option<NonNull<u8>> {
+        let start = self.blocks.get_mut(&capacity)?.pop()?;
+        self.bytes -= capacity;
+        Some(start)
+    }
+}
+
+impl Drop for FreeList {
+    fn drop(&mut self) {
+        for (capacity, blocks) in std::mem::take(&mut self.blocks) {
+            for start in blocks {
+                release(start, capacity);
+            }
+        }
+    }
+}
+
+fn take_free(capacity: usize) -> Option<NonNull<u8>> {
+    FREE.try_with(|free| free.borrow_mut().take(capacity)).ok().flatten()
+}
+
+/// Rounds a size up to one of few, so that blocks fit again: whole pages up to 64 KiB, above that
+/// eighths of the next power of two.
+fn class_of(bytes: usize) -> usize {
+    let bytes = page_ceil(bytes.max(1));
+    let step = (bytes.next_power_of_two() / 16).max(PAGE_BYTES);
+    bytes.next_multiple_of(step)
+}
+
+#[expect(clippy::expect_used, reason = "class_of gives multiples of the page, sizes that exist")]
+fn layout(capacity: usize) -> Layout {
+    Layout::from_size_align(capacity, PAGE_BYTES).expect("a page-aligned size that was allocated")
+}
+
+fn allocate(capacity: usize) -> NonNull<u8> {
+    let layout = layout(capacity);
+    // SAFETY: `class_of` never returns 0, so the layout has a size.
+    let start = unsafe { alloc_zeroed(layout) };
+    NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
+fn release(start: NonNull<u8>, capacity: usize) {
+    // SAFETY: `start` came from `allocate` with this capacity, and its owner gives it up here.
+    unsafe { dealloc(start.as_ptr(), layout(capacity)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_classes_hold_what_was_asked_and_waste_little() {
+        for bytes in [0, 1, 4096, 4097, 65_536, 69_632, 1 << 20, (1 << 20) + 1, 3 << 20] {
+            let class = class_of(bytes);
+            assert!(class >= bytes && class.is_multiple_of(PAGE_BYTES), "{bytes} -> {class}");
+            assert!(class <= page_ceil(bytes.max(1)) * 9 / 8, "{bytes} -> {class}");
+            assert_eq!(class_of(class), class);
+        }
+    }
+
+    #[test]
+    fn a_freed_block_is_used_again_and_zeroed_when_asked() {
+        let first = Memory::recycled(8192);
+        // SAFETY: the block has 8192 bytes and no other user.
+        unsafe { first.start().write_bytes(0xaa, 8192) };
+        let address = first.start() as usize;
+        drop(first);
+        let second = Memory::zeroed(8192);
+        assert_eq!(second.start() as usize, address);
+        // SAFETY: the block has 8192 initialised bytes and no writer.
+        let bytes = unsafe { std::slice::from_raw_parts(second.start(), 8192) };
+        assert!(bytes.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn the_free_list_is_bounded() {
+        let blocks: Vec<Memory> = (0..20).map(|_| Memory::recycled(4 << 20)).collect();
+        drop(blocks);
+        FREE.with_borrow(|free| assert!(free.bytes <= FREE_BYTES_MAX));
+    }
+}
