@@ -589,3 +589,6 @@ fn cut_within_header(bytes: &[u8]) -> BatchError {
         None => BatchError::Truncated { needed: HEADER_BYTES, available: bytes.len() },
     }
 }
+
+#[cfg(test)]
+mod tests;

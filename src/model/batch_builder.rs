@@ -287,3 +287,6 @@ fn finish(batch: &mut [u8], compression: Compression, summary: Summary) {
     }
     seal(batch);
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,9 @@
 //!
 //! A module names only modules listed below it.
 
+#[cfg(test)]
+mod fuzz;
+
 pub mod batch_builder;
 mod verify;
 

@@ -54,20 +54,27 @@ fn verify_packed(
     let Ok(reader) = compression::reader(codec, packed) else {
         return Err(BatchError::Decompress { codec });
     };
-    let name = |fault, index| match fault {
+    verify_stream(reader, count, bytes_max).map_err(|(index, fault)| match fault {
         StreamFault::Record(fault) => BatchError::Record { index, fault },
         StreamFault::Codec => BatchError::Decompress { codec },
         StreamFault::TooLarge => BatchError::DecompressedTooLarge { bytes_max },
-    };
-    let source = Stream::new(reader, bytes_max);
-    let mut walk = Walk { source, left: 0 };
+    })
+}
+
+/// Walks `count` records as they come out of `reader`; an error comes with the record's index.
+pub(crate) fn verify_stream<R: Read>(
+    reader: R,
+    count: u32,
+    bytes_max: usize,
+) -> Result<(), (u32, StreamFault)> {
+    let mut walk = Walk { source: Stream::new(reader, bytes_max), left: 0 };
     for index in 0..count {
-        walk.record(index).map_err(|fault| name(fault, index))?;
+        walk.record(index).map_err(|fault| (index, fault))?;
     }
     match walk.source.fill() {
         Ok(0) => Ok(()),
-        Ok(_) => Err(name(StreamFault::Record(RecordFault::Trailing), count)),
-        Err(fault) => Err(name(fault, count)),
+        Ok(_) => Err((count, StreamFault::Record(RecordFault::Trailing))),
+        Err(fault) => Err((count, fault)),
     }
 }
 
@@ -130,7 +137,8 @@ impl<S: Source> Walk<S> {
 }
 
 /// What can go wrong while records are inflated.
-enum StreamFault {
+#[derive(Debug)]
+pub(crate) enum StreamFault {
     Record(RecordFault),
     Codec,
     TooLarge,
@@ -142,7 +150,8 @@ impl From<RecordFault> for StreamFault {
     }
 }
 
-const WINDOW_BYTES: usize = 8 * 1024;
+/// Bytes that are held of what comes out of a codec.
+pub(crate) const WINDOW_BYTES: usize = 8 * 1024;
 
 /// The counting sink: inflates into one small window, counts what came out and stops at the cap.
 struct Stream<R> {
