@@ -5,7 +5,7 @@
 //!
 //! Common to all operations:
 //! - Operations of a [`File`] start at the call, in call order; the future only waits. Operations
-//!   of [`Io`] on paths start when the future is first polled.
+//!   of [`Io`] on paths start at the call or when the future is first polled.
 //! - Every future may be dropped at any time. The operation then still runs to its end (its
 //!   buffers and paths live until the kernel has answered), only its result is lost.
 //! - Handles and futures belong to the executor (shard) they came from and do not leave it.

@@ -3,7 +3,10 @@
 //! Everything above this crate is written against [`door::Io`] and [`door::File`]. Two answers
 //! exist: the real one on io_uring, and a seeded simulator.
 
-pub mod buf;
+pub mod sim;
+
 pub mod door;
+
+pub mod buf;
 pub mod error;
 pub mod time;

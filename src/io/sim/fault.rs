@@ -1,0 +1,106 @@
+//! Errors that a test puts into the simulated disk.
+
+use std::path::Path;
+
+use super::disk::Errno;
+use crate::error::Op;
+
+/// An error to come: which operations it meets, and what happens to them.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The operation it meets. A linked write and fdatasync is an [`Op::Write`] and an
+    /// [`Op::Sync`].
+    pub op: Op,
+    /// Part of the paths it meets; empty meets every path.
+    pub path_contains: String,
+    /// Matching operations that pass before the first one it meets.
+    pub skip: u64,
+    /// Operations it meets before it is used up; `u64::MAX` for ever.
+    pub times: u64,
+    /// What happens.
+    pub kind: FaultKind,
+}
+
+/// What happens to an operation that meets a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// It fails with this error number, EIO for example. A failed write may have written any part;
+    /// a failed sync leaves what it covered in doubt for good.
+    Errno(i32),
+    /// A write ends after this many bytes, rounded down to sectors, and says so.
+    ShortWrite {
+        /// Bytes written.
+        bytes: u64,
+    },
+}
+
+impl Fault {
+    /// Returns a fault that meets the next `op` on a path that contains `path_contains`, once,
+    /// with EIO.
+    #[must_use]
+    pub fn eio(op: Op, path_contains: &str) -> Self {
+        let kind = FaultKind::Errno(libc::EIO);
+        Self { op, path_contains: path_contains.to_owned(), skip: 0, times: 1, kind }
+    }
+
+    /// Returns the same fault of another kind.
+    #[must_use]
+    pub fn with_kind(self, kind: FaultKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// Returns the same fault after `skip` operations that pass.
+    #[must_use]
+    pub fn after(self, skip: u64) -> Self {
+        Self { skip, ..self }
+    }
+
+    /// Returns the same fault for every matching operation from then on.
+    #[must_use]
+    pub fn for_ever(self) -> Self {
+        Self { times: u64::MAX, ..self }
+    }
+}
+
+/// The faults that are in force.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(super) fn add(&mut self, fault: Fault) {
+        self.0.push(fault);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Returns what an operation that starts now meets.
+    pub(super) fn meet(&mut self, op: Op, path: &Path) -> Option<FaultKind> {
+        let path = path.to_string_lossy();
+        let found = self.0.iter_mut().find_map(|fault| {
+            if fault.op != op || fault.times == 0 || !path.contains(&fault.path_contains) {
+                return None;
+            }
+            if fault.skip > 0 {
+                fault.skip -= 1;
+                return None;
+            }
+            if fault.times != u64::MAX {
+                fault.times -= 1;
+            }
+            Some(fault.kind)
+        });
+        self.0.retain(|fault| fault.times > 0);
+        found
+    }
+
+    /// Returns the error number that an operation without bytes meets.
+    pub(super) fn errno(&mut self, op: Op, path: &Path) -> Result<(), Errno> {
+        match self.meet(op, path) {
+            Some(FaultKind::Errno(errno)) => Err(errno),
+            _ => Ok(()),
+        }
+    }
+}
