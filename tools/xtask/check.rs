@@ -67,7 +67,16 @@ fn licences(repo: &Repo) -> Result<Outcome, Failure> {
         let why = if in_ci() { "no cargo-deny here" } else { "cargo install cargo-deny to run it" };
         return Ok(Outcome::Skipped(why.to_owned()));
     }
-    repo::run(&mut repo.cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"]))
-        .map(|()| Outcome::Passed("deny.toml holds".to_owned()))
-        .map_err(|_| Failure::new("deny.toml is broken", "choose another crate or state why"))
+    repo::run(&mut repo.cargo(&[
+        "deny",
+        "--log-level",
+        "error",
+        "--workspace",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
+    .map(|()| Outcome::Passed("deny.toml holds".to_owned()))
+    .map_err(|_| Failure::new("deny.toml is broken", "choose another crate or state why"))
 }
