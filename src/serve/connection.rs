@@ -1,0 +1,9 @@
+//! One connection, whatever its wire: reading with back-pressure, replies in order, deadlines, bounds.
+
+pub(crate) mod outbox;
+pub(crate) mod share;
+
+pub(crate) mod receive;
+
+pub(crate) mod budget;
+pub(crate) mod pace;

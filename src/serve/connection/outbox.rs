@@ -1,0 +1,341 @@
+//! The replies a connection owes: which are ready, in which order they go, and whether there is room for
+//! more requests. Apart from sockets, so that ordering and bounds are tested by hand.
+//!
+//! Two lanes. Produce replies keep the order of their requests: only the first is polled, the others
+//! complete behind it. All other replies go when they are ready, so that a long poll holds up nobody.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, Stream};
+
+use super::budget::Charge;
+use super::share::OutputShare;
+
+/// A reply that is being worked on.
+pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Reply>>>;
+
+/// A reply ready to be sent.
+pub(crate) struct Reply {
+    /// What stands before the payload.
+    pub(crate) head: Bytes,
+    /// Payload slices, in order; sent from where they are.
+    pub(crate) payload: Vec<Bytes>,
+    /// What the request held of the shard's budget.
+    pub(crate) charge: Charge,
+    /// Whether the connection ends behind this reply.
+    pub(crate) then: Then,
+}
+
+/// What follows a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// More replies.
+    Continue,
+    /// The end of the connection.
+    Close,
+}
+
+impl Reply {
+    fn bytes(&self) -> usize {
+        self.head.len() + self.payload.iter().map(Bytes::len).sum::<usize>()
+    }
+}
+
+/// What one connection may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutboxLimits {
+    /// Requests without a reply sent.
+    pub(crate) requests_max: usize,
+    /// Bytes of the frames of those requests; a larger frame is taken in alone.
+    pub(crate) request_bytes_max: usize,
+    /// Bytes of replies ready and not sent; the reply that passes the limit is the last taken in.
+    pub(crate) reply_bytes_max: usize,
+}
+
+/// The replies of one connection. Cloning gives the same outbox: one half reads requests, one sends.
+#[derive(Clone)]
+pub(crate) struct Outbox(Rc<Shared>);
+
+struct Shared {
+    limits: OutboxLimits,
+    share: OutputShare,
+    lanes: RefCell<Lanes>,
+    counts: Counts,
+    input: Cell<Input>,
+    /// The sending half, waiting for a reply.
+    sender: Cell<Option<Waker>>,
+    /// The receiving half, waiting for room.
+    receiver: Cell<Option<Waker>>,
+}
+
+#[derive(Default)]
+struct Lanes {
+    ordered: VecDeque<ReplyFuture>,
+    unordered: FuturesUnordered<ReplyFuture>,
+    ready: VecDeque<Reply>,
+}
+
+#[derive(Default)]
+struct Counts {
+    requests: Cell<usize>,
+    request_bytes: Cell<usize>,
+    reply_bytes: Cell<usize>,
+    fetch_bytes_granted: Cell<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Input {
+    Open,
+    /// No more requests; replies owed are sent.
+    Ended,
+    /// Nothing more is sent.
+    Aborted,
+}
+
+/// What the sending half does next.
+pub(crate) enum Turn {
+    /// Send these bytes; then give the turn back to [`Outbox::sent`].
+    Send(Sending),
+    /// All replies owed are sent and no request will come.
+    Finished,
+}
+
+/// The replies of one turn.
+pub(crate) struct Sending {
+    /// Slices in the order of the wire.
+    pub(crate) parts: Vec<Bytes>,
+    /// Replies among them.
+    pub(crate) replies: usize,
+    /// Whether the connection ends behind them.
+    pub(crate) then: Then,
+    bytes: usize,
+    charges: Vec<Charge>,
+}
+
+/// Replies put into one turn at most; what is left goes with the next.
+const TURN_REPLIES_MAX: usize = 256;
+
+/// Bytes after which a turn takes no further reply.
+const TURN_BYTES_MAX: usize = 4 << 20;
+
+impl Outbox {
+    /// An empty outbox with its own limits and the shard's share of output bytes.
+    pub(crate) fn new(limits: OutboxLimits, share: OutputShare) -> Self {
+        Self(Rc::new(Shared {
+            limits,
+            share,
+            lanes: RefCell::default(),
+            counts: Counts::default(),
+            input: Cell::new(Input::Open),
+            sender: Cell::new(None),
+            receiver: Cell::new(None),
+        }))
+    }
+
+    /// Adds a request whose reply keeps the order of such requests.
+    pub(crate) fn submit_ordered(&self, frame_bytes: usize, reply: ReplyFuture) {
+        self.count_in(frame_bytes);
+        self.0.lanes.borrow_mut().ordered.push_back(reply);
+        wake(&self.0.sender);
+    }
+
+    /// Adds a request whose reply goes when it is ready.
+    pub(crate) fn submit_unordered(&self, frame_bytes: usize, reply: ReplyFuture) {
+        self.count_in(frame_bytes);
+        self.0.lanes.borrow().unordered.push(reply);
+        wake(&self.0.sender);
+    }
+
+    /// Adds a request that is answered already.
+    pub(crate) fn submit_ready(&self, reply: Reply) {
+        self.count_in(reply.charge.bytes());
+        self.push_ready(&mut self.0.lanes.borrow_mut().ready, reply);
+        wake(&self.0.sender);
+    }
+
+    /// How many payload bytes a fetch that asks for `asked` may have; held until the grant is dropped,
+    /// which is when the fetch is answered.
+    pub(crate) fn grant_fetch(&self, asked: usize) -> FetchGrant {
+        let counts = &self.0.counts;
+        let used = counts.fetch_bytes_granted.get().saturating_add(counts.reply_bytes.get());
+        let left = self.0.limits.reply_bytes_max.saturating_sub(used);
+        let bytes = self.0.share.begin_fetch(asked.min(left));
+        counts.fetch_bytes_granted.set(counts.fetch_bytes_granted.get() + bytes);
+        FetchGrant { outbox: Rc::clone(&self.0), bytes }
+    }
+
+    /// Ready once another frame of `frame_bytes` bytes may be taken in, or none ever will.
+    pub(crate) fn poll_room(&self, frame_bytes: usize, context: &mut Context<'_>) -> Poll<Room> {
+        if self.0.input.get() != Input::Open {
+            return Poll::Ready(Room::Closed);
+        }
+        let Shared { limits, counts, .. } = &*self.0;
+        let requests = counts.requests.get();
+        let request_bytes = counts.request_bytes.get().saturating_add(frame_bytes);
+        let has_room = requests < limits.requests_max
+            && counts.reply_bytes.get() < limits.reply_bytes_max
+            && (request_bytes <= limits.request_bytes_max || counts.request_bytes.get() == 0);
+        if has_room {
+            return Poll::Ready(Room::Free);
+        }
+        self.0.receiver.set(Some(context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Ready with what to send next.
+    pub(crate) fn poll_turn(&self, context: &mut Context<'_>) -> Poll<Turn> {
+        let mut lanes = self.0.lanes.borrow_mut();
+        if self.0.input.get() == Input::Aborted {
+            return Poll::Ready(Turn::Finished);
+        }
+        self.collect_ready(&mut lanes, context);
+        if let Some(sending) = gather(&mut lanes.ready) {
+            return Poll::Ready(Turn::Send(sending));
+        }
+        let owes_nothing = lanes.ordered.is_empty() && lanes.unordered.is_empty();
+        if owes_nothing && self.0.input.get() == Input::Ended {
+            return Poll::Ready(Turn::Finished);
+        }
+        self.0.sender.set(Some(context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// The turn's bytes are with the kernel: their requests no longer count.
+    pub(crate) fn sent(&self, sending: Sending) {
+        let counts = &self.0.counts;
+        counts.requests.set(counts.requests.get() - sending.replies);
+        counts.reply_bytes.set(counts.reply_bytes.get() - sending.bytes);
+        self.0.share.remove_queued(sending.bytes);
+        let frame_bytes: usize = sending.charges.iter().map(Charge::bytes).sum();
+        counts.request_bytes.set(counts.request_bytes.get() - frame_bytes);
+        drop(sending);
+        wake(&self.0.receiver);
+    }
+
+    /// No more requests will come.
+    pub(crate) fn end_input(&self) {
+        if self.0.input.get() == Input::Open {
+            self.0.input.set(Input::Ended);
+        }
+        wake(&self.0.sender);
+        wake(&self.0.receiver);
+    }
+
+    /// Drops every reply owed: the client is gone.
+    pub(crate) fn abort(&self) {
+        self.0.input.set(Input::Aborted);
+        // Dropped outside the borrow: a future may give back what another part of this outbox holds.
+        let lanes = self.0.lanes.take();
+        let unsent: usize = lanes.ready.iter().map(Reply::bytes).sum();
+        self.0.counts.reply_bytes.set(self.0.counts.reply_bytes.get() - unsent);
+        self.0.share.remove_queued(unsent);
+        drop(lanes);
+        wake(&self.0.sender);
+        wake(&self.0.receiver);
+    }
+
+    /// Whether requests are still taken in.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.input.get() == Input::Open
+    }
+
+    fn count_in(&self, frame_bytes: usize) {
+        let counts = &self.0.counts;
+        counts.requests.set(counts.requests.get() + 1);
+        counts.request_bytes.set(counts.request_bytes.get() + frame_bytes);
+    }
+
+    fn push_ready(&self, ready: &mut VecDeque<Reply>, reply: Reply) {
+        let counts = &self.0.counts;
+        counts.reply_bytes.set(counts.reply_bytes.get() + reply.bytes());
+        self.0.share.add_queued(reply.bytes());
+        ready.push_back(reply);
+    }
+
+    /// Takes what is ready, until the limit of reply bytes is passed.
+    fn collect_ready(&self, lanes: &mut Lanes, context: &mut Context<'_>) {
+        let Lanes { ordered, unordered, ready } = lanes;
+        let has_room = || self.0.counts.reply_bytes.get() < self.0.limits.reply_bytes_max;
+        while has_room()
+            && let Some(first) = ordered.front_mut()
+            && let Poll::Ready(reply) = first.as_mut().poll(context)
+        {
+            ordered.pop_front();
+            self.push_ready(ready, reply);
+        }
+        while has_room()
+            && let Poll::Ready(Some(reply)) = Pin::new(&mut *unordered).poll_next(context)
+        {
+            self.push_ready(ready, reply);
+        }
+    }
+}
+
+/// Whether the receiving half may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Take the frame in.
+    Free,
+    /// No frame is taken in any more.
+    Closed,
+}
+
+/// The payload bytes that a fetch may bring; see [`Outbox::grant_fetch`].
+pub(crate) struct FetchGrant {
+    outbox: Rc<Shared>,
+    bytes: usize,
+}
+
+impl FetchGrant {
+    /// The bytes granted.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for FetchGrant {
+    fn drop(&mut self) {
+        let granted = &self.outbox.counts.fetch_bytes_granted;
+        granted.set(granted.get() - self.bytes);
+        self.outbox.share.end_fetch();
+    }
+}
+
+fn wake(place: &Cell<Option<Waker>>) {
+    if let Some(waker) = place.take() {
+        waker.wake();
+    }
+}
+
+/// The replies of one turn, from the front.
+fn gather(ready: &mut VecDeque<Reply>) -> Option<Sending> {
+    let mut sending = Sending {
+        parts: Vec::with_capacity(ready.len().min(TURN_REPLIES_MAX)),
+        replies: 0,
+        then: Then::Continue,
+        bytes: 0,
+        charges: Vec::with_capacity(ready.len().min(TURN_REPLIES_MAX)),
+    };
+    while sending.replies < TURN_REPLIES_MAX
+        && sending.bytes < TURN_BYTES_MAX
+        && sending.then == Then::Continue
+        && let Some(reply) = ready.pop_front()
+    {
+        sending.bytes += reply.bytes();
+        sending.replies += 1;
+        sending.then = reply.then;
+        sending.charges.push(reply.charge);
+        sending.parts.push(reply.head);
+        sending.parts.extend(reply.payload);
+    }
+    (sending.replies > 0).then_some(sending)
+}
+
+#[cfg(test)]
+mod tests;

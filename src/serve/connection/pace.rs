@@ -1,0 +1,256 @@
+//! How long a connection may keep the broker waiting. A plain value: events and the time go in, a verdict
+//! comes out; a sweep once a second asks, so that no request pays for a timer.
+
+use std::time::Duration;
+
+use kolk_io::time::Monotonic;
+use kolk_metric::net::CloseReason;
+
+/// The patience with one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PaceLimits {
+    /// No byte of a begun frame for this long.
+    pub(crate) frame_stall: Duration,
+    /// The same while other connections wait for the memory that this frame holds.
+    pub(crate) frame_stall_contended: Duration,
+    /// Slowest average rate of a frame, in bytes a second, beyond `frame_stall`.
+    pub(crate) frame_bytes_per_second_min: u64,
+    /// The client reads none of the reply bytes for this long.
+    pub(crate) write_stall: Duration,
+    /// No request for this long.
+    pub(crate) idle: Duration,
+    /// The replies still owed when the input has ended.
+    pub(crate) drain: Duration,
+}
+
+/// What a connection is doing, and since when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Last byte received or sent, or request answered.
+    last_event: Monotonic,
+    frame: Option<FramePace>,
+    /// Since when reply bytes wait for the client to read.
+    write_since: Option<Monotonic>,
+    drain_since: Option<Monotonic>,
+    /// Requests without a reply.
+    in_flight: usize,
+}
+
+/// A frame of which some bytes are here and some are not.
+#[derive(Debug, Clone, Copy)]
+struct FramePace {
+    since: Monotonic,
+    last_bytes: Monotonic,
+    received: u64,
+}
+
+impl Pace {
+    /// A connection accepted at `now`.
+    pub(crate) const fn new(now: Monotonic) -> Self {
+        Self { last_event: now, frame: None, write_since: None, drain_since: None, in_flight: 0 }
+    }
+
+    /// Bytes arrived and the frame they belong to is not complete.
+    pub(crate) fn frame_bytes(&mut self, now: Monotonic, received: usize) {
+        let received = u64::try_from(received).unwrap_or(u64::MAX);
+        self.last_event = now;
+        let frame =
+            self.frame.get_or_insert(FramePace { since: now, last_bytes: now, received: 0 });
+        frame.last_bytes = now;
+        frame.received = frame.received.saturating_add(received);
+    }
+
+    /// No frame is open: the last one is complete, or the broker itself stopped reading it.
+    pub(crate) const fn no_frame(&mut self) {
+        self.frame = None;
+    }
+
+    /// A request was taken in.
+    pub(crate) const fn request_taken(&mut self, now: Monotonic) {
+        self.last_event = now;
+        self.in_flight += 1;
+    }
+
+    /// The reply to a request left the queue.
+    pub(crate) const fn reply_sent(&mut self, now: Monotonic) {
+        self.last_event = now;
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Reply bytes are handed to the socket, or the client took some and more wait.
+    pub(crate) const fn write_waits(&mut self, now: Monotonic) {
+        self.write_since = Some(now);
+    }
+
+    /// No reply bytes wait.
+    pub(crate) const fn write_done(&mut self, now: Monotonic) {
+        self.last_event = now;
+        self.write_since = None;
+    }
+
+    /// No more requests are read; what is owed is still sent.
+    pub(crate) fn drain(&mut self, now: Monotonic) {
+        self.frame = None;
+        self.drain_since.get_or_insert(now);
+    }
+
+    /// Says why the connection should be closed at `now`, if it should.
+    ///
+    /// `contended`: other connections of the shard wait for memory.
+    pub(crate) fn verdict(
+        &self,
+        now: Monotonic,
+        limits: &PaceLimits,
+        contended: Contention,
+    ) -> Option<CloseReason> {
+        if self.drain_since.is_some_and(|since| now - since >= limits.drain) {
+            return Some(CloseReason::WriteStalled);
+        }
+        if self.write_since.is_some_and(|since| now - since >= limits.write_stall) {
+            return Some(CloseReason::WriteStalled);
+        }
+        if self.frame.is_some_and(|frame| frame.is_late(now, limits, contended)) {
+            return Some(CloseReason::FrameStalled);
+        }
+        let is_idle = self.in_flight == 0 && self.frame.is_none() && self.write_since.is_none();
+        (is_idle && now - self.last_event >= limits.idle).then_some(CloseReason::Idle)
+    }
+}
+
+/// Whether other connections wait for memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contention {
+    None,
+    OthersWait,
+}
+
+impl FramePace {
+    fn is_late(&self, now: Monotonic, limits: &PaceLimits, contended: Contention) -> bool {
+        let stall = match contended {
+            Contention::None => limits.frame_stall,
+            Contention::OthersWait => limits.frame_stall_contended,
+        };
+        if now - self.last_bytes >= stall {
+            return true;
+        }
+        // A byte a second would keep a frame open for ever: the whole of it has a slowest rate too.
+        let seconds = (now - self.since).saturating_sub(limits.frame_stall).as_secs();
+        self.received < seconds.saturating_mul(limits.frame_bytes_per_second_min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: PaceLimits = PaceLimits {
+        frame_stall: Duration::from_secs(30),
+        frame_stall_contended: Duration::from_secs(2),
+        frame_bytes_per_second_min: 1_000,
+        write_stall: Duration::from_secs(20),
+        idle: Duration::from_secs(600),
+        drain: Duration::from_secs(5),
+    };
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::new(seconds * 1_000_000_000)
+    }
+
+    #[track_caller]
+    fn check(pace: &Pace, seconds: u64, expected: Option<CloseReason>) {
+        assert_eq!(pace.verdict(at(seconds), &LIMITS, Contention::None), expected);
+    }
+
+    #[test]
+    fn a_quiet_connection_is_closed_after_the_idle_time() {
+        let pace = Pace::new(at(0));
+        check(&pace, 599, None);
+        check(&pace, 600, Some(CloseReason::Idle));
+    }
+
+    #[test]
+    fn a_long_poll_is_not_idle() {
+        let mut pace = Pace::new(at(0));
+        pace.request_taken(at(1));
+        check(&pace, 5_000, None);
+        pace.reply_sent(at(5_000));
+        check(&pace, 5_599, None);
+        check(&pace, 5_600, Some(CloseReason::Idle));
+    }
+
+    #[test]
+    fn half_a_frame_is_closed_when_nothing_more_comes() {
+        let mut pace = Pace::new(at(0));
+        pace.frame_bytes(at(10), 100_000);
+        check(&pace, 39, None);
+        check(&pace, 40, Some(CloseReason::FrameStalled));
+        pace.frame_bytes(at(39), 1);
+        check(&pace, 68, None);
+        check(&pace, 69, Some(CloseReason::FrameStalled));
+    }
+
+    #[test]
+    fn half_a_frame_is_closed_sooner_when_others_wait_for_its_memory() {
+        let mut pace = Pace::new(at(0));
+        pace.frame_bytes(at(10), 100);
+        assert_eq!(pace.verdict(at(11), &LIMITS, Contention::OthersWait), None);
+        assert_eq!(
+            pace.verdict(at(12), &LIMITS, Contention::OthersWait),
+            Some(CloseReason::FrameStalled)
+        );
+        check(&pace, 12, None);
+    }
+
+    #[test]
+    fn a_trickled_frame_is_closed_although_it_never_stalls() {
+        let mut pace = Pace::new(at(0));
+        for second in 0..40 {
+            pace.frame_bytes(at(second), 1);
+        }
+        check(&pace, 30, None);
+        check(&pace, 40, Some(CloseReason::FrameStalled));
+    }
+
+    #[test]
+    fn a_slow_frame_above_the_rate_is_left_alone() {
+        let mut pace = Pace::new(at(0));
+        for second in 0..10_000 {
+            pace.frame_bytes(at(second), 1_000);
+            check(&pace, second, None);
+        }
+        pace.no_frame();
+        check(&pace, 10_100, None);
+    }
+
+    #[test]
+    fn a_frame_the_broker_does_not_read_is_not_late() {
+        let mut pace = Pace::new(at(0));
+        pace.request_taken(at(0));
+        pace.frame_bytes(at(1), 10);
+        pace.no_frame();
+        check(&pace, 500, None);
+    }
+
+    #[test]
+    fn a_client_that_never_reads_is_closed() {
+        let mut pace = Pace::new(at(0));
+        pace.request_taken(at(0));
+        pace.write_waits(at(1));
+        check(&pace, 20, None);
+        pace.write_waits(at(20));
+        check(&pace, 39, None);
+        check(&pace, 40, Some(CloseReason::WriteStalled));
+        pace.write_done(at(39));
+        check(&pace, 60, None);
+    }
+
+    #[test]
+    fn replies_owed_at_the_end_of_input_have_a_deadline() {
+        let mut pace = Pace::new(at(0));
+        pace.request_taken(at(0));
+        pace.drain(at(100));
+        check(&pace, 104, None);
+        pace.drain(at(104));
+        check(&pace, 105, Some(CloseReason::WriteStalled));
+    }
+}

@@ -1,0 +1,3 @@
+//! HTTP for probes and scrapes.
+
+pub(crate) mod request;
