@@ -1,11 +1,12 @@
 //! The rules of size and name that clippy does not know, checked over the text of the tree.
 
+mod links;
 mod names;
 mod sizes;
 mod words;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::repo::Repo;
 use crate::step::{Failure, Outcome};
@@ -66,10 +67,13 @@ impl Source {
 
 /// Checks every rule and lists what breaks one.
 pub(crate) fn check(repo: &Repo) -> Result<Outcome, Failure> {
-    let sources = load(repo)?;
+    let files = repo.files()?;
+    let sources = load(repo, &files);
+    let paths = files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let mut findings = sizes::check(&sources);
     findings.extend(names::check(&sources));
     findings.extend(words::check(&sources));
+    findings.extend(links::check(&sources, &paths));
     if findings.is_empty() {
         let rust = sources.iter().filter(|source| source.is_rust()).count();
         return Ok(Outcome::Passed(format!("{} text files, {rust} of Rust", sources.len())));
@@ -81,14 +85,12 @@ pub(crate) fn check(repo: &Repo) -> Result<Outcome, Failure> {
     Err(Failure::new(what, "split by noun, rename, or say it in other words"))
 }
 
-fn load(repo: &Repo) -> Result<Vec<Source>, Failure> {
-    let mut sources = Vec::new();
-    for path in repo.files()? {
-        if let Some(text) = text_of(&repo.root.join(&path)) {
-            sources.push(Source { path: path.to_string_lossy().into_owned(), text });
-        }
-    }
-    Ok(sources)
+fn load(repo: &Repo, files: &[PathBuf]) -> Vec<Source> {
+    let source = |path: &PathBuf| {
+        let text = text_of(&repo.root.join(path))?;
+        Some(Source { path: path.to_string_lossy().into_owned(), text })
+    };
+    files.iter().filter_map(source).collect()
 }
 
 fn text_of(path: &Path) -> Option<String> {
