@@ -1,6 +1,7 @@
 //! The arrow table compared with `cargo metadata`: no crate names what its floor must not know.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -23,7 +24,8 @@ struct Table {
 pub(crate) fn check(repo: &Repo) -> Result<Outcome, Failure> {
     let table = parse(&repo::read(&repo.root.join(TABLE))?)?;
     let named = named(&repo.metadata);
-    let faults = compare(&table, &named);
+    let mut faults = compare(&table, &named);
+    faults.extend(without_lints(repo)?);
     for fault in &faults {
         println!("  {fault}");
     }
@@ -34,8 +36,8 @@ pub(crate) fn check(repo: &Repo) -> Result<Outcome, Failure> {
         let arrows: usize = named.values().map(BTreeSet::len).sum();
         return Ok(Outcome::Passed(format!("{} crates, {arrows} arrows", named.len())));
     }
-    let cure = format!("take the dependency out; the table is {TABLE}");
-    Err(Failure::new(format!("{} arrows are not in the table", faults.len()), cure))
+    let cure = format!("mend the manifests; the table is {TABLE}");
+    Err(Failure::new(format!("{} faults in the manifests", faults.len()), cure))
 }
 
 fn parse(text: &str) -> Result<Table, Failure> {
@@ -95,6 +97,18 @@ fn compare(table: &Table, named: &BTreeMap<String, BTreeSet<String>>) -> Vec<Str
         faults.push(format!("the departure {from} -> {to} is no longer used: take its line out"));
     }
     faults
+}
+
+/// Crates that the workspace's lints do not reach: cargo does not pass them on by itself.
+fn without_lints(repo: &Repo) -> Result<Vec<String>, Failure> {
+    let mut faults = Vec::new();
+    for package in array(&repo.metadata, "packages") {
+        let manifest = repo::read(Path::new(text(package, "manifest_path")))?;
+        if !manifest.contains("[lints]\nworkspace = true\n") {
+            faults.push(format!("{} lacks '[lints] workspace = true'", text(package, "name")));
+        }
+    }
+    Ok(faults)
 }
 
 fn short(name: &str) -> String {
