@@ -1,1 +1,4 @@
-//! One replica: append, read, producer state, watermarks, waiters.
+//! One replica of one partition.
+
+pub mod producer_snapshot;
+pub mod producers;
