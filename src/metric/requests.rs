@@ -6,8 +6,10 @@ use crate::instrument::{Counter, Histogram};
 /// What a client asked for. One label value each, the same on every wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// Version and features; may assign a producer id.
+    /// Version and features.
     Hello,
+    /// Assign a producer id.
+    InitProducer,
     /// Topics, partitions and addresses.
     Metadata,
     /// Append record batches.
@@ -29,15 +31,16 @@ pub enum Call {
     /// Delete records below an offset.
     Trim,
     /// Counters of the broker.
-    DescribeStats,
+    Stats,
     /// HTTP requests.
     Http,
 }
 
 impl Call {
     /// Every call, in label order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Hello,
+        Self::InitProducer,
         Self::Metadata,
         Self::Produce,
         Self::Fetch,
@@ -48,7 +51,7 @@ impl Call {
         Self::DescribeTopic,
         Self::AddPartitions,
         Self::Trim,
-        Self::DescribeStats,
+        Self::Stats,
         Self::Http,
     ];
 
@@ -57,6 +60,7 @@ impl Call {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hello => "hello",
+            Self::InitProducer => "init_producer",
             Self::Metadata => "metadata",
             Self::Produce => "produce",
             Self::Fetch => "fetch",
@@ -67,7 +71,7 @@ impl Call {
             Self::DescribeTopic => "describe_topic",
             Self::AddPartitions => "add_partitions",
             Self::Trim => "trim",
-            Self::DescribeStats => "describe_stats",
+            Self::Stats => "stats",
             Self::Http => "http",
         }
     }
