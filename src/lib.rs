@@ -1,1 +1,13 @@
 //! The broker: reads configuration, plans the cores, starts and stops them.
+
+pub mod config_show;
+
+pub mod config_sources;
+
+pub mod settings_table;
+
+pub mod setting;
+
+pub mod config;
+
+pub mod core_plan;

@@ -1,0 +1,112 @@
+//! The broker's whole configuration as typed values. Each crate owns its part; here they are joined.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use kolk_serve::settings::ServeSettings;
+
+use crate::core_plan::CoreList;
+
+/// Everything that can be configured. [`Config::default`] is what runs without any file, variable or flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The data directory; created when absent. Default: `./kolk-data`.
+    pub data: PathBuf,
+    /// The broker's number in its cluster. Default: 0. Range: 0 to 1,000,000.
+    pub node_id: u32,
+    /// The address to listen on, all doors. Default: 127.0.0.1.
+    pub listen: IpAddr,
+    /// The host name or address that clients are told. Default: the address listened on; the machine's
+    /// host name where that is all addresses.
+    pub advertise: Option<String>,
+    /// The common door of the native wire. 0 takes a free port. Default: 9640.
+    pub native_port: u16,
+    /// The native door of shard 0; shard n has this port + n. 0 takes free ports. Default: 28640.
+    pub native_shard_port: u16,
+    /// Metrics and health over HTTP. 0 takes a free port. Default: 9644.
+    pub http_port: u16,
+    /// The cores to run on, as `taskset -c` writes them. Default: all that the process may use.
+    pub cores: Option<CoreList>,
+    /// The number of shards; more than cores run unpinned. Default: one a core. Range: 1 to 512.
+    pub shards: Option<u16>,
+    /// Bytes of record batches held in memory by all shards together. Default: a quarter of the machine's
+    /// or the container's memory. Range: 16 MiB a shard and up.
+    pub memory_bytes_max: Option<u64>,
+    /// Starts although a file that the last run named is missing; what it held is lost. Default: no.
+    pub accept_loss: bool,
+    /// How the log on standard error is written. Default: human.
+    pub log_format: LogFormat,
+    /// What is logged: a level, or `target=level` parts separated by commas. Default: info.
+    pub log_level: String,
+    /// Connections.
+    pub serve: ServeSettings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("./kolk-data"),
+            node_id: 0,
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            advertise: None,
+            native_port: 9640,
+            native_shard_port: 28640,
+            http_port: 9644,
+            cores: None,
+            shards: None,
+            memory_bytes_max: None,
+            accept_loss: false,
+            log_format: LogFormat::Human,
+            log_level: "info".to_owned(),
+            serve: ServeSettings::default(),
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The name in files and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A text that names no log format. The operator's fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not a log format: human and json are known")]
+pub struct LogFormatError {
+    /// What was given.
+    pub text: String,
+}
+
+impl FromStr for LogFormat {
+    type Err = LogFormatError;
+
+    fn from_str(text: &str) -> Result<Self, LogFormatError> {
+        match text {
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err(LogFormatError { text: text.to_owned() }),
+        }
+    }
+}
