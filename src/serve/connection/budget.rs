@@ -47,6 +47,11 @@ impl Budget {
         Acquire { budget: Rc::clone(&self.0), bytes: bytes.min(self.0.bytes_max), waiting: None }
     }
 
+    /// A charge of nothing, for replies to what was no request.
+    pub(crate) fn no_charge(&self) -> Charge {
+        Charge { budget: Rc::clone(&self.0), bytes: 0 }
+    }
+
     /// Whether somebody waits for bytes.
     pub(crate) fn is_contended(&self) -> bool {
         !self.0.waiting.borrow().is_empty()

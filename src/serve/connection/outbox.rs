@@ -68,6 +68,7 @@ struct Shared {
     lanes: RefCell<Lanes>,
     counts: Counts,
     input: Cell<Input>,
+    is_waiting_over: Rc<Cell<bool>>,
     /// The sending half, waiting for a reply.
     sender: Cell<Option<Waker>>,
     /// The receiving half, waiting for room.
@@ -133,6 +134,7 @@ impl Outbox {
             lanes: RefCell::default(),
             counts: Counts::default(),
             input: Cell::new(Input::Open),
+            is_waiting_over: Rc::default(),
             sender: Cell::new(None),
             receiver: Cell::new(None),
         }))
@@ -184,8 +186,13 @@ impl Outbox {
         if has_room {
             return Poll::Ready(Room::Free);
         }
-        self.0.receiver.set(Some(context.waker().clone()));
+        self.watch_end(context);
         Poll::Pending
+    }
+
+    /// Wakes the receiving half when the input ends.
+    pub(crate) fn watch_end(&self, context: &Context<'_>) {
+        self.0.receiver.set(Some(context.waker().clone()));
     }
 
     /// Ready with what to send next.
@@ -206,16 +213,18 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// The turn's bytes are with the kernel: their requests no longer count.
-    pub(crate) fn sent(&self, sending: Sending) {
+    /// The turn's bytes are with the kernel: their requests no longer count. Returns the bytes.
+    pub(crate) fn sent(&self, sending: Sending) -> usize {
         let counts = &self.0.counts;
         counts.requests.set(counts.requests.get() - sending.replies);
         counts.reply_bytes.set(counts.reply_bytes.get() - sending.bytes);
         self.0.share.remove_queued(sending.bytes);
         let frame_bytes: usize = sending.charges.iter().map(Charge::bytes).sum();
         counts.request_bytes.set(counts.request_bytes.get() - frame_bytes);
+        let bytes = sending.bytes;
         drop(sending);
         wake(&self.0.receiver);
+        bytes
     }
 
     /// No more requests will come.
@@ -225,6 +234,24 @@ impl Outbox {
         }
         wake(&self.0.sender);
         wake(&self.0.receiver);
+    }
+
+    /// Lets the requests that only wait for something to happen answer now: see
+    /// [`Outbox::is_waiting_over`].
+    pub(crate) fn end_waiting(&self) {
+        self.0.is_waiting_over.set(true);
+        let mut lanes = self.0.lanes.borrow_mut();
+        // Moved into a new set, all are polled once more.
+        let unordered = std::mem::take(&mut lanes.unordered);
+        lanes.unordered = unordered.into_iter().collect();
+        drop(lanes);
+        wake(&self.0.sender);
+    }
+
+    /// Set once requests that wait (a long poll) must answer with what there is. Their futures are polled
+    /// when it changes.
+    pub(crate) fn is_waiting_over(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.0.is_waiting_over)
     }
 
     /// Drops every reply owed: the client is gone.
@@ -332,7 +359,7 @@ fn gather(ready: &mut VecDeque<Reply>) -> Option<Sending> {
         sending.then = reply.then;
         sending.charges.push(reply.charge);
         sending.parts.push(reply.head);
-        sending.parts.extend(reply.payload);
+        sending.parts.extend(reply.payload.into_iter().filter(|slice| !slice.is_empty()));
     }
     (sending.replies > 0).then_some(sending)
 }

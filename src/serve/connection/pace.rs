@@ -50,14 +50,16 @@ impl Pace {
         Self { last_event: now, frame: None, write_since: None, drain_since: None, in_flight: 0 }
     }
 
-    /// Bytes arrived and the frame they belong to is not complete.
-    pub(crate) fn frame_bytes(&mut self, now: Monotonic, received: usize) {
+    /// `received` bytes of a frame are here and the rest is not.
+    pub(crate) fn frame_open(&mut self, now: Monotonic, received: usize) {
         let received = u64::try_from(received).unwrap_or(u64::MAX);
-        self.last_event = now;
         let frame =
             self.frame.get_or_insert(FramePace { since: now, last_bytes: now, received: 0 });
-        frame.last_bytes = now;
-        frame.received = frame.received.saturating_add(received);
+        if received > frame.received {
+            frame.last_bytes = now;
+            frame.received = received;
+            self.last_event = now;
+        }
     }
 
     /// No frame is open: the last one is complete, or the broker itself stopped reading it.
@@ -181,10 +183,11 @@ mod tests {
     #[test]
     fn half_a_frame_is_closed_when_nothing_more_comes() {
         let mut pace = Pace::new(at(0));
-        pace.frame_bytes(at(10), 100_000);
+        pace.frame_open(at(10), 100_000);
+        pace.frame_open(at(11), 100_000);
         check(&pace, 39, None);
         check(&pace, 40, Some(CloseReason::FrameStalled));
-        pace.frame_bytes(at(39), 1);
+        pace.frame_open(at(39), 100_001);
         check(&pace, 68, None);
         check(&pace, 69, Some(CloseReason::FrameStalled));
     }
@@ -192,7 +195,7 @@ mod tests {
     #[test]
     fn half_a_frame_is_closed_sooner_when_others_wait_for_its_memory() {
         let mut pace = Pace::new(at(0));
-        pace.frame_bytes(at(10), 100);
+        pace.frame_open(at(10), 100);
         assert_eq!(pace.verdict(at(11), &LIMITS, Contention::OthersWait), None);
         assert_eq!(
             pace.verdict(at(12), &LIMITS, Contention::OthersWait),
@@ -204,8 +207,8 @@ mod tests {
     #[test]
     fn a_trickled_frame_is_closed_although_it_never_stalls() {
         let mut pace = Pace::new(at(0));
-        for second in 0..40 {
-            pace.frame_bytes(at(second), 1);
+        for second in 0..40_u8 {
+            pace.frame_open(at(second.into()), usize::from(second) + 1);
         }
         check(&pace, 30, None);
         check(&pace, 40, Some(CloseReason::FrameStalled));
@@ -214,9 +217,9 @@ mod tests {
     #[test]
     fn a_slow_frame_above_the_rate_is_left_alone() {
         let mut pace = Pace::new(at(0));
-        for second in 0..10_000 {
-            pace.frame_bytes(at(second), 1_000);
-            check(&pace, second, None);
+        for second in 0..10_000_u16 {
+            pace.frame_open(at(second.into()), (usize::from(second) + 1) * 1_000);
+            check(&pace, second.into(), None);
         }
         pace.no_frame();
         check(&pace, 10_100, None);
@@ -226,7 +229,7 @@ mod tests {
     fn a_frame_the_broker_does_not_read_is_not_late() {
         let mut pace = Pace::new(at(0));
         pace.request_taken(at(0));
-        pace.frame_bytes(at(1), 10);
+        pace.frame_open(at(1), 10);
         pace.no_frame();
         check(&pace, 500, None);
     }

@@ -304,3 +304,27 @@ fn a_turn_is_bounded() {
     bench.outbox.sent(sending);
     assert_eq!(bench.send(), "x");
 }
+
+#[test]
+fn long_polls_answer_when_waiting_is_over() {
+    let bench = Bench::new();
+    let is_over = bench.outbox.is_waiting_over();
+    let mut reply = Some(bench.reply("poll", 1));
+    let poll = poll_fn(move |_| match is_over.get() {
+        true => Poll::Ready(reply.take().expect("polled once after completion")),
+        false => Poll::Pending,
+    });
+    bench.outbox.submit_unordered(1, Box::pin(poll));
+    assert_eq!(bench.send(), "nothing");
+    bench.outbox.end_waiting();
+    assert_eq!(bench.send(), "poll");
+}
+
+#[test]
+fn the_receiver_is_woken_by_the_end() {
+    let bench = Bench::new();
+    let (count, waker) = WakeCount::with_waker();
+    bench.outbox.watch_end(&Context::from_waker(&waker));
+    bench.outbox.abort();
+    assert_eq!(count.get(), 1);
+}

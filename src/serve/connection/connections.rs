@@ -1,0 +1,234 @@
+//! The connections of one listener on one shard: what they share, how many they are, and the sweep that
+//! ends those that keep the broker waiting.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kolk_io::door::{Io, Net, Stream};
+use kolk_metric::net::CloseReason;
+use kolk_metric::shard::ShardMetrics;
+
+use super::budget::Budget;
+use super::outbox::{Outbox, OutboxLimits};
+use super::pace::{Contention, Pace, PaceLimits};
+use super::receive::ReceivePool;
+use super::share::OutputShare;
+use crate::log_gate::LogGate;
+
+/// How often the sweep looks at every connection.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a stop looks whether the last connection has ended.
+const STOP_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Limits of all connections of one listener and of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionLimits {
+    pub(crate) connections_max: usize,
+    pub(crate) pace: PaceLimits,
+    pub(crate) outbox: OutboxLimits,
+    /// Bytes of request frames that all connections together hold.
+    pub(crate) request_bytes_max: usize,
+    /// Bytes of replies that all connections together hold.
+    pub(crate) reply_bytes_max: usize,
+}
+
+/// The open connections of one listener on one shard. Cloning gives the same.
+pub(crate) struct Connections<N: Net>(Rc<Shared<N>>);
+
+impl<N: Net> Clone for Connections<N> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+struct Shared<N: Net> {
+    io: N,
+    metrics: Rc<ShardMetrics>,
+    limits: ConnectionLimits,
+    budget: Budget,
+    share: OutputShare,
+    pool: ReceivePool,
+    gate: LogGate,
+    open: RefCell<BTreeMap<u64, Rc<Connection<N>>>>,
+    accepted: Cell<u64>,
+    is_stopping: Cell<bool>,
+}
+
+/// One connection as its two halves and the sweep see it.
+pub(crate) struct Connection<N: Net> {
+    pub(crate) id: u64,
+    pub(crate) peer: SocketAddr,
+    pub(crate) stream: N::Stream,
+    pub(crate) outbox: Outbox,
+    pub(crate) pace: RefCell<Pace>,
+    /// Why it ends, once that is decided.
+    reason: Cell<Option<CloseReason>>,
+}
+
+impl<N: Net> Connections<N> {
+    /// None open.
+    pub(crate) fn new(io: N, metrics: Rc<ShardMetrics>, limits: ConnectionLimits) -> Self {
+        Self(Rc::new(Shared {
+            io,
+            metrics,
+            limits,
+            budget: Budget::new(limits.request_bytes_max),
+            share: OutputShare::new(limits.reply_bytes_max),
+            // Guesses may use a quarter of what frames may.
+            pool: ReceivePool::new(limits.request_bytes_max / 4),
+            gate: LogGate::default(),
+            open: RefCell::default(),
+            accepted: Cell::new(0),
+            is_stopping: Cell::new(false),
+        }))
+    }
+
+    /// The executor's door.
+    pub(crate) fn io(&self) -> &N {
+        &self.0.io
+    }
+
+    /// The shard's counters.
+    pub(crate) fn metrics(&self) -> &Rc<ShardMetrics> {
+        &self.0.metrics
+    }
+
+    /// What request frames may hold.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// The shard's receive buffers.
+    pub(crate) fn pool(&self) -> ReceivePool {
+        self.0.pool.clone()
+    }
+
+    /// What keeps floods out of the log.
+    pub(crate) fn gate(&self) -> &LogGate {
+        &self.0.gate
+    }
+
+    /// Adds an accepted connection; `None` when there are too many: the stream is closed.
+    pub(crate) fn admit(&self, stream: N::Stream, peer: SocketAddr) -> Option<Rc<Connection<N>>> {
+        let net = &self.0.metrics.net;
+        net.accepted.inc();
+        let mut open = self.0.open.borrow_mut();
+        let refused = if self.0.is_stopping.get() {
+            Some(CloseReason::ShuttingDown)
+        } else {
+            (open.len() >= self.0.limits.connections_max).then_some(CloseReason::TooManyConnections)
+        };
+        if let Some(reason) = refused {
+            net.closed(reason).inc();
+            self.0.gate.warn(|| {
+                tracing::warn!(%peer, reason = reason.name(), open = open.len(), "connection refused");
+            });
+            return None;
+        }
+        let id = self.0.accepted.get();
+        self.0.accepted.set(id + 1);
+        let connection = Rc::new(Connection {
+            id,
+            peer,
+            stream,
+            outbox: Outbox::new(self.0.limits.outbox, self.0.share.clone()),
+            pace: RefCell::new(Pace::new(self.0.io.now())),
+            reason: Cell::new(None),
+        });
+        open.insert(id, Rc::clone(&connection));
+        net.connections.inc();
+        tracing::debug!(%peer, connection = id, "connection accepted");
+        Some(connection)
+    }
+
+    /// Removes an ended connection, with its reason counted and logged.
+    pub(crate) fn remove(&self, connection: &Connection<N>) {
+        if self.0.open.borrow_mut().remove(&connection.id).is_none() {
+            return;
+        }
+        let reason = connection.reason.get().unwrap_or(CloseReason::ByClient);
+        let net = &self.0.metrics.net;
+        net.connections.dec();
+        net.closed(reason).inc();
+        let (peer, id) = (connection.peer, connection.id);
+        match reason {
+            CloseReason::ByClient | CloseReason::Idle | CloseReason::ShuttingDown => {
+                tracing::debug!(%peer, connection = id, reason = reason.name(), "connection closed");
+            }
+            _ => self.0.gate.warn(|| {
+                tracing::warn!(%peer, connection = id, reason = reason.name(), "connection closed");
+            }),
+        }
+    }
+
+    /// Looks at every connection once a second until the stop, and closes those that are late.
+    pub(crate) async fn sweep(self) {
+        while !self.0.is_stopping.get() {
+            self.0.io.sleep(SWEEP_INTERVAL).await;
+            self.close_late();
+            self.0.gate.next_second();
+            let held = self.0.budget.used() + self.0.share.queued_bytes();
+            self.0.metrics.net.held_bytes.set(u64::try_from(held).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Takes no more requests, answers those taken, and closes what is left when the drain time is over.
+    pub(crate) async fn stop(&self) {
+        self.0.is_stopping.set(true);
+        let begun = self.0.io.now();
+        for connection in self.snapshot() {
+            connection.decide(CloseReason::ShuttingDown);
+            connection.pace.borrow_mut().drain(begun);
+            connection.outbox.end_input();
+            connection.outbox.end_waiting();
+        }
+        while !self.0.open.borrow().is_empty() {
+            self.0.io.sleep(STOP_INTERVAL).await;
+            if self.0.io.now() - begun >= self.0.limits.pace.drain {
+                for connection in self.snapshot() {
+                    connection.close(CloseReason::ShuttingDown);
+                }
+            }
+        }
+    }
+
+    fn close_late(&self) {
+        let now = self.0.io.now();
+        let contended = if self.0.budget.is_contended() {
+            Contention::OthersWait
+        } else {
+            Contention::None
+        };
+        for connection in self.snapshot() {
+            let verdict = connection.pace.borrow().verdict(now, &self.0.limits.pace, contended);
+            if let Some(reason) = verdict {
+                connection.close(reason);
+            }
+        }
+    }
+
+    /// The open connections; what is done to one may remove it.
+    fn snapshot(&self) -> Vec<Rc<Connection<N>>> {
+        self.0.open.borrow().values().cloned().collect()
+    }
+}
+
+impl<N: Net> Connection<N> {
+    /// Decides why the connection ends, unless that is decided already.
+    pub(crate) fn decide(&self, reason: CloseReason) {
+        if self.reason.get().is_none() {
+            self.reason.set(Some(reason));
+        }
+    }
+
+    /// Ends the connection at once: nothing more is read or sent.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.decide(reason);
+        self.outbox.abort();
+        self.stream.shutdown();
+    }
+}

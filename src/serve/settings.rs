@@ -1,0 +1,88 @@
+//! What can be configured about connections.
+
+use std::time::Duration;
+
+use kolk_model::limits;
+
+/// Settings of all listeners and connections. All take effect at a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeSettings {
+    /// Connections of the node; each shard takes its equal part, rounded up. Beyond: closed at once
+    /// and counted. Default: 20,000. Range: 1 to 1,000,000.
+    pub connections_max: u32,
+    /// Time without a request after which a connection is closed (Kafka's
+    /// `connections.max.idle.ms`). Default: 10 minutes. Range: 1 s to 1 day.
+    pub connection_idle: Duration,
+    /// Bytes of one frame after its length field. Beyond: the connection is closed. Default: 100 MiB.
+    /// Range: 64 KiB to 1 GiB.
+    pub frame_bytes_max: usize,
+    /// Requests of one connection without a reply. Beyond: its socket is not read. Default: 1,024.
+    /// Range: 1 to 65,536.
+    pub connection_requests_max: usize,
+    /// Bytes of the frames of those requests. Beyond: the socket is not read. Default: 32 MiB. Range:
+    /// 64 KiB to 1 GiB.
+    pub connection_request_bytes_max: usize,
+    /// Bytes of replies of one connection that are ready and not sent. Beyond: the socket is not read.
+    /// Default: 64 MiB. Range: 64 KiB to 1 GiB.
+    pub connection_reply_bytes_max: usize,
+    /// Bytes of request frames that all connections of a shard hold. Beyond: connections wait in turn.
+    /// Default: 128 MiB. Range: 1 MiB to 64 GiB, at least `frame_bytes_max`.
+    pub shard_request_bytes_max: usize,
+    /// Bytes of replies that all connections of a shard hold; shared out among the fetches under way.
+    /// Default: 256 MiB. Range: 1 MiB to 64 GiB.
+    pub shard_reply_bytes_max: usize,
+    /// Time without a byte of a begun frame after which the connection is closed. Default: 30 s.
+    /// Range: 1 s to 1 hour.
+    pub frame_stall: Duration,
+    /// Time in which the client reads none of its replies after which the connection is closed.
+    /// Default: 30 s. Range: 1 s to 1 hour.
+    pub write_stall: Duration,
+    /// Time for replies still owed when the client has ended its side, or the broker stops. Default:
+    /// 5 s. Range: 100 ms to 60 s.
+    pub drain: Duration,
+}
+
+impl Default for ServeSettings {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            connection_idle: Duration::from_secs(600),
+            frame_bytes_max: limits::FRAME_BYTES_MAX,
+            connection_requests_max: limits::CONNECTION_REQUESTS_MAX,
+            connection_request_bytes_max: 32 << 20,
+            connection_reply_bytes_max: 64 << 20,
+            shard_request_bytes_max: 128 << 20,
+            shard_reply_bytes_max: 256 << 20,
+            frame_stall: Duration::from_secs(30),
+            write_stall: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+impl ServeSettings {
+    /// The connections one of `shards` shards takes.
+    #[must_use]
+    pub fn shard_connections_max(&self, shards: u16) -> usize {
+        let connections = self.connections_max.div_ceil(u32::from(shards.max(1)));
+        usize::try_from(connections).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nodes_connections_are_shared_out_rounded_up() {
+        let settings = ServeSettings { connections_max: 10, ..ServeSettings::default() };
+        assert_eq!(settings.shard_connections_max(1), 10);
+        assert_eq!(settings.shard_connections_max(4), 3);
+    }
+
+    #[test]
+    fn one_frame_of_the_largest_size_fits_the_shards_budget() {
+        let settings = ServeSettings::default();
+        assert!(settings.shard_request_bytes_max >= settings.frame_bytes_max);
+    }
+}
