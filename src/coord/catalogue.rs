@@ -14,7 +14,7 @@ use crate::command::{
     CatalogueError, Command, ConfigChange, Event, NewTopic, PARTITIONS_MAX, PRODUCER_ID_BLOCK_MAX,
     TOPICS_MAX,
 };
-use crate::topic::{Run, Tombstone, Topic};
+use crate::topic::{ClusterId, Run, Tombstone, Topic};
 
 pub mod codec;
 
@@ -24,6 +24,7 @@ mod tests;
 /// Every topic of the node.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Catalogue {
+    cluster: ClusterId,
     run: Run,
     /// Topics ever created: the part of a topic's id that makes it unique.
     created: u64,
@@ -49,8 +50,8 @@ pub enum TopicStatus {
 impl Catalogue {
     /// An empty catalogue: no topic, run 0, producer ids from 0.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(cluster: ClusterId) -> Self {
+        Self { cluster, ..Self::default() }
     }
 
     /// Carries a command out, wholly or not at all.
@@ -177,6 +178,12 @@ impl Catalogue {
         self.names.insert(key, topic.id);
         self.partitions += u64::from(topic.partitions);
         topic
+    }
+
+    /// Which cluster's topics these are.
+    #[must_use]
+    pub const fn cluster(&self) -> ClusterId {
+        self.cluster
     }
 
     /// The run that goes on: how often the node has started.

@@ -1,8 +1,34 @@
-//! One topic as the catalogue knows it, and what stays of it after its deletion.
+//! One topic as the catalogue knows it, what stays of it after its deletion, and the numbers beside them.
+
+use std::fmt;
 
 use kolk_model::ids::{LeaderEpoch, TopicId, TopicName};
 use kolk_model::time::TimestampMs;
 use kolk_model::topic_config::TopicConfig;
+
+/// A cluster's identity for ever, drawn when its first node starts for the first time. Shown as 32 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct ClusterId(u128);
+
+impl ClusterId {
+    /// Wraps a plain number.
+    #[must_use]
+    pub const fn new(value: u128) -> Self {
+        Self(value)
+    }
+
+    /// Gives the plain number back.
+    #[must_use]
+    pub const fn get(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
 
 /// A number for each start of the node, rising; 0 before the first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]

@@ -13,7 +13,7 @@ use kolk_model::topic_config::TopicConfig;
 
 use crate::catalogue::{Catalogue, TopicStatus, name_key};
 use crate::command::{PARTITIONS_MAX, TOPICS_MAX};
-use crate::topic::{Run, Tombstone, Topic};
+use crate::topic::{ClusterId, Run, Tombstone, Topic};
 
 /// The first eight bytes.
 pub const MAGIC: [u8; 8] = *b"kolk-cat";
@@ -65,10 +65,11 @@ impl Catalogue {
     /// The catalogue as the bytes of its file.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEADER_BYTES + 40 + self.topics.len() * 96);
+        let mut out = Vec::with_capacity(HEADER_BYTES + 56 + self.topics.len() * 96);
         out.put_slice(&MAGIC);
         out.put_u32_le(VERSION);
         out.put_u32_le(0);
+        out.put_u128_le(self.cluster.get());
         out.put_u64_le(self.run.get());
         out.put_u64_le(self.created);
         out.put_u64_le(self.next_producer_id);
@@ -149,6 +150,7 @@ type Field<T> = Result<T, &'static str>;
 
 fn read_body(rest: &mut &[u8]) -> Field<Catalogue> {
     let mut catalogue = Catalogue {
+        cluster: ClusterId::new(rest.try_get_u128_le().map_err(|_| "cluster id")?),
         run: Run::new(get_u64(rest, "run")?),
         created: get_u64(rest, "count of topics created")?,
         next_producer_id: get_u64(rest, "next producer id")?,

@@ -8,6 +8,8 @@ use kolk_model::topic_config::TopicConfig;
 use super::codec::{DecodeError, VERSION};
 use super::*;
 
+const CLUSTER: ClusterId = ClusterId::new(0x00112233_44556677_8899aabb_ccddeeff);
+
 fn create(name: &str, partitions: u32) -> Command {
     Command::CreateTopic(NewTopic {
         name: TopicName::new(name).unwrap(),
@@ -27,7 +29,7 @@ fn created(catalogue: &mut Catalogue, name: &str, partitions: u32) -> Arc<Topic>
 
 #[test]
 fn a_topic_is_found_by_name_and_id_until_it_is_deleted() {
-    let mut catalogue = Catalogue::new();
+    let mut catalogue = Catalogue::new(CLUSTER);
     let topic = created(&mut catalogue, "web", 4);
     assert_eq!(catalogue.topic_named("web"), Some(&topic));
     assert_eq!(catalogue.topic(topic.id), Some(&topic));
@@ -49,7 +51,7 @@ fn a_topic_is_found_by_name_and_id_until_it_is_deleted() {
 
 #[test]
 fn a_name_is_taken_once_and_dots_equal_underscores() {
-    let mut catalogue = Catalogue::new();
+    let mut catalogue = Catalogue::new(CLUSTER);
     created(&mut catalogue, "a.b", 1);
     let name = TopicName::new("a.b").unwrap();
     assert_eq!(
@@ -65,7 +67,7 @@ fn a_name_is_taken_once_and_dots_equal_underscores() {
 
 #[test]
 fn a_recreated_topic_has_another_id_even_when_chance_repeats() {
-    let mut catalogue = Catalogue::new();
+    let mut catalogue = Catalogue::new(CLUSTER);
     let mut seen = Vec::new();
     for _ in 0..100 {
         let topic = created(&mut catalogue, "web", 1);
@@ -79,7 +81,7 @@ fn a_recreated_topic_has_another_id_even_when_chance_repeats() {
 
 #[test]
 fn leader_epochs_start_at_zero_and_rise_with_each_start() {
-    let mut catalogue = Catalogue::new();
+    let mut catalogue = Catalogue::new(CLUSTER);
     catalogue.apply(Command::BeginRun).unwrap();
     let topic = created(&mut catalogue, "web", 1);
     for epoch in 0..5 {
@@ -90,7 +92,7 @@ fn leader_epochs_start_at_zero_and_rise_with_each_start() {
 
 #[test]
 fn partitions_only_grow_and_within_bounds() {
-    let mut catalogue = Catalogue::new();
+    let mut catalogue = Catalogue::new(CLUSTER);
     let id = created(&mut catalogue, "web", 4).id;
     for asked in [0, 3, 4] {
         let refused = catalogue.apply(Command::AddPartitions { topic: id, partitions: asked });
@@ -109,7 +111,7 @@ fn partitions_only_grow_and_within_bounds() {
 
 #[test]
 fn a_node_takes_no_more_partitions_than_it_may_have() {
-    let mut catalogue = Catalogue::new();
+    let mut catalogue = Catalogue::new(CLUSTER);
     for n in 0..10 {
         created(&mut catalogue, &format!("t{n}"), TOPIC_PARTITIONS_MAX);
     }
@@ -124,7 +126,7 @@ fn a_node_takes_no_more_partitions_than_it_may_have() {
 
 #[test]
 fn settings_change_together_or_not_at_all() {
-    let mut catalogue = Catalogue::new();
+    let mut catalogue = Catalogue::new(CLUSTER);
     let id = created(&mut catalogue, "web", 1).id;
     let set =
         |name: &str, value: &str| ConfigChange::Set { name: name.into(), value: value.into() };
@@ -143,7 +145,7 @@ fn settings_change_together_or_not_at_all() {
 
 #[test]
 fn blocks_of_producer_ids_never_overlap() {
-    let mut catalogue = Catalogue::new();
+    let mut catalogue = Catalogue::new(CLUSTER);
     let mut next = 0;
     for count in [1, 1000, PRODUCER_ID_BLOCK_MAX] {
         let events = catalogue.apply(Command::AllocateProducerIds { count }).unwrap();
@@ -162,7 +164,7 @@ fn blocks_of_producer_ids_never_overlap() {
 }
 
 fn sample() -> Catalogue {
-    let mut catalogue = Catalogue::new();
+    let mut catalogue = Catalogue::new(CLUSTER);
     catalogue.apply(Command::BeginRun).unwrap();
     let gone = created(&mut catalogue, "gone", 3).id;
     let id = created(&mut catalogue, "web.log", 8).id;
@@ -176,7 +178,7 @@ fn sample() -> Catalogue {
 
 #[test]
 fn the_file_reads_back_as_it_was() {
-    for catalogue in [Catalogue::new(), sample()] {
+    for catalogue in [Catalogue::new(CLUSTER), sample()] {
         assert_eq!(Catalogue::decode(&catalogue.encode()), Ok(catalogue));
     }
 }
@@ -334,7 +336,7 @@ impl Model {
 proptest! {
     #[test]
     fn the_catalogue_equals_a_plain_list(steps in commands()) {
-        let mut catalogue = Catalogue::new();
+        let mut catalogue = Catalogue::new(CLUSTER);
         let mut model = Model::default();
         for step in steps {
             model.step(&mut catalogue, step);
