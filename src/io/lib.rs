@@ -4,9 +4,11 @@
 //! exist: the real one on io_uring, and a seeded simulator.
 
 pub mod sim;
+pub mod uring;
 
 pub mod door;
 
 pub mod buf;
 pub mod error;
 pub mod time;
+pub mod wait;

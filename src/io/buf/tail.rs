@@ -69,6 +69,13 @@ impl TailBuf {
         self.capacity
     }
 
+    /// Lends all appended bytes.
+    #[must_use]
+    pub fn filled(&self) -> &[u8] {
+        // SAFETY: `len` bytes of the block were appended and never change again; only `&mut self` appends.
+        unsafe { std::slice::from_raw_parts(self.memory.start(), self.len) }
+    }
+
     /// Shares a range of the appended bytes, without a copy. A range behind them is a bug.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Bytes {

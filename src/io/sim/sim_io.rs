@@ -2,9 +2,7 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,13 +11,14 @@ use super::chance::Chance;
 use super::content::SECTOR_BYTES;
 use super::disk::{Create, Errno, NodeId, SimDisk};
 use super::fault::FaultKind;
-use super::world::{Completion, Firing, World};
+use super::world::{Firing, World};
 use crate::buf::{AlignedBuf, AlignedSlice};
 use crate::door::{
     DirEntry, File, Io, OpenMode, Space, WRITE_SLICES_MAX, WriteSyncTiming, assert_aligned,
 };
 use crate::error::{IoError, Op};
 use crate::time::{Monotonic, WallClock};
+use crate::wait::{Completion, YieldNow};
 
 /// The door to a simulated machine. Cloning gives the same machine.
 #[derive(Clone)]
@@ -103,7 +102,7 @@ impl Io for SimIo {
     }
 
     fn yield_now(&self) -> impl Future<Output = ()> + use<> {
-        YieldNow { yielded: false }
+        YieldNow::default()
     }
 
     fn open(
@@ -420,21 +419,4 @@ fn delay_of(world: &World, op: Op) -> Duration {
         let slow = if chance.percent(3) { 30 } else { 1 };
         Duration::from_micros((least_us + chance.below(spread_us)) * slow)
     })
-}
-
-struct YieldNow {
-    yielded: bool,
-}
-
-impl Future for YieldNow {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.yielded {
-            return Poll::Ready(());
-        }
-        self.yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use super::chance::{Chance, mix};
@@ -217,51 +217,5 @@ impl Wake for TaskWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         // The receiver is gone only when the whole world is.
         let _gone = self.wake.send(self.id).is_err();
-    }
-}
-
-/// One value that arrives later.
-pub(super) struct Completion<T>(Rc<RefCell<Arrival<T>>>);
-
-struct Arrival<T> {
-    value: Option<T>,
-    waiter: Option<Waker>,
-}
-
-impl<T> Completion<T> {
-    pub(super) fn new() -> Self {
-        Self(Rc::new(RefCell::new(Arrival { value: None, waiter: None })))
-    }
-
-    pub(super) fn complete(&self, value: T) {
-        let waiter = {
-            let mut arrival = self.0.borrow_mut();
-            arrival.value = Some(value);
-            arrival.waiter.take()
-        };
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
-    }
-}
-
-impl<T> Clone for Completion<T> {
-    fn clone(&self) -> Self {
-        Self(Rc::clone(&self.0))
-    }
-}
-
-impl<T> Future for Completion<T> {
-    type Output = T;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let mut arrival = self.0.borrow_mut();
-        match arrival.value.take() {
-            Some(value) => Poll::Ready(value),
-            None => {
-                arrival.waiter = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
     }
 }

@@ -1,0 +1,17 @@
+//! The real world: glommio runs the tasks, a private ring of each executor runs the I/O.
+
+mod clock;
+mod descriptor;
+mod directory;
+mod ring;
+pub mod shard;
+mod slots;
+mod ticker;
+pub mod uring_file;
+pub mod uring_io;
+
+pub use ring::RingCounts;
+pub use ticker::LagReport;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,404 @@
+//! The private ring: submissions collected per turn, answers handed to their futures.
+//!
+//! Tasks push submissions; one turn of the driver gives all of them to the kernel with one
+//! `io_uring_enter` and reaps what is complete. The kernel rings an eventfd for answers that come
+//! later. Why there is a ring beside glommio's own: decision 0001.
+#![allow(unsafe_code, reason = "submissions point to memory that the table of operations holds")]
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use io_uring::squeue::{Entry, Flags};
+use io_uring::{IoUring, Probe, opcode};
+
+use super::clock;
+use super::slots::{Abandoned, Answers, Half, Held, Noted, Outcome, Slots, Token, UNHEEDED};
+use crate::wait::Bell;
+
+/// The kernel's answer to one operation, and the memory that it used.
+pub(super) struct Finished {
+    pub(super) outcome: Outcome,
+    pub(super) held: Held,
+}
+
+impl Finished {
+    /// Returns the single result: bytes or zero, or a positive error number.
+    pub(super) fn result(&self) -> Result<u32, i32> {
+        to_result(self.outcome.last.unwrap_or(-libc::ECANCELED))
+    }
+}
+
+/// Splits the kernel's signed result into a count or a positive error number.
+pub(super) fn to_result(result: i32) -> Result<u32, i32> {
+    u32::try_from(result).map_err(|_| -result)
+}
+
+/// Counts of one ring since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingCounts {
+    /// Calls of `io_uring_enter` by this ring; glommio's own rings are not in it.
+    pub enters: u64,
+    /// Submissions given to the kernel; a linked write and sync is two.
+    pub submissions: u64,
+    /// Answers reaped.
+    pub answers: u64,
+    /// Times the eventfd woke the executor.
+    pub doorbells: u64,
+}
+
+/// What the running kernel can do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Features {
+    /// A linked pair may keep quiet about its first half's success (5.17).
+    pub(super) quiet_success: bool,
+    /// `ftruncate` goes through the ring (6.9).
+    pub(super) ftruncate: bool,
+}
+
+/// One executor's private ring.
+pub(super) struct Ring {
+    /// `None` once the executor has ended.
+    uring: RefCell<Option<IoUring>>,
+    slots: RefCell<Slots>,
+    eventfd: OwnedFd,
+    features: Features,
+    /// Rung when something waits for submission.
+    pub(super) pushed: Bell,
+    counts: Cell<RingCounts>,
+    /// Reused between turns, so that reaping allocates nothing.
+    wakers: RefCell<Vec<Waker>>,
+}
+
+impl Ring {
+    /// Sets the ring up: `entries` submissions a turn, answers for many more.
+    pub(super) fn new(entries: u32) -> std::io::Result<Self> {
+        let mut builder = IoUring::builder();
+        // Waiting connections each have a poll in the kernel; a storm of them must not overflow.
+        builder.setup_clamp().setup_cqsize(entries.saturating_mul(8));
+        let uring = match builder.clone().setup_coop_taskrun().build(entries) {
+            // COOP_TASKRUN is of 5.19.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => builder.build(entries)?,
+            uring => uring?,
+        };
+        let mut probe = Probe::new();
+        uring.submitter().register_probe(&mut probe)?;
+        let features = Features {
+            quiet_success: uring.params().is_feature_skip_cqe_on_success(),
+            ftruncate: probe.is_supported(opcode::Ftruncate::CODE),
+        };
+        let eventfd = new_eventfd()?;
+        uring.submitter().register_eventfd(eventfd.as_raw_fd())?;
+        Ok(Self {
+            uring: RefCell::new(Some(uring)),
+            slots: RefCell::default(),
+            eventfd,
+            features,
+            pushed: Bell::new(),
+            counts: Cell::default(),
+            wakers: RefCell::default(),
+        })
+    }
+
+    pub(super) const fn features(&self) -> Features {
+        self.features
+    }
+
+    pub(super) fn counts(&self) -> RingCounts {
+        self.counts.get()
+    }
+
+    /// Returns a descriptor of the eventfd, for the doorbell to own.
+    pub(super) fn doorbell(&self) -> std::io::Result<OwnedFd> {
+        self.eventfd.try_clone()
+    }
+
+    pub(super) fn count_doorbell(&self) {
+        self.count(|counts| counts.doorbells += 1);
+    }
+
+    /// Starts an operation of one submission. `build` is given the memory at its final address.
+    ///
+    /// # Safety
+    /// What the submission points to must be inside `held`, and its descriptor must be the held
+    /// one, or outlive the ring.
+    pub(super) unsafe fn start(
+        self: &Rc<Self>,
+        held: Held,
+        build: impl FnOnce(&mut Held) -> Entry,
+    ) -> InFlight {
+        let token = self.insert(Answers::One, held);
+        if let Some(token) = token {
+            let entry = self.with_held(token, build).user_data(token.user_data(Half::Last));
+            // SAFETY: the caller's promise; the table holds `held` until the kernel has answered.
+            unsafe { self.push(&[entry]) };
+        }
+        InFlight { ring: Rc::clone(self), token, cancel: Cancel::Never }
+    }
+
+    /// Starts a linked pair: the second is run only if the first did all it was asked.
+    ///
+    /// # Safety
+    /// As for [`Ring::start`], for both.
+    pub(super) unsafe fn start_linked(
+        self: &Rc<Self>,
+        held: Held,
+        first_answers: bool,
+        build: impl FnOnce(&mut Held) -> [Entry; 2],
+    ) -> InFlight {
+        let quiet = self.features.quiet_success && !first_answers;
+        let (answers, flags) = if quiet {
+            (Answers::LastUnlessFirstFails, Flags::IO_LINK | Flags::SKIP_SUCCESS)
+        } else {
+            (Answers::Two, Flags::IO_LINK)
+        };
+        let token = self.insert(answers, held);
+        if let Some(token) = token {
+            let [first, last] = self.with_held(token, build);
+            let first = first.flags(flags).user_data(token.user_data(Half::First));
+            let last = last.user_data(token.user_data(Half::Last));
+            // SAFETY: the caller's promise; the table holds `held` until the kernel has answered.
+            unsafe { self.push(&[first, last]) };
+        }
+        InFlight { ring: Rc::clone(self), token, cancel: Cancel::Never }
+    }
+
+    /// Gives the kernel what waits for submission and hands out what is complete.
+    pub(super) fn turn(&self) {
+        loop {
+            self.submit();
+            self.reap();
+            // Answers beyond the queue's size wait in the kernel until an enter asks for them.
+            if !self.has_overflown() {
+                return;
+            }
+        }
+    }
+
+    /// Ends the ring: cancels what waits for sockets, waits for the disk, closes.
+    ///
+    /// Operations that wait get no answer from then on; later ones fail at once.
+    pub(super) fn close(&self) {
+        let Some(uring) = self.uring.borrow_mut().take() else { return };
+        drain(uring, &self.slots);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.uring.borrow().is_none()
+    }
+
+    /// Rings the doorbell by hand, so that its listener looks up.
+    pub(super) fn ring_doorbell(&self) {
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: eight bytes of this frame are written to an open eventfd.
+        let written = unsafe { libc::write(self.eventfd.as_raw_fd(), one.as_ptr().cast(), 8) };
+        assert_eq!(written, 8, "an eventfd takes 8 bytes");
+    }
+
+    fn has_overflown(&self) -> bool {
+        self.uring.borrow_mut().as_mut().is_some_and(|uring| uring.submission().cq_overflow())
+    }
+
+    fn insert(&self, answers: Answers, held: Held) -> Option<Token> {
+        let open = self.uring.borrow().is_some();
+        open.then(|| self.slots.borrow_mut().insert(answers, held))
+    }
+
+    fn with_held<T>(&self, token: Token, build: impl FnOnce(&mut Held) -> T) -> T {
+        match self.slots.borrow_mut().held_mut(token) {
+            Some(held) => build(held),
+            None => unreachable!("the entry was made in this call"),
+        }
+    }
+
+    /// # Safety
+    /// As for [`Ring::start`].
+    unsafe fn push(&self, entries: &[Entry]) {
+        loop {
+            let mut guard = self.uring.borrow_mut();
+            let Some(uring) = guard.as_mut() else { return };
+            // SAFETY: the caller's promise.
+            if unsafe { uring.submission().push_multiple(entries) }.is_ok() {
+                break;
+            }
+            drop(guard);
+            // A full queue: an enter makes room at once, the kernel copies submissions.
+            self.submit();
+        }
+        self.pushed.ring();
+    }
+
+    fn submit(&self) {
+        loop {
+            let mut guard = self.uring.borrow_mut();
+            let Some(uring) = guard.as_mut() else { return };
+            let waiting = uring.submission().len();
+            if waiting == 0 && !uring.submission().cq_overflow() {
+                return;
+            }
+            // Answers that come during this call are reaped right after it: no doorbell for them.
+            uring.completion().disable_eventfd();
+            let submitted = uring.submit();
+            uring.completion().enable_eventfd();
+            drop(guard);
+            self.count(|counts| counts.enters += 1);
+            match submitted {
+                Ok(submitted) => {
+                    self.count(|counts| counts.submissions += submitted as u64);
+                    if submitted == waiting {
+                        return;
+                    }
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EINTR) => {}
+                    // The answers' queue overflows or memory is short: make room, then go on.
+                    Some(libc::EBUSY | libc::EAGAIN) => self.reap(),
+                    _ => unreachable!("io_uring_enter refuses a ring that it set up: {error}"),
+                },
+            }
+        }
+    }
+
+    fn reap(&self) {
+        loop {
+            let mut wakers = self.wakers.take();
+            let mut done = Vec::new();
+            if let Some(uring) = self.uring.borrow_mut().as_mut() {
+                let mut slots = self.slots.borrow_mut();
+                for answer in uring.completion() {
+                    self.count(|counts| counts.answers += 1);
+                    match slots.answer(answer.user_data(), answer.result(), clock::now()) {
+                        Noted::Wake(waker) => wakers.extend(waker),
+                        Noted::Drop(held) => done.push(held),
+                        Noted::Nothing => {}
+                    }
+                }
+            }
+            // Outside of the borrows: what is dropped or woken here may come back to the ring.
+            drop(done);
+            wakers.drain(..).for_each(Waker::wake);
+            self.wakers.replace(wakers);
+            // Between the enter and the eventfd's return another thread may have answered.
+            let more = self.uring.borrow_mut().as_mut().is_some_and(|u| !u.completion().is_empty());
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Asks the kernel to give up an operation; it then answers, with ECANCELED or its result.
+    fn cancel(&self, token: Token) {
+        let cancel = opcode::AsyncCancel::new(token.user_data(Half::Last)).build();
+        // SAFETY: the submission points nowhere.
+        unsafe { self.push(&[cancel.user_data(UNHEEDED)]) };
+    }
+
+    fn count(&self, change: impl FnOnce(&mut RingCounts)) {
+        let mut counts = self.counts.get();
+        change(&mut counts);
+        self.counts.set(counts);
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Waits for every operation of a ring that ends, so that its memory may be freed.
+fn drain(mut uring: IoUring, slots: &RefCell<Slots>) {
+    // Nobody listens any more; and a late ring of the bell would write into glommio's read.
+    let _without_doorbell = uring.submitter().unregister_eventfd();
+    for _ in 0..DRAIN_ROUNDS_MAX {
+        if slots.borrow().in_kernel() == 0 {
+            return;
+        }
+        // ENOENT when nothing can be cancelled, EINVAL before 6.0: the disk answers by itself.
+        let timeout = io_uring::types::Timespec::from(DRAIN_WAIT);
+        let everything = io_uring::types::CancelBuilder::any();
+        let _cancelled = uring.submitter().register_sync_cancel(Some(timeout), everything);
+        let wait = io_uring::types::SubmitArgs::new().timespec(&timeout);
+        let _waited = uring.submitter().submit_with_args(1, &wait);
+        let mut done = Vec::new();
+        for answer in uring.completion() {
+            let noted =
+                slots.borrow_mut().answer(answer.user_data(), answer.result(), clock::now());
+            done.push(noted);
+        }
+    }
+    // The kernel may still write to this memory: rather lose it for good.
+    tracing::error!(operations = slots.borrow().in_kernel(), "operations do not end, left behind");
+    std::mem::forget(slots.take());
+    std::mem::forget(uring);
+}
+
+const DRAIN_ROUNDS_MAX: usize = 1000;
+const DRAIN_WAIT: std::time::Duration = std::time::Duration::from_millis(20);
+
+fn new_eventfd() -> std::io::Result<OwnedFd> {
+    // Blocking on purpose: a read through a ring waits then instead of failing with EAGAIN.
+    // SAFETY: a plain call without pointers.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was made above and has no other owner.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What happens in the kernel to an operation whose future is dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cancel {
+    /// It runs to its end: everything on disks.
+    Never,
+    /// It is given up: waits for sockets, which may never end.
+    OnDrop,
+}
+
+/// The wait for an operation. Dropping it is safe at any time.
+pub(super) struct InFlight {
+    ring: Rc<Ring>,
+    /// `None` when the ring had ended before the start, and after the answer was taken.
+    token: Option<Token>,
+    cancel: Cancel,
+}
+
+impl InFlight {
+    /// Gives the operation up in the kernel when this is dropped.
+    pub(super) fn cancelled_on_drop(mut self) -> Self {
+        self.cancel = Cancel::OnDrop;
+        self
+    }
+}
+
+impl Future for InFlight {
+    /// `None` when the executor's ring has ended.
+    type Output = Option<Finished>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(token) = self.token else { return Poll::Ready(None) };
+        let taken = self.ring.slots.borrow_mut().take(token, cx.waker());
+        match taken {
+            Some((outcome, held)) => {
+                self.token = None;
+                Poll::Ready(Some(Finished { outcome, held }))
+            }
+            None if self.ring.uring.borrow().is_none() => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let Some(token) = self.token else { return };
+        let abandoned = self.ring.slots.borrow_mut().abandon(token);
+        if self.cancel == Cancel::OnDrop && matches!(abandoned, Abandoned::InKernel(_)) {
+            self.ring.cancel(token);
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The table of operations in the kernel, and of what they need to stay alive.
+//!
+//! An entry is freed when the kernel has answered for the last time *and* its future has taken the
+//! answer or is gone. A token carries the entry's generation, so that a late answer never reaches
+//! an operation that took the entry over.
+
+use std::ffi::CString;
+use std::rc::Rc;
+use std::task::Waker;
+
+use super::descriptor::Descriptor;
+use crate::buf::{AlignedBuf, AlignedSlice};
+use crate::time::Monotonic;
+
+/// Memory and descriptors that the kernel uses until it has answered.
+#[derive(Default)]
+pub(super) struct Held {
+    #[expect(dead_code, reason = "held so that the number is not reused meanwhile")]
+    pub(super) descriptor: Option<Rc<Descriptor>>,
+    pub(super) memory: HeldMemory,
+}
+
+/// The memory of an operation, at an address that does not change.
+#[derive(Default)]
+pub(super) enum HeldMemory {
+    #[default]
+    None,
+    Read(AlignedBuf),
+    #[expect(dead_code, reason = "held for the kernel, which alone reads it")]
+    Write {
+        pages: Vec<AlignedSlice>,
+        iovecs: Box<[libc::iovec]>,
+    },
+    Paths(CString, Option<CString>),
+}
+
+/// Names one use of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    index: u32,
+    generation: u32,
+}
+
+/// Which of an entry's submissions an answer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    /// The only one, or the second of a linked pair.
+    Last,
+    /// The first of a linked pair.
+    First,
+}
+
+/// User data of submissions whose answer nobody needs. No token maps to it: an index is below 2^31.
+pub(super) const UNHEEDED: u64 = u64::MAX;
+
+impl Token {
+    /// Packs the token for the kernel: generation, index, half.
+    pub(super) const fn user_data(self, half: Half) -> u64 {
+        ((self.generation as u64) << 32)
+            | ((self.index as u64) << 1)
+            | matches!(half, Half::First) as u64
+    }
+
+    /// The reverse of [`Token::user_data`].
+    #[expect(clippy::cast_possible_truncation, reason = "takes the 64 bits apart")]
+    pub(super) const fn from_user_data(data: u64) -> (Self, Half) {
+        let half = if data & 1 == 1 { Half::First } else { Half::Last };
+        (Self { index: (data as u32) >> 1, generation: (data >> 32) as u32 }, half)
+    }
+}
+
+/// How many answers an operation gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// One.
+    One,
+    /// A linked pair that answers both times.
+    Two,
+    /// A linked pair whose first half answers only when it fails; its second then never does.
+    LastUnlessFirstFails,
+}
+
+/// What the kernel said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outcome {
+    /// The first half's result, if it answered: bytes, or an error number below 0.
+    pub(super) first: Option<i32>,
+    /// When the first half answered.
+    pub(super) first_at: Option<Monotonic>,
+    /// The last half's result, if it answered.
+    pub(super) last: Option<i32>,
+}
+
+struct Slot {
+    generation: u32,
+    state: State,
+}
+
+enum State {
+    Free { next: Option<u32> },
+    Used(Entry),
+}
+
+struct Entry {
+    answers: Answers,
+    outcome: Outcome,
+    complete: bool,
+    abandoned: bool,
+    waker: Option<Waker>,
+    held: Held,
+}
+
+/// What to do after an answer was noted, outside of any borrow.
+pub(super) enum Noted {
+    /// More answers are to come, or the entry is not in use.
+    Nothing,
+    /// Somebody waits, or will.
+    Wake(Option<Waker>),
+    /// Nobody waits any more: drop this.
+    Drop(Held),
+}
+
+/// The table.
+#[derive(Default)]
+pub(super) struct Slots {
+    slots: Vec<Slot>,
+    first_free: Option<u32>,
+    in_kernel: usize,
+}
+
+impl Slots {
+    /// Returns the operations the kernel has not answered completely.
+    pub(super) const fn in_kernel(&self) -> usize {
+        self.in_kernel
+    }
+
+    pub(super) fn insert(&mut self, answers: Answers, held: Held) -> Token {
+        self.in_kernel += 1;
+        let entry = Entry {
+            answers,
+            outcome: Outcome::default(),
+            complete: false,
+            abandoned: false,
+            waker: None,
+            held,
+        };
+        if let Some(index) = self.first_free
+            && let Some(slot) = self.slot_mut(index)
+            && let State::Free { next } = slot.state
+        {
+            slot.state = State::Used(entry);
+            let token = Token { index, generation: slot.generation };
+            self.first_free = next;
+            return token;
+        }
+        let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        assert!(index < 1 << 31, "{index} operations in flight");
+        self.slots.push(Slot { generation: 0, state: State::Used(entry) });
+        Token { index, generation: 0 }
+    }
+
+    /// Gives access to an operation's memory before it is submitted.
+    pub(super) fn held_mut(&mut self, token: Token) -> Option<&mut Held> {
+        self.entry_mut(token).map(|entry| &mut entry.held)
+    }
+
+    /// Notes an answer of the kernel.
+    pub(super) fn answer(&mut self, data: u64, result: i32, at: Monotonic) -> Noted {
+        let (token, half) = Token::from_user_data(data);
+        let Some(entry) = self.entry_mut(token) else { return Noted::Nothing };
+        match half {
+            Half::First => (entry.outcome.first, entry.outcome.first_at) = (Some(result), Some(at)),
+            Half::Last => entry.outcome.last = Some(result),
+        }
+        let Outcome { first, last, .. } = entry.outcome;
+        entry.complete = match entry.answers {
+            Answers::One => last.is_some(),
+            Answers::Two => first.is_some() && last.is_some(),
+            Answers::LastUnlessFirstFails => first.is_some() || last.is_some(),
+        };
+        if !entry.complete {
+            return Noted::Nothing;
+        }
+        let (abandoned, waker) = (entry.abandoned, entry.waker.take());
+        self.in_kernel -= 1;
+        if abandoned {
+            return self.free(token).map_or(Noted::Nothing, |(_, held)| Noted::Drop(held));
+        }
+        Noted::Wake(waker)
+    }
+
+    /// Takes the outcome if it is complete, else remembers whom to wake.
+    pub(super) fn take(&mut self, token: Token, waker: &Waker) -> Option<(Outcome, Held)> {
+        let entry = self.entry_mut(token)?;
+        if entry.complete {
+            return self.free(token);
+        }
+        match &entry.waker {
+            Some(known) if known.will_wake(waker) => {}
+            _ => entry.waker = Some(waker.clone()),
+        }
+        None
+    }
+
+    /// Notes that nobody waits any more. Returns what to drop, or nothing while the kernel works.
+    pub(super) fn abandon(&mut self, token: Token) -> Abandoned {
+        match self.entry_mut(token) {
+            None => Abandoned::Gone,
+            Some(entry) if entry.complete => {
+                self.free(token).map_or(Abandoned::Gone, |(_, held)| Abandoned::Complete(held))
+            }
+            Some(entry) => {
+                entry.abandoned = true;
+                Abandoned::InKernel(entry.waker.take())
+            }
+        }
+    }
+
+    fn free(&mut self, token: Token) -> Option<(Outcome, Held)> {
+        let next = self.first_free;
+        let slot = self.slot_mut(token.index)?;
+        slot.generation = slot.generation.wrapping_add(1);
+        let freed = std::mem::replace(&mut slot.state, State::Free { next });
+        self.first_free = Some(token.index);
+        match freed {
+            State::Used(entry) => Some((entry.outcome, entry.held)),
+            State::Free { .. } => None,
+        }
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::try_from(index).ok()?)
+    }
+
+    fn entry_mut(&mut self, token: Token) -> Option<&mut Entry> {
+        match self.slot_mut(token.index)? {
+            Slot { generation, state: State::Used(entry) } if *generation == token.generation => {
+                Some(entry)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What became of an operation whose future was dropped.
+pub(super) enum Abandoned {
+    /// It had been taken already.
+    Gone,
+    /// It was complete: drop this.
+    Complete(#[expect(dead_code, reason = "carried out of the borrow to be dropped")] Held),
+    /// The kernel still works on it; drop the waker.
+    InKernel(
+        #[expect(dead_code, reason = "carried out of the borrow to be dropped")] Option<Waker>,
+    ),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Monotonic = Monotonic::new(1);
+
+    fn take(slots: &mut Slots, token: Token) -> Option<Outcome> {
+        slots.take(token, Waker::noop()).map(|(outcome, _)| outcome)
+    }
+
+    #[test]
+    fn user_data_survives_the_kernel() {
+        for (index, generation) in [(0, 0), (7, 3), ((1 << 31) - 1, u32::MAX)] {
+            let token = Token { index, generation };
+            for half in [Half::First, Half::Last] {
+                assert_eq!(Token::from_user_data(token.user_data(half)), (token, half));
+            }
+        }
+    }
+
+    #[test]
+    fn a_late_answer_does_not_reach_the_next_user_of_an_entry() {
+        let mut slots = Slots::default();
+        let first = slots.insert(Answers::One, Held::default());
+        slots.answer(first.user_data(Half::Last), 1, NOW);
+        assert_eq!(take(&mut slots, first).unwrap().last, Some(1));
+        let second = slots.insert(Answers::One, Held::default());
+        assert_eq!(second.index, first.index);
+        assert!(matches!(slots.answer(first.user_data(Half::Last), 9, NOW), Noted::Nothing));
+        assert!(take(&mut slots, second).is_none());
+        assert!(matches!(slots.answer(UNHEEDED, 0, NOW), Noted::Nothing));
+        assert_eq!(slots.in_kernel(), 1);
+    }
+
+    #[test]
+    fn memory_is_held_until_the_kernel_has_answered() {
+        let mut slots = Slots::default();
+        let memory = HeldMemory::Read(AlignedBuf::new(4096));
+        let token = slots.insert(Answers::One, Held { descriptor: None, memory });
+        assert!(matches!(slots.abandon(token), Abandoned::InKernel(_)));
+        assert_eq!(slots.in_kernel(), 1);
+        let noted = slots.answer(token.user_data(Half::Last), 4096, NOW);
+        assert!(matches!(noted, Noted::Drop(Held { memory: HeldMemory::Read(_), .. })));
+        assert_eq!(slots.in_kernel(), 0);
+    }
+
+    #[test]
+    fn pairs_are_complete_when_no_answer_is_to_come() {
+        let mut slots = Slots::default();
+        let both = slots.insert(Answers::Two, Held::default());
+        assert!(matches!(slots.answer(both.user_data(Half::First), 5, NOW), Noted::Nothing));
+        assert!(matches!(slots.answer(both.user_data(Half::Last), 0, NOW), Noted::Wake(None)));
+        let outcome = take(&mut slots, both).unwrap();
+        assert_eq!((outcome.first, outcome.last), (Some(5), Some(0)));
+        for half in [Half::First, Half::Last] {
+            let quiet = slots.insert(Answers::LastUnlessFirstFails, Held::default());
+            assert!(matches!(slots.answer(quiet.user_data(half), -5, NOW), Noted::Wake(None)));
+            assert!(take(&mut slots, quiet).is_some());
+        }
+        assert_eq!(slots.in_kernel(), 0);
+    }
+}
