@@ -13,6 +13,8 @@ domain! {
         group_records: Histogram::count => "kolk_journal_group_records",
         /// Time from a group's submission until its bytes were in the kernel.
         write_ns: Histogram::latency => "kolk_journal_write_seconds",
+        /// Time of a durable group commit: write and fdatasync, submitted as one.
+        commit_ns: Histogram::latency => "kolk_journal_commit_seconds",
         /// Time of a journal fdatasync.
         fdatasync_ns: Histogram::latency => "kolk_journal_fdatasync_seconds",
         /// Fdatasync calls on journal files; one a durable group.

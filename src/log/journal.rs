@@ -1,0 +1,152 @@
+//! The redo journal of one shard: the only commit authority. Small appends of all logs go into it as one group and one sync;
+//! what a group holds is replayed after a crash until a snapshot contains it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use kolk_io::door::Io;
+
+use crate::error::LogError;
+use crate::journal::files::JournalFiles;
+use crate::journal::group::JournalIdentity;
+use crate::log::Log;
+use crate::log::writer::Mark;
+use crate::recovery::image::ShardImage;
+use crate::settings::LogSettings;
+use crate::signal::Signal;
+
+pub(crate) mod checkpoint;
+pub(crate) mod committer;
+pub mod current;
+pub(crate) mod files;
+pub mod group;
+pub mod snapshot;
+
+/// The journal's state. The committer and the checkpoint task work on it; logs put themselves into its queue.
+pub(crate) struct Journal<I: Io> {
+    pub(crate) identity: JournalIdentity,
+    pub(crate) files: JournalFiles<I>,
+    /// Logs with something for the next group.
+    pub(crate) queue: RefCell<VecDeque<Log<I>>>,
+    /// Wakes the committer.
+    pub(crate) work: Signal,
+    pub(crate) sync_requested: Cell<bool>,
+    /// The last group written, and its checksum.
+    pub(crate) sequence: Cell<u64>,
+    pub(crate) checksum: Cell<u32>,
+    pub(crate) durable_sequence: Cell<u64>,
+    pub(crate) low_water: Cell<u64>,
+    /// Shares of groups that were written and not synced.
+    pub(crate) unsynced: RefCell<Vec<(Log<I>, Mark)>>,
+    /// The kernel's boot id at the start of this run.
+    pub(crate) boot: u64,
+    /// The slot that the next snapshot goes to: the older one.
+    slot: Cell<usize>,
+    failed: Cell<bool>,
+    stopping: Cell<bool>,
+    checkpoint_wanted: Cell<bool>,
+    /// Wakes the checkpoint task, and whoever waits for a checkpoint to end.
+    pub(crate) checkpoint: Signal,
+}
+
+impl<I: Io> Journal<I> {
+    pub(crate) async fn open(
+        io: &I,
+        dir: &Path,
+        image: &ShardImage,
+        settings: &LogSettings,
+    ) -> Result<Self, LogError> {
+        let identity = image.identity;
+        let journal = Self {
+            identity,
+            files: JournalFiles::open(io, &journal_dir(dir, identity), settings).await?,
+            queue: RefCell::new(VecDeque::new()),
+            work: Signal::default(),
+            sync_requested: Cell::new(false),
+            sequence: Cell::new(0),
+            checksum: Cell::new(0),
+            durable_sequence: Cell::new(0),
+            low_water: Cell::new(1),
+            unsynced: RefCell::new(Vec::new()),
+            boot: image.boot,
+            // Recovery wrote the first one.
+            slot: Cell::new(1),
+            failed: Cell::new(false),
+            stopping: Cell::new(false),
+            checkpoint_wanted: Cell::new(false),
+            checkpoint: Signal::default(),
+        };
+        Ok(journal)
+    }
+
+    pub(crate) fn enqueue(&self, log: Log<I>) {
+        self.queue.borrow_mut().push_back(log);
+        self.work.notify();
+    }
+
+    /// Asks for a sync of what was written without one.
+    pub(crate) fn request_sync(&self) {
+        if !self.unsynced.borrow().is_empty() {
+            self.sync_requested.set(true);
+            self.work.notify();
+        }
+    }
+
+    /// True if an append may be admitted: below nine tenths of the journal are live.
+    pub(crate) fn has_room(&self, settings: &LogSettings) -> bool {
+        self.files.live_bytes() <= settings.journal_bytes() / 10 * 9
+    }
+
+    pub(crate) fn want_checkpoint(&self) {
+        self.checkpoint_wanted.set(true);
+        self.checkpoint.notify();
+    }
+
+    pub(crate) fn take_checkpoint_wish(&self) -> bool {
+        self.checkpoint_wanted.replace(false)
+    }
+
+    pub(crate) const fn next_slot(&self) -> usize {
+        self.slot.get()
+    }
+
+    /// The snapshot in `slot` is durable: the next one goes to the other.
+    pub(crate) fn slot_written(&self, slot: usize) {
+        self.slot.set(1 - slot.min(1));
+    }
+
+    pub(crate) const fn failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    pub(crate) fn fail(&self) {
+        self.failed.set(true);
+    }
+
+    pub(crate) const fn stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Ends the committer and the checkpoint task.
+    pub(crate) fn stop(&self) {
+        self.stopping.set(true);
+        self.work.notify();
+        self.checkpoint.notify();
+    }
+}
+
+/// The directory of one shard's journal.
+#[must_use]
+pub fn journal_dir(data: &Path, identity: JournalIdentity) -> PathBuf {
+    data.join(format!("journal/{}/{}", identity.generation, identity.shard))
+}
+
+/// The name of a journal file.
+#[must_use]
+pub fn journal_name(number: u16) -> String {
+    format!("{number}.journal")
+}
+
+/// The names of the two snapshot slots.
+pub const SNAPSHOT_NAMES: [&str; 2] = ["snapshot.a", "snapshot.b"];

@@ -1,0 +1,220 @@
+//! Group commit: one task per shard that turns whatever the logs have into one write and, where somebody waits for stable
+//! storage, one sync. A group starts as soon as none is in flight; what arrives meanwhile is the next group.
+
+use std::rc::Rc;
+
+use kolk_io::buf::{AlignedBuf, AlignedSlice};
+use kolk_io::door::{File, Io};
+use kolk_io::error::IoError;
+
+use crate::field::index;
+use crate::journal::group::{GROUP_RECORDS_MAX, GroupBuilder, GroupPlace};
+use crate::log::Log;
+use crate::log::commit::{Level, Share};
+use crate::settings::SyncPolicy;
+use crate::shard_log::{LogEvent, Shard};
+
+/// Starts the committer of a shard.
+pub(crate) fn start<I: Io>(shard: &Rc<Shard<I>>) {
+    let shard = Rc::clone(shard);
+    shard.io.clone().spawn(async move { run(&shard).await });
+}
+
+/// What the committer does next.
+enum Turn {
+    Group,
+    Stop,
+}
+
+async fn run<I: Io>(shard: &Rc<Shard<I>>) {
+    let journal = &shard.journal;
+    let mut group = GroupBuilder::default();
+    loop {
+        let turn = journal
+            .work
+            .until(|| {
+                if journal.stopping() || journal.failed() {
+                    return Some(Turn::Stop);
+                }
+                let work = !journal.queue.borrow().is_empty() || journal.sync_requested.get();
+                work.then_some(Turn::Group)
+            })
+            .await;
+        if matches!(turn, Turn::Stop) {
+            return;
+        }
+        if let Err(error) = commit(shard, &mut group).await {
+            fail(shard, &error);
+            return;
+        }
+    }
+}
+
+/// A failed write or sync of the journal ends all writing of this shard: only a restart with recovery tells what survived.
+fn fail<I: Io>(shard: &Rc<Shard<I>>, error: &IoError) {
+    tracing::error!(shard = %shard.journal.identity.shard, %error, "journal failed, the shard is read-only until a restart");
+    shard.journal.fail();
+    shard.metrics.journal.failed.set(1);
+    shard.raise(LogEvent::JournalFailed);
+    let logs: Vec<Log<I>> = shard.logs.borrow().values().cloned().collect();
+    for log in logs {
+        log.inner.moved.notify();
+    }
+    shard.relieve();
+    shard.journal.checkpoint.notify();
+}
+
+async fn commit<I: Io>(shard: &Rc<Shard<I>>, group: &mut GroupBuilder) -> Result<(), IoError> {
+    let journal = &shard.journal;
+    group.clear();
+    let mut shares = Vec::new();
+    let mut sync = journal.sync_requested.replace(false);
+    while group.payload_bytes() < shard.settings.group_bytes_max
+        && group.record_count() < GROUP_RECORDS_MAX - 4
+    {
+        let Some(log) = journal.queue.borrow_mut().pop_front() else { break };
+        let (share, wish) = log.contribute(group);
+        sync |= wish == SyncPolicy::EachGroup;
+        shares.extend(share);
+    }
+    if group.is_empty() {
+        return if sync { sync_current(shard).await } else { Ok(()) };
+    }
+    let total = group.total_bytes();
+    let slot = loop {
+        if let Some(slot) = journal.files.reserve(total) {
+            break slot;
+        }
+        sync_current(shard).await?;
+        if !journal.files.next(shard, journal.sequence.get()).await {
+            return Ok(());
+        }
+    };
+    if journal.files.wants_next() {
+        journal.files.prepare(shard);
+    }
+    let (pages, checksum) = fill(shard, group, &shares, total);
+    write(shard, slot.file, slot.position, pages, sync).await?;
+    journal.sequence.set(journal.sequence.get() + 1);
+    journal.checksum.set(checksum);
+    count(shard, group, total);
+    settle(shard, shares, sync);
+    if journal.files.live_bytes() >= shard.settings.journal_bytes() / 2 {
+        journal.want_checkpoint();
+    }
+    Ok(())
+}
+
+/// The group's bytes: head, then the payloads straight from the tails.
+fn fill<I: Io>(
+    shard: &Rc<Shard<I>>,
+    group: &GroupBuilder,
+    shares: &[Share<I>],
+    total: u64,
+) -> (AlignedSlice, u32) {
+    let journal = &shard.journal;
+    let place = GroupPlace {
+        sequence: journal.sequence.get() + 1,
+        durable_sequence: journal.durable_sequence.get(),
+        low_water: journal.low_water.get(),
+        previous_checksum: journal.checksum.get(),
+    };
+    let (head, checksum) = group.head(journal.identity, place);
+    let mut buf = AlignedBuf::new(index(total));
+    let mut at = 0;
+    let mut put = |piece: &[u8]| {
+        if let Some(target) = buf.get_mut(at..at + piece.len()) {
+            target.copy_from_slice(piece);
+        }
+        at += piece.len();
+    };
+    put(&head);
+    for share in shares {
+        if let Some((from, to)) = share.redo {
+            let state = share.log.inner.state.borrow();
+            state.active().tail.visit(from, to, &mut put);
+        }
+    }
+    assert_eq!(at, head.len() + group.payload_bytes(), "every payload announced was copied");
+    shard.metrics.copies.journal.add_len(group.payload_bytes());
+    (buf.into_slice(), checksum)
+}
+
+async fn write<I: Io>(
+    shard: &Rc<Shard<I>>,
+    file: I::File,
+    position: u64,
+    pages: AlignedSlice,
+    sync: bool,
+) -> Result<(), IoError> {
+    let metrics = &shard.metrics.journal;
+    if !sync {
+        let start = shard.io.now();
+        file.write_at(position, vec![pages]).await?;
+        metrics.write_ns.record_ns(ns(shard.io.now() - start));
+        return Ok(());
+    }
+    let timing = file.write_and_sync_at(position, vec![pages]).await?;
+    metrics.fdatasyncs.inc();
+    metrics.commit_ns.record_ns(timing.total_ns);
+    // The two halves are told apart in a sample only: they were submitted as one.
+    if let Some(fdatasync_ns) = timing.fdatasync_ns {
+        metrics.fdatasync_ns.record_ns(fdatasync_ns);
+        metrics.write_ns.record_ns(timing.total_ns.saturating_sub(fdatasync_ns));
+    }
+    Ok(())
+}
+
+fn ns(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn count<I: Io>(shard: &Rc<Shard<I>>, group: &GroupBuilder, total: u64) {
+    let metrics = &shard.metrics.journal;
+    metrics.groups.inc();
+    metrics.group_bytes.record(total);
+    metrics.group_records.record(u64::from(group.record_count()));
+    metrics.live_bytes.set(shard.journal.files.live_bytes());
+}
+
+/// Tells the logs how safe their bytes are now.
+fn settle<I: Io>(shard: &Rc<Shard<I>>, shares: Vec<Share<I>>, sync: bool) {
+    let journal = &shard.journal;
+    if sync {
+        synced(shard);
+    }
+    for share in shares {
+        let level = if sync { Level::Durable } else { Level::Written };
+        share.log.grouped(share.covered);
+        share.log.committed(share.mark, level, share.control);
+        if !sync {
+            journal.unsynced.borrow_mut().push((share.log, share.mark));
+        }
+    }
+}
+
+/// Everything written so far is on stable storage.
+fn synced<I: Io>(shard: &Rc<Shard<I>>) {
+    let journal = &shard.journal;
+    journal.durable_sequence.set(journal.sequence.get());
+    let waiting = std::mem::take(&mut *journal.unsynced.borrow_mut());
+    for (log, mark) in waiting {
+        log.committed(mark, Level::Durable, false);
+    }
+}
+
+/// Syncs the current file without writing to it.
+async fn sync_current<I: Io>(shard: &Rc<Shard<I>>) -> Result<(), IoError> {
+    let journal = &shard.journal;
+    if journal.durable_sequence.get() == journal.sequence.get() {
+        return Ok(());
+    }
+    if let Some(file) = journal.files.current() {
+        let start = shard.io.now();
+        file.sync().await?;
+        shard.metrics.journal.fdatasyncs.inc();
+        shard.metrics.journal.fdatasync_ns.record_ns(ns(shard.io.now() - start));
+    }
+    synced(shard);
+    Ok(())
+}

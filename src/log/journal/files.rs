@@ -1,0 +1,215 @@
+//! The files of one shard's journal: all of them exist from the start of a run; each is filled with zeros before its first use
+//! and used again once a snapshot contains everything in it.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use kolk_io::buf::AlignedBuf;
+use kolk_io::door::{File, Io, OpenMode};
+use kolk_io::error::IoError;
+
+use crate::field::index;
+use crate::journal::journal_name;
+use crate::settings::LogSettings;
+use crate::shard_log::Shard;
+use crate::signal::Signal;
+
+/// Bytes of zeros written at a time.
+const ZERO_BYTES: u64 = 1 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Never written: has no blocks yet.
+    Empty,
+    /// Being filled with zeros.
+    Preparing,
+    /// Ready to take groups.
+    Ready,
+    /// Takes groups now.
+    Current,
+    /// Holds groups up to this sequence.
+    Full { last: u64, bytes: u64 },
+}
+
+struct JournalFile<F> {
+    file: Option<F>,
+    state: Use,
+}
+
+/// Where the next group goes.
+pub(crate) struct Slot<F> {
+    pub(crate) file: F,
+    pub(crate) position: u64,
+}
+
+pub(crate) struct JournalFiles<I: Io> {
+    dir: PathBuf,
+    file_bytes: u64,
+    files: RefCell<Vec<JournalFile<I::File>>>,
+    position: Cell<u64>,
+    changed: Signal,
+}
+
+impl<I: Io> JournalFiles<I> {
+    /// Takes over the files that recovery created; the first one is ready.
+    pub(crate) async fn open(io: &I, dir: &Path, settings: &LogSettings) -> Result<Self, IoError> {
+        let empty = |_| JournalFile { file: None, state: Use::Empty };
+        let mut files: Vec<_> = (0..settings.journal_files).map(empty).collect();
+        if let Some(first) = files.first_mut() {
+            first.file = Some(io.open(&dir.join(journal_name(0)), OpenMode::ReadWrite).await?);
+            first.state = Use::Current;
+        }
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            file_bytes: settings.journal_file_bytes,
+            files: RefCell::new(files),
+            position: Cell::new(0),
+            changed: Signal::default(),
+        })
+    }
+
+    /// Bytes of groups that replay would need.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        let full = |file: &JournalFile<_>| {
+            if let Use::Full { bytes, .. } = file.state { bytes } else { 0 }
+        };
+        self.files.borrow().iter().map(full).sum::<u64>() + self.position.get()
+    }
+
+    /// Reserves room for a group of `bytes` in the current file; `None` if it is full.
+    pub(crate) fn reserve(&self, bytes: u64) -> Option<Slot<I::File>> {
+        let position = self.position.get();
+        if position + bytes > self.file_bytes {
+            return None;
+        }
+        let files = self.files.borrow();
+        let current = files.iter().find(|file| file.state == Use::Current)?;
+        let file = current.file.clone()?;
+        self.position.set(position + bytes);
+        Some(Slot { file, position })
+    }
+
+    /// The file that takes groups now.
+    pub(crate) fn current(&self) -> Option<I::File> {
+        let files = self.files.borrow();
+        files.iter().find(|file| file.state == Use::Current).and_then(|file| file.file.clone())
+    }
+
+    /// Goes on to the next file, which must be ready; the caller has synced the old one. `last` is the last group in it.
+    fn switch(&self, last: u64) -> bool {
+        let mut files = self.files.borrow_mut();
+        let Some(next) = files.iter().position(|file| file.state == Use::Ready) else {
+            return false;
+        };
+        let bytes = self.position.replace(0);
+        for (number, file) in files.iter_mut().enumerate() {
+            if file.state == Use::Current {
+                file.state = Use::Full { last, bytes };
+            }
+            if number == next {
+                file.state = Use::Current;
+            }
+        }
+        true
+    }
+
+    /// Waits for a ready file and goes on to it; false if the run ends first.
+    pub(crate) async fn next(&self, shard: &Rc<Shard<I>>, last: u64) -> bool {
+        let journal = &shard.journal;
+        self.changed
+            .until(|| {
+                if journal.failed() || journal.stopping() {
+                    return Some(false);
+                }
+                if self.switch(last) {
+                    return Some(true);
+                }
+                self.prepare(shard);
+                journal.want_checkpoint();
+                None
+            })
+            .await
+    }
+
+    /// Files whose groups a snapshot up to `sequence` contains are ready again.
+    pub(crate) fn free(&self, sequence: u64) {
+        for file in self.files.borrow_mut().iter_mut() {
+            if matches!(file.state, Use::Full { last, .. } if last <= sequence) {
+                file.state = Use::Ready;
+            }
+        }
+        self.changed.notify();
+    }
+
+    /// Starts filling a file with zeros if none is ready or on its way.
+    pub(crate) fn prepare(&self, shard: &Rc<Shard<I>>) {
+        let number = {
+            let mut files = self.files.borrow_mut();
+            if files.iter().any(|file| matches!(file.state, Use::Ready | Use::Preparing)) {
+                return;
+            }
+            let Some(number) = files.iter().position(|file| file.state == Use::Empty) else {
+                return;
+            };
+            if let Some(file) = files.get_mut(number) {
+                file.state = Use::Preparing;
+            }
+            number
+        };
+        let shard = Rc::clone(shard);
+        shard.io.clone().spawn(async move { shard.journal.files.fill(&shard, number).await });
+    }
+
+    async fn fill(&self, shard: &Rc<Shard<I>>, number: usize) {
+        let name = journal_name(u16::try_from(number).unwrap_or(u16::MAX));
+        let filled = zero_file(&shard.io, &self.dir.join(name), self.file_bytes).await;
+        {
+            let mut files = self.files.borrow_mut();
+            let Some(file) = files.get_mut(number) else { return };
+            match filled {
+                Ok(opened) => {
+                    file.file = Some(opened);
+                    file.state = Use::Ready;
+                }
+                Err(error) => {
+                    // A full disk: tried again with the next group; meanwhile appends wait.
+                    tracing::warn!(%error, "journal file could not be prepared");
+                    file.state = Use::Empty;
+                }
+            }
+        }
+        self.changed.notify();
+    }
+
+    /// True if the current file is filled far enough that the next one should be on its way.
+    pub(crate) fn wants_next(&self) -> bool {
+        self.position.get() > self.file_bytes / 4
+    }
+}
+
+/// Fills a file with zeros, in place, and makes them durable: writes into blocks that were written before need no metadata.
+///
+/// # Errors
+/// The disk's.
+pub(crate) async fn zero_file<I: Io>(io: &I, path: &Path, bytes: u64) -> Result<I::File, IoError> {
+    let file = io.open(path, OpenMode::CreateOrOpen).await?;
+    file.allocate(0, bytes).await?;
+    let zeros = AlignedBuf::new(index(ZERO_BYTES.min(bytes))).into_slice();
+    let mut position = 0;
+    while position < bytes {
+        let now = ZERO_BYTES.min(bytes - position);
+        let pages = if now == ZERO_BYTES.min(bytes) {
+            zeros.clone()
+        } else {
+            AlignedBuf::new(index(now)).into_slice()
+        };
+        file.write_at(position, vec![pages]).await?;
+        position += now;
+    }
+    file.sync().await?;
+    if let Some(dir) = path.parent() {
+        io.sync_dir(dir).await?;
+    }
+    Ok(file)
+}

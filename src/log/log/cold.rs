@@ -1,0 +1,201 @@
+//! Reading from disk: direct reads of whole index runs, each checked before it is served, and reads ahead of a consumer that
+//! goes through the log in order.
+
+use bytes::Bytes;
+use kolk_io::door::{File, Io};
+use kolk_model::checksum::{crc32c, crc32c_append};
+use kolk_model::offset::{FilePosition, Offset};
+
+use crate::error::{Damage, LogError};
+use crate::field::{bytes, index, page_ceil, page_floor};
+use crate::log::Log;
+use crate::log::read::{Place, cut, total};
+use crate::read_cache::{Window, WindowKey};
+use crate::segment::index::{Run, SegmentIndex};
+use crate::segment::scan::{Scan, Scanned};
+
+impl<I: Io> Log<I> {
+    pub(crate) async fn read_cold(
+        &self,
+        place: Place,
+        (from, end): (Offset, Offset),
+        bytes_max: u64,
+    ) -> Result<Vec<Bytes>, LogError> {
+        let mut out: Vec<Bytes> = Vec::new();
+        let (mut run, mut next) = (place.run, from);
+        while let Some(window) = self.window_of(&place, run) {
+            self.read_ahead(&place, window);
+            let read = self.window_bytes(&place, window).await?;
+            let left = bytes_max.saturating_sub(bytes(total(&out)));
+            let piece = cut(&read, next, end, left);
+            let fits = out.is_empty() || bytes(piece.len()) <= left;
+            if piece.is_empty() || !fits {
+                break;
+            }
+            let to_the_end = piece.as_ptr_range().end == read.as_ptr_range().end;
+            out.push(piece);
+            run = window.end_run();
+            let Some(following) = place.index.runs().get(run) else { break };
+            next = place.index.run_offset(following);
+            if !to_the_end || next >= end || bytes(total(&out)) >= bytes_max {
+                break;
+            }
+        }
+        Ok(out)
+    }
+
+    /// The window that holds `run`: a known one, or that which starts there.
+    fn window_of(&self, place: &Place, run: usize) -> Option<Window> {
+        let key = WindowKey { log: self.id(), segment: place.segment, first_run: run };
+        self.inner.shard.reads.find(key).or_else(|| self.window_at(place, run))
+    }
+
+    /// The runs from `first_run` on that are read together. In the active segment only closed runs that are on disk.
+    fn window_at(&self, place: &Place, first_run: usize) -> Option<Window> {
+        let on_disk = {
+            let state = self.inner.state.borrow();
+            if state.active().base == place.segment { state.evictable() } else { u64::MAX }
+        };
+        let first = place.index.runs().get(first_run).filter(|run| run.end() <= on_disk)?;
+        let limit = (first.position + self.inner.shard.settings.read_bytes).min(on_disk);
+        let following = place.index.runs().iter().skip(first_run + 1);
+        Some(Window { first_run, runs: 1 + following.take_while(|run| run.end() <= limit).count() })
+    }
+
+    /// If the consumer reads in order, starts reading what comes next.
+    fn read_ahead(&self, place: &Place, window: Window) {
+        let last = self.inner.state.borrow_mut().cold.replace((place.segment, window));
+        let in_order = window.first_run == 0
+            || last.is_some_and(|(segment, last)| {
+                let follows = last.end_run() == window.first_run;
+                segment == place.segment && (follows || last.first_run == window.first_run)
+            });
+        if !in_order {
+            return;
+        }
+        let mut next = window.end_run();
+        for _ in 0..self.inner.shard.settings.read_ahead {
+            let Some(window) = self.window_of(place, next) else { break };
+            next = window.end_run();
+            let key = self.key(place, window);
+            if self.inner.shard.reads.knows(key) {
+                continue;
+            }
+            if !self.inner.shard.reads.begin(key, window) {
+                break;
+            }
+            let (log, place) = (self.clone(), place.clone());
+            self.inner.shard.io.spawn(async move {
+                let read = log.read_window(&place, window).await;
+                log.inner.shard.reads.end(key, read.ok());
+            });
+        }
+    }
+
+    fn key(&self, place: &Place, window: Window) -> WindowKey {
+        WindowKey { log: self.id(), segment: place.segment, first_run: window.first_run }
+    }
+
+    async fn window_bytes(&self, place: &Place, window: Window) -> Result<Bytes, LogError> {
+        let key = self.key(place, window);
+        let reads = &self.inner.shard.reads;
+        if let Some(read) = reads.get(key).await {
+            self.inner.shard.metrics.log.read_ahead_hits.inc();
+            return Ok(read);
+        }
+        let kept = reads.begin(key, window);
+        let read = self.read_window(place, window).await;
+        if kept {
+            reads.end(key, read.as_ref().ok().cloned());
+        }
+        read
+    }
+
+    /// Reads and checks the runs of a window.
+    async fn read_window(&self, place: &Place, window: Window) -> Result<Bytes, LogError> {
+        let runs = place.index.runs().get(window.first_run..window.first_run + window.runs);
+        let runs = runs.unwrap_or_default();
+        let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
+            return Ok(Bytes::new());
+        };
+        let (from, to) = (page_floor(first.position), page_ceil(last.end()));
+        let metrics = &self.inner.shard.metrics.log;
+        metrics.cold_reads.inc();
+        metrics.cold_read_bytes.add(to - from);
+        let file = match self.open_segment(place.segment).await {
+            Ok(file) => file,
+            Err(error) if error.is_not_found() => return Err(self.vanished(place)),
+            Err(error) => return Err(error.into()),
+        };
+        let read = match file.read_at(from, index(to - from)).await {
+            Ok(read) => read.freeze(),
+            Err(error) => {
+                let damage = self.device(place.segment, &error);
+                self.fence(damage.clone());
+                return Err(LogError::Offline { id: self.id(), damage });
+            }
+        };
+        let skip = index(first.position - from);
+        let end = index(last.end() - from);
+        let whole = if read.len() >= end { read.slice(skip..end) } else { Bytes::new() };
+        match check(&place.index, runs, &whole) {
+            Ok(()) => Ok(whole),
+            Err((position, reason)) => {
+                let file = self.file_name(place.segment);
+                let damage = Damage::Corrupt { file, position, reason };
+                self.fence(damage.clone());
+                Err(LogError::Offline { id: self.id(), damage })
+            }
+        }
+    }
+
+    /// A segment file that is gone: retention took it while we read, or somebody else did.
+    fn vanished(&self, place: &Place) -> LogError {
+        {
+            let state = self.inner.state.borrow();
+            if state.segments.iter().all(|segment| segment.base != place.segment) {
+                return self.out_of_range(&state, place.segment);
+            }
+        }
+        let reason = "the segment is missing".to_owned();
+        let file = self.file_name(place.segment);
+        let damage = Damage::Corrupt { file, position: FilePosition::ZERO, reason };
+        self.fence(damage.clone());
+        LogError::Offline { id: self.id(), damage }
+    }
+}
+
+/// Checks every batch of `runs` and their heads against the index.
+fn check(index_: &SegmentIndex, runs: &[Run], read: &Bytes) -> Result<(), (FilePosition, String)> {
+    let start = runs.first().map_or(0, |run| run.position);
+    for run in runs {
+        let from = index(run.position - start);
+        let Some(piece) = read.get(from..from + index(u64::from(run.bytes))) else {
+            return Err((FilePosition::new(run.position), "the segment ends early".to_owned()));
+        };
+        let mut heads = None;
+        let mut scan = Scan::new(run.position, index_.run_offset(run));
+        let scanned = scan.batches(piece, |batch, _| {
+            heads = Some(
+                heads.map_or_else(|| crc32c(batch.head), |sum| crc32c_append(sum, batch.head)),
+            );
+        });
+        match scanned {
+            Err(error) => return Err((error.position(), error.to_string())),
+            Ok(Scanned::Consumed(consumed)) if consumed != u64::from(run.bytes) => {
+                return Err((
+                    scan.position(),
+                    "a batch does not end where the index says".to_owned(),
+                ));
+            }
+            Ok(Scanned::Consumed(_)) if heads != Some(run.heads_checksum) => {
+                return Err((
+                    FilePosition::new(run.position),
+                    "batch heads do not match the index".to_owned(),
+                ));
+            }
+            Ok(Scanned::Consumed(_)) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! What a log gives to the journal's next group, and what it learns when the group is safe.
+
+use kolk_io::door::Io;
+use kolk_model::checksum::crc32c_append;
+use kolk_model::offset::{FilePosition, Offset};
+
+use crate::field::index;
+use crate::journal::group::{GroupBuilder, Record, RecordKind};
+use crate::log::writer::Mark;
+use crate::log::{Announce, Log, LogState, Phase};
+use crate::settings::SyncPolicy;
+use crate::shard_log::LogEvent;
+
+/// A log's share of a group: where it ends, and the bytes that are copied into it.
+pub(crate) struct Share<I: Io> {
+    pub(crate) log: Log<I>,
+    pub(crate) mark: Mark,
+    /// End of what this and all earlier groups hold of the log.
+    pub(crate) covered: u64,
+    pub(crate) redo: Option<(u64, u64)>,
+    /// The group carries a record other than bytes: somebody waits for it to be durable.
+    pub(crate) control: bool,
+}
+
+/// Which promise a completed group keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Written,
+    Durable,
+}
+
+impl<I: Io> Log<I> {
+    /// Puts the log into the journal's queue, once.
+    pub(crate) fn mark_dirty(&self, state: &mut LogState) {
+        if !state.writer.dirty {
+            state.writer.dirty = true;
+            self.inner.shard.journal.enqueue(self.clone());
+        }
+    }
+
+    /// Adds what the log has for the journal to `group`; also says whether the group must be synced for it.
+    pub(crate) fn contribute(&self, group: &mut GroupBuilder) -> (Option<Share<I>>, SyncPolicy) {
+        let mut state = self.inner.state.borrow_mut();
+        let state = &mut *state;
+        state.writer.dirty = false;
+        if matches!(state.phase, Phase::Offline(_) | Phase::Closed) {
+            return (None, SyncPolicy::OnDemand);
+        }
+        let records_before = group.record_count();
+        let control = self.announce(state, group);
+        let segment = state.active().base;
+        if let Some((from, to)) = state.writer.take_synced() {
+            let mark = state.writer.queued_mark;
+            group.push(&self.record(RecordKind::Extent, segment, (from, to), mark), 0, 0);
+        }
+        let end = state.active().mark();
+        let bytes_max = self.inner.shard.settings.direct_append_bytes_min;
+        let redo = state.writer.take_redo(end, bytes_max);
+        if let Some((from, to)) = redo {
+            let mut checksum = 0;
+            state.active().tail.visit(from, to, |piece| checksum = crc32c_append(checksum, piece));
+            let record = self.record(RecordKind::Redo, segment, (from, to), end);
+            group.push(&record, index(to - from), checksum);
+        }
+        let sync = if std::mem::take(&mut state.writer.sync_wanted) {
+            SyncPolicy::EachGroup
+        } else {
+            SyncPolicy::OnDemand
+        };
+        if group.record_count() == records_before {
+            // Direct writes are still under way; the wish stays until their records come.
+            state.writer.sync_wanted = sync == SyncPolicy::EachGroup;
+            return (None, SyncPolicy::OnDemand);
+        }
+        let (mark, covered) = (state.writer.queued_mark, state.writer.queued);
+        (Some(Share { log: self.clone(), mark, covered, redo, control }), sync)
+    }
+
+    fn announce(&self, state: &mut LogState, group: &mut GroupBuilder) -> bool {
+        let before = group.record_count();
+        let segment = state.active().base;
+        let start = Mark { position: 0, offset: segment };
+        if let Some(announce) = state.announce.take() {
+            let kind = match announce {
+                Announce::Create => RecordKind::Create,
+                Announce::Roll => RecordKind::Roll,
+            };
+            state.writer.sync_wanted = true;
+            group.push(&self.record(kind, segment, (0, 0), start), 0, 0);
+        }
+        if std::mem::take(&mut state.log_start_unsaved) {
+            let start = Mark { position: 0, offset: state.log_start };
+            state.writer.sync_wanted = true;
+            group.push(&self.record(RecordKind::LogStart, segment, (0, 0), start), 0, 0);
+        }
+        let control = group.record_count() > before;
+        state.controls_unsafe += u32::from(control);
+        control
+    }
+
+    fn record(&self, kind: RecordKind, segment: Offset, range: (u64, u64), mark: Mark) -> Record {
+        Record {
+            log: self.inner.id,
+            kind,
+            segment,
+            from: FilePosition::new(range.0),
+            to: FilePosition::new(range.1),
+            end: FilePosition::new(mark.position),
+            next_offset: mark.offset,
+        }
+    }
+
+    /// The group with this log's `share` has completed.
+    pub(crate) fn grouped(&self, covered: u64) {
+        let mut state = self.inner.state.borrow_mut();
+        state.writer.covered = state.writer.covered.max(covered);
+    }
+
+    /// The group that holds everything up to `mark` is safe at `level`.
+    pub(crate) fn committed(&self, mark: Mark, level: Level, control: bool) {
+        {
+            let mut state = self.inner.state.borrow_mut();
+            let state = &mut *state;
+            if state.writer.written.offset < mark.offset {
+                state.writer.written = mark;
+            }
+            if level == Level::Durable {
+                if state.writer.durable.offset < mark.offset {
+                    state.writer.durable = mark;
+                }
+                state.controls_unsafe -= u32::from(control);
+            }
+            self.start_direct(state);
+            if state.active().end > state.writer.queued {
+                self.mark_dirty(state);
+            }
+            if !std::mem::replace(&mut state.advanced_queued, true) {
+                self.inner.shard.raise(LogEvent::Advanced(self.inner.id));
+            }
+        }
+        self.inner.moved.notify();
+    }
+}

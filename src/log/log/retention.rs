@@ -1,0 +1,140 @@
+//! Giving up the oldest records: by time, by size, or because somebody said so. The log start is durable before a file goes.
+
+use kolk_io::door::Io;
+use kolk_model::offset::Offset;
+use kolk_model::time::TimestampMs;
+
+use crate::error::LogError;
+use crate::log::{Log, index_name, segment_name};
+
+/// How much a log may keep. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Segments whose newest record is older than this are given up.
+    pub before: Option<TimestampMs>,
+    /// The oldest segments are given up while the others have at least this many bytes.
+    pub bytes_max: Option<u64>,
+}
+
+impl<I: Io> Log<I> {
+    /// Raises the log start to `start` (nothing happens if it is there already); durable when this returns. Segments that lie
+    /// below it whole are deleted.
+    ///
+    /// # Errors
+    /// [`LogError::OffsetOutOfRange`] above the log's durable end; [`LogError::Offline`], [`LogError::JournalFailed`],
+    /// [`LogError::Io`] (then the records are gone and their files go at the next pass).
+    pub async fn set_log_start(&self, start: Offset) -> Result<(), LogError> {
+        self.readable()?;
+        {
+            let mut state = self.inner.state.borrow_mut();
+            let state = &mut *state;
+            if start > state.writer.durable.offset {
+                return Err(self.out_of_range(state, start));
+            }
+            if start > state.log_start {
+                state.log_start = start;
+                state.log_start_unsaved = true;
+                self.mark_dirty(state);
+            }
+        }
+        self.controls_safe().await?;
+        self.drop_segments().await
+    }
+
+    /// Waits until the journal holds, durably, all that was said about this log besides its bytes.
+    pub(crate) async fn controls_safe(&self) -> Result<(), LogError> {
+        self.inner
+            .moved
+            .until(|| {
+                let state = self.inner.state.borrow();
+                if self.inner.shard.journal.failed() {
+                    return Some(Err(LogError::JournalFailed));
+                }
+                if let Err(error) = self.readable_state(&state) {
+                    return Some(Err(error));
+                }
+                state.controls_settled().then_some(Ok(()))
+            })
+            .await
+    }
+
+    /// Deletes the files of segments that lie below the log start.
+    async fn drop_segments(&self) -> Result<(), LogError> {
+        let shard = &self.inner.shard;
+        loop {
+            let dropped = {
+                let mut state = self.inner.state.borrow_mut();
+                let start = state.log_start;
+                let below = state.segments.len() > 1
+                    && state.segments.front().is_some_and(|segment| segment.next_offset <= start);
+                if below { state.segments.pop_front() } else { None }
+            };
+            let Some(mut segment) = dropped else { return Ok(()) };
+            shard.memory_given_back(segment.tail.forget_all());
+            shard.open_files.close(self.id(), segment.base);
+            shard.reads.forget_log(self.id());
+            for name in [segment_name(segment.base), index_name(segment.base)] {
+                match shard.io.remove_file(&self.dir().join(name)).await {
+                    Err(error) if !error.is_not_found() => return Err(error.into()),
+                    _ => {}
+                }
+            }
+            shard.metrics.log.segments_deleted.inc();
+        }
+    }
+
+    /// Gives up what `retention` no longer allows; never the active segment. Returns the log start after it.
+    ///
+    /// # Errors
+    /// As [`Log::set_log_start`].
+    pub async fn apply_retention(&self, retention: Retention) -> Result<Offset, LogError> {
+        self.readable()?;
+        let mut start = self.log_start();
+        while let Some((base, next)) = self.oldest_sealed(start) {
+            let too_large = retention.bytes_max.is_some_and(|max| self.bytes_from(next) >= max);
+            let too_old = match retention.before {
+                Some(before) if !too_large => {
+                    self.newest_of(base).await?.is_some_and(|max| max < before)
+                }
+                _ => false,
+            };
+            if !too_large && !too_old {
+                break;
+            }
+            start = next;
+        }
+        if start > self.log_start() {
+            self.set_log_start(start).await?;
+        }
+        Ok(start)
+    }
+
+    /// The sealed segment that holds `start`, if the one after it is not empty of meaning: its base and its end offset.
+    fn oldest_sealed(&self, start: Offset) -> Option<(Offset, Offset)> {
+        let state = self.inner.state.borrow();
+        let at = state.segment_of(start)?;
+        let segment = state.segments.get(at)?;
+        (at + 1 < state.segments.len()).then_some((segment.base, segment.next_offset))
+    }
+
+    fn bytes_from(&self, offset: Offset) -> u64 {
+        let state = self.inner.state.borrow();
+        state
+            .segments
+            .iter()
+            .filter(|segment| segment.base >= offset)
+            .map(|segment| segment.end)
+            .sum()
+    }
+
+    async fn newest_of(&self, base: Offset) -> Result<Option<TimestampMs>, LogError> {
+        let known = {
+            let state = self.inner.state.borrow();
+            state.segments.iter().find(|segment| segment.base == base).and_then(|s| s.max_timestamp)
+        };
+        match known {
+            Some(known) => Ok(Some(known)),
+            None => Ok(self.index_of(base).await?.max_timestamp()),
+        }
+    }
+}

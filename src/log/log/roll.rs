@@ -1,0 +1,174 @@
+//! Ending one segment and beginning the next. Appends of this log wait meanwhile; in return every step stands alone: what was
+//! appended becomes durable, the last page is written padded, the file is cut to its exact length, and only then the next
+//! segment takes over. STORAGE.md rules 4 and 15.
+
+use std::rc::Rc;
+
+use kolk_io::door::{File, Io, OpenMode};
+use kolk_io::error::IoError;
+
+use crate::error::LogError;
+use crate::field::page_floor;
+use crate::log::tail::Tail;
+use crate::log::writer::Writer;
+use crate::log::{Announce, Log, LogState, Phase, Segment, segment_name};
+
+impl<I: Io> Log<I> {
+    /// Closes the log for appends and starts the roll; `Unblocked` follows.
+    pub(crate) fn start_roll(&self, state: &mut LogState) {
+        state.phase = Phase::Rolling;
+        let log = self.clone();
+        self.inner.shard.io.spawn(async move { log.roll().await });
+    }
+
+    async fn roll(self) {
+        let result = self.roll_steps().await;
+        let failed = {
+            let mut state = self.inner.state.borrow_mut();
+            if state.phase == Phase::Rolling {
+                state.phase = Phase::Open;
+            }
+            match result {
+                Err(LogError::Io(error)) if error.is_no_space() => {
+                    state.storage_full = true;
+                    None
+                }
+                Err(LogError::Io(error)) => Some(self.device(state.active().base, &error)),
+                Err(_) | Ok(()) => None,
+            }
+        };
+        if let Some(damage) = failed {
+            self.fence(damage);
+        }
+        self.unblock();
+    }
+
+    async fn roll_steps(&self) -> Result<(), LogError> {
+        self.settle().await?;
+        self.finish_active().await?;
+        self.save_active_index().await?;
+        let shard = &self.inner.shard;
+        let base = self.log_end();
+        let path = self.dir().join(segment_name(base));
+        let file = shard.io.open(&path, OpenMode::CreateOrOpen).await?;
+        let step = self.inner.state.borrow().writer.allocate_step;
+        file.truncate(0).await?;
+        file.allocate(0, step).await?;
+        file.sync().await?;
+        shard.io.sync_dir(&self.dir()).await?;
+        shard.open_files.put(self.inner.id, base, file);
+        self.switch(step);
+        shard.metrics.log.rolls.inc();
+        Ok(())
+    }
+
+    fn switch(&self, allocated: u64) {
+        let mut state = self.inner.state.borrow_mut();
+        let state = &mut *state;
+        let (base, end) = (state.active().next_offset, state.active().mark());
+        assert!(state.writer.settled(end.position), "only a settled log rolls");
+        state.segments.push_back(Segment {
+            base,
+            end: 0,
+            next_offset: base,
+            tail: Tail::new(0),
+            index: None,
+            max_timestamp: None,
+        });
+        state.writer = Writer::new(0, state.active().mark(), allocated);
+        state.writer.allocate_step = allocated;
+        state.announce = Some(Announce::Roll);
+        state.index_saved = 0;
+        self.mark_dirty(state);
+    }
+
+    /// Waits until all that was appended is durable and no write is under way.
+    ///
+    /// # Errors
+    /// [`LogError::Offline`], [`LogError::JournalFailed`].
+    pub(crate) async fn settle(&self) -> Result<(), LogError> {
+        let settled = || {
+            let mut state = self.inner.state.borrow_mut();
+            let state = &mut *state;
+            if self.inner.shard.journal.failed() {
+                return Some(Err(LogError::JournalFailed));
+            }
+            if let Err(error) = self.readable_state(state) {
+                return Some(Err(error));
+            }
+            if state.settled() {
+                return Some(Ok(()));
+            }
+            if state.writer.queued == state.active().end {
+                // Written but never synced, as a process-crash log may be: nothing else would ask.
+                self.inner.shard.journal.request_sync();
+            }
+            state.writer.sync_wanted = true;
+            self.start_direct(state);
+            if !state.writer.syncing && state.writer.directs() > 0 {
+                self.sync_now(state);
+            }
+            if state.active().end > state.writer.queued || !state.controls_settled() {
+                self.mark_dirty(state);
+            }
+            None
+        };
+        self.inner.moved.until(settled).await
+    }
+
+    fn sync_now(&self, state: &mut LogState) {
+        if state.writer.wants_sync() {
+            self.start_sync(state);
+        }
+    }
+
+    /// Writes the last pages padded, cuts the file to its exact length and syncs it (a changed length is part of what fdatasync
+    /// makes durable). All bytes are durable in the journal, so
+    /// a torn write here loses nothing.
+    ///
+    /// # Errors
+    /// The disk's. With [`IoError::NoSpace`] the log goes on as before.
+    pub(crate) async fn finish_active(&self) -> Result<(), IoError> {
+        let (base, from, end, pages) = {
+            let state = self.inner.state.borrow();
+            let (from, end) = (state.writer.issued, state.active().end);
+            let pages = if end > from { state.active().tail.pages(from, end) } else { Vec::new() };
+            (state.active().base, from, end, pages)
+        };
+        let file = self.open_segment(base).await?;
+        if !pages.is_empty() {
+            file.write_at(from, pages).await?;
+        }
+        file.truncate(end).await?;
+        file.sync().await?;
+        let mut state = self.inner.state.borrow_mut();
+        state.writer.extents.clear();
+        state.writer.issued = page_floor(end);
+        state.writer.synced = page_floor(end);
+        state.writer.allocated = page_floor(end);
+        Ok(())
+    }
+
+    /// Refuses for an offline or closed log, given its state.
+    pub(crate) fn readable_state(&self, state: &LogState) -> Result<(), LogError> {
+        match &state.phase {
+            Phase::Offline(damage) => {
+                Err(LogError::Offline { id: self.inner.id, damage: damage.clone() })
+            }
+            Phase::Closed => Err(LogError::NoSuchLog { id: self.inner.id }),
+            Phase::Open | Phase::Rolling => Ok(()),
+        }
+    }
+
+    /// Writes the active segment's index beside it.
+    pub(crate) async fn save_active_index(&self) -> Result<(), IoError> {
+        let (base, index) = {
+            let state = self.inner.state.borrow();
+            (state.active().base, state.active().index.as_ref().map(Rc::clone))
+        };
+        match index {
+            Some(index) => self.save_index(base, &index).await,
+            None => Ok(()),
+        }
+    }
+}

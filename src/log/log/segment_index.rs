@@ -1,0 +1,215 @@
+//! Bringing a segment's index into memory: from its file, completed or rebuilt by a scan of the segment, which checks every
+//! batch on the way. And keeping the file up to date.
+
+use std::rc::Rc;
+
+use kolk_io::door::{File, Io};
+use kolk_io::error::IoError;
+use kolk_model::offset::{FilePosition, Offset};
+
+use crate::error::{Damage, LogError};
+use crate::field::{PAGE_BYTES, index, page_ceil, page_floor};
+use crate::log::{Log, LogState, index_name};
+use crate::segment::index::SegmentIndex;
+use crate::segment::scan::{Scan, ScanError, Scanned};
+
+/// An index file is written anew when the segment has grown by this much: what a start after a crash has to scan at most.
+const INDEX_SAVE_BYTES: u64 = 64 << 20;
+/// Bytes read at a time by a scan.
+const SCAN_BYTES: u64 = 1 << 20;
+/// The largest index file accepted: entries of a 2 GiB segment with the smallest interval fit.
+const INDEX_BYTES_MAX: usize = 1 << 30;
+
+impl<I: Io> Log<I> {
+    /// Writes an index file and forgets nothing.
+    pub(crate) async fn save_index(
+        &self,
+        base: Offset,
+        index: &SegmentIndex,
+    ) -> Result<(), IoError> {
+        let path = self.dir().join(index_name(base));
+        self.inner.shard.io.write_file_atomic(&path, &index.encode()).await
+    }
+
+    /// Saves the active index in the background if the segment grew enough since the last time. The file may never speak for
+    /// bytes that a crash could take away, so it ends at the last run that is synced.
+    pub(crate) fn save_index_if_due(&self, state: &mut LogState) {
+        let synced = state.writer.evictable();
+        if state.index_saving || synced < state.index_saved + INDEX_SAVE_BYTES {
+            return;
+        }
+        let Some(index) = state.active().index.as_ref().map(|index| index.upto(synced)) else {
+            return;
+        };
+        state.index_saving = true;
+        state.index_saved = synced;
+        let log = self.clone();
+        self.inner.shard.io.spawn(async move {
+            if let Err(error) = log.save_index(index.base(), &index).await {
+                tracing::warn!(log = %log.id(), %error, "index not saved, a start would scan more");
+            }
+            log.inner.state.borrow_mut().index_saving = false;
+        });
+    }
+
+    /// The index of segment `at`, loaded if need be. Damage found on the way takes the log offline.
+    ///
+    /// # Errors
+    /// [`LogError::Offline`], [`LogError::Io`].
+    pub(crate) async fn index_of(&self, base: Offset) -> Result<Rc<SegmentIndex>, LogError> {
+        let (loaded, end, next_offset) = {
+            let state = self.inner.state.borrow();
+            let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
+            let Some(segment) = segment.filter(|segment| segment.base == base) else {
+                return Err(self.out_of_range(&state, base));
+            };
+            (segment.index.as_ref().map(Rc::clone), segment.end, segment.next_offset)
+        };
+        if let Some(index) = loaded {
+            return Ok(index);
+        }
+        let index = Rc::new(self.load_index(base, end, next_offset).await?);
+        let mut state = self.inner.state.borrow_mut();
+        let at = state.segment_of(base);
+        let segment = at.and_then(|at| state.segments.get_mut(at));
+        if let Some(segment) = segment.filter(|s| s.base == base && s.index.is_none()) {
+            segment.index = Some(Rc::clone(&index));
+            segment.max_timestamp = index.max_timestamp();
+            self.inner.shard.index_loaded(self.inner.id, base);
+        }
+        Ok(index)
+    }
+
+    pub(crate) fn out_of_range(&self, state: &LogState, asked: Offset) -> LogError {
+        LogError::OffsetOutOfRange {
+            asked,
+            start: state.log_start,
+            end: state.active().next_offset,
+        }
+    }
+
+    async fn load_index(
+        &self,
+        base: Offset,
+        end: u64,
+        next: Offset,
+    ) -> Result<SegmentIndex, LogError> {
+        let path = self.dir().join(index_name(base));
+        let interval = self.inner.state.borrow().config.index_interval_bytes;
+        let file = self.inner.shard.io.read_file(&path, INDEX_BYTES_MAX).await?;
+        let found = file.and_then(|file| match SegmentIndex::decode(base, &file) {
+            Ok(index) if index.covered() <= end => Some(index),
+            Ok(_) | Err(_) => {
+                tracing::warn!(log = %self.id(), segment = %base, "index is damaged and is rebuilt");
+                None
+            }
+        });
+        let mut index = found.unwrap_or_else(|| SegmentIndex::new(base, interval));
+        let covered_before = index.covered();
+        if let Err(error) = self.scan_into(&mut index, end).await {
+            return Err(self.damaged(base, error));
+        }
+        if index.next_offset() != next {
+            let reason = format!("ends at offset {}, expected {next}", index.next_offset());
+            let position = FilePosition::new(end);
+            let damage = Damage::Corrupt { file: self.file_name(base), position, reason };
+            self.fence(damage.clone());
+            return Err(LogError::Offline { id: self.id(), damage });
+        }
+        if covered_before < end && self.inner.state.borrow().active().base != base {
+            self.save_index(base, &index).await?;
+        }
+        Ok(index)
+    }
+
+    /// Completes `index` with the batches up to `end`, which must be a batch boundary of the file.
+    pub(crate) async fn scan_into(
+        &self,
+        index: &mut SegmentIndex,
+        end: u64,
+    ) -> Result<(), ScanFailure> {
+        let mut scan = Scan::new(index.covered(), index.next_offset());
+        let base = index.base();
+        let mut window: Vec<u8> = Vec::new();
+        let mut position = index.covered();
+        let mut wanted = SCAN_BYTES;
+        while position < end {
+            let (from, to) = (page_floor(position), page_ceil((position + wanted).min(end)));
+            window.clear();
+            self.read_pages(base, from, to, &mut window).await?;
+            let limit = window.len().min(crate::field::index(end - from));
+            let bytes = window.get(crate::field::index(position - from)..limit).unwrap_or_default();
+            let scanned = scan.batches(bytes, |batch, next| index.push(batch, next))?;
+            match scanned {
+                Scanned::Consumed(0) if position + wanted >= end => {
+                    return Err(ScanFailure::Batch(ScanError::Truncated {
+                        position: FilePosition::new(position),
+                    }));
+                }
+                // The batch is larger than the window.
+                Scanned::Consumed(0) => wanted *= 2,
+                Scanned::Consumed(bytes) => position += bytes,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads whole pages of a segment behind `out`, from memory where they are and from disk elsewhere.
+    async fn read_pages(
+        &self,
+        base: Offset,
+        from: u64,
+        to: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), IoError> {
+        let held = {
+            let state = self.inner.state.borrow();
+            let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
+            segment.map_or((to, to), |segment| (segment.tail.start(), segment.tail.end()))
+        };
+        let disk_to = to.min(held.0.max(from));
+        if from < disk_to {
+            let file = self.open_segment(base).await?;
+            let read = file.read_at(from, index(disk_to - from)).await?;
+            out.extend_from_slice(&read);
+        }
+        let state = self.inner.state.borrow();
+        let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
+        if let Some(segment) = segment {
+            let (from, to) = (from.max(segment.tail.start()), to.min(segment.tail.end()));
+            if from < to {
+                segment.tail.visit(from, to, |piece| out.extend_from_slice(piece));
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, base: Offset, failure: ScanFailure) -> LogError {
+        let damage = match failure {
+            ScanFailure::Io(error) if error.is_not_found() => Damage::Corrupt {
+                file: self.file_name(base),
+                position: FilePosition::ZERO,
+                reason: "the segment is missing".to_owned(),
+            },
+            ScanFailure::Io(error) => self.device(base, &error),
+            ScanFailure::Batch(error) => Damage::Corrupt {
+                file: self.file_name(base),
+                position: error.position(),
+                reason: error.to_string(),
+            },
+        };
+        self.fence(damage.clone());
+        LogError::Offline { id: self.id(), damage }
+    }
+}
+
+/// Why a segment could not be scanned to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScanFailure {
+    #[error(transparent)]
+    Io(#[from] IoError),
+    #[error(transparent)]
+    Batch(#[from] ScanError),
+}
+
+const _: () = assert!(SCAN_BYTES.is_multiple_of(PAGE_BYTES));

@@ -1,0 +1,174 @@
+//! The tasks that write a log's active segment: allocation ahead of the end, direct and lazy page writes, and the syncs that
+//! make direct writes ready for the journal. Every task runs detached: a dropped caller cannot take a write back.
+
+use kolk_io::door::{File, Io};
+use kolk_io::error::IoError;
+use kolk_model::offset::Offset;
+
+use crate::error::Damage;
+use crate::log::writer::{ALLOCATE_BYTES_MIN, ExtentKind};
+use crate::log::{Log, LogState};
+
+impl<I: Io> Log<I> {
+    /// Starts allocating so that pages up to `upto` may be written; `Unblocked` follows.
+    pub(crate) fn allocate(&self, state: &mut LogState, upto: u64) {
+        if state.writer.allocating {
+            return;
+        }
+        state.writer.allocating = true;
+        let step_max = self.inner.shard.settings.allocate_bytes_max.max(ALLOCATE_BYTES_MIN);
+        let step = state.writer.allocate_step;
+        state.writer.allocate_step = (step * 2).min(step_max);
+        let from = state.writer.allocated;
+        let target = (from + step).max(upto.next_multiple_of(ALLOCATE_BYTES_MIN));
+        let base = state.active().base;
+        let log = self.clone();
+        self.inner.shard.io.spawn(async move {
+            let result = log.allocate_file(base, from, target - from).await;
+            log.allocated(base, target, result);
+        });
+    }
+
+    async fn allocate_file(&self, base: Offset, from: u64, bytes: u64) -> Result<(), IoError> {
+        let file = self.open_segment(base).await?;
+        file.allocate(from, bytes).await
+    }
+
+    fn allocated(&self, base: Offset, target: u64, result: Result<(), IoError>) {
+        let failed = {
+            let mut state = self.inner.state.borrow_mut();
+            state.writer.allocating = false;
+            match result {
+                Ok(()) => {
+                    assert_eq!(base, state.active().base, "a log rolls only when settled");
+                    state.writer.allocated = state.writer.allocated.max(target);
+                    None
+                }
+                Err(error) if error.is_no_space() => {
+                    state.storage_full = true;
+                    state.writer.allocate_step = ALLOCATE_BYTES_MIN;
+                    None
+                }
+                Err(error) => Some(error),
+            }
+        };
+        if let Some(error) = failed {
+            self.fence(self.device(base, &error));
+        }
+        self.unblock();
+    }
+
+    /// Allocates the next step while the present one is still half free, so that appends seldom wait.
+    pub(crate) fn allocate_ahead(&self, state: &mut LogState) {
+        let end = state.active().end;
+        let allocated = state.writer.allocated;
+        let segment_full = allocated >= state.config.segment_bytes;
+        if allocated > 0 && !segment_full && end + state.writer.allocate_step / 4 > allocated {
+            self.allocate(state, 0);
+        }
+    }
+
+    /// Starts a direct write if enough is pending and nothing forbids it.
+    pub(crate) fn start_direct(&self, state: &mut LogState) {
+        let settings = &self.inner.shard.settings;
+        let end = state.active().end;
+        let range = state.writer.direct_range(
+            end,
+            settings.direct_append_bytes_min,
+            settings.direct_writes_max,
+        );
+        let Some((from, to)) = range else { return };
+        let metrics = &self.inner.shard.metrics.log;
+        metrics.direct_writes.inc();
+        metrics.direct_bytes.add(to - from);
+        self.start_write(state, (from, to), ExtentKind::Direct);
+    }
+
+    /// Starts writing the full, durable pages that the segment does not have yet; returns false if there are none.
+    pub(crate) fn start_lazy(&self) -> bool {
+        let mut state = self.inner.state.borrow_mut();
+        if self.readable_state(&state).is_err() {
+            return false;
+        }
+        let Some(range) = state.writer.lazy_range() else { return false };
+        self.start_write(&mut state, range, ExtentKind::Lazy);
+        true
+    }
+
+    fn start_write(&self, state: &mut LogState, (from, to): (u64, u64), kind: ExtentKind) {
+        assert!(to <= state.writer.allocated, "{to} is not allocated, {}", state.writer.allocated);
+        let pages = state.active().tail.pages(from, to);
+        let base = state.active().base;
+        state.writer.issue(from, to, kind);
+        let log = self.clone();
+        self.inner.shard.io.spawn(async move {
+            let result = match log.open_segment(base).await {
+                Ok(file) => file.write_at(from, pages).await,
+                Err(error) => Err(error),
+            };
+            log.write_ended(base, to, result);
+        });
+    }
+
+    fn write_ended(&self, base: Offset, to: u64, result: Result<(), IoError>) {
+        match result {
+            Ok(()) => {
+                let mut state = self.inner.state.borrow_mut();
+                state.writer.write_done(to);
+                self.sync_if_wanted(&mut state);
+            }
+            Err(error) => self.fence(self.device(base, &error)),
+        }
+        self.inner.moved.notify();
+    }
+
+    fn sync_if_wanted(&self, state: &mut LogState) {
+        if !state.writer.syncing && state.writer.wants_sync() {
+            self.start_sync(state);
+        }
+    }
+
+    /// Starts a sync of the active segment over the writes that have completed; returns false if there are none.
+    pub(crate) fn start_sync(&self, state: &mut LogState) -> bool {
+        let Some(target) = state.writer.sync_target() else { return false };
+        state.writer.syncing = true;
+        let base = state.active().base;
+        let log = self.clone();
+        self.inner.shard.io.spawn(async move {
+            let result = match log.open_segment(base).await {
+                Ok(file) => file.sync().await,
+                Err(error) => Err(error),
+            };
+            log.sync_ended(base, target, result);
+        });
+        true
+    }
+
+    fn sync_ended(&self, base: Offset, target: u64, result: Result<(), IoError>) {
+        self.inner.shard.metrics.log.segment_fdatasyncs.inc();
+        match result {
+            Ok(()) => {
+                let mut state = self.inner.state.borrow_mut();
+                state.writer.syncing = false;
+                state.writer.sync_done(target);
+                self.sync_if_wanted(&mut state);
+                self.start_direct(&mut state);
+                self.mark_dirty(&mut state);
+                self.save_index_if_due(&mut state);
+            }
+            Err(error) => {
+                self.inner.state.borrow_mut().writer.syncing = false;
+                self.fence(self.device(base, &error));
+            }
+        }
+        self.inner.moved.notify();
+    }
+
+    pub(crate) fn device(&self, base: Offset, error: &IoError) -> Damage {
+        Damage::Device { file: self.file_name(base), reason: error.to_string() }
+    }
+
+    pub(crate) async fn open_segment(&self, base: Offset) -> Result<I::File, IoError> {
+        self.inner.shard.open_files.open(&self.inner.shard, self.inner.id, base).await
+    }
+}

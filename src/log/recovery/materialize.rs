@@ -1,0 +1,304 @@
+//! Bringing the segments of one log to what replay found: redo is written and synced, segments that had been rolled are cut to
+//! their exact length, leftovers of a roll that was never acknowledged go.
+
+use std::path::{Path, PathBuf};
+
+use kolk_io::buf::AlignedBuf;
+use kolk_io::door::{DirEntry, File, Io, OpenMode};
+use kolk_io::error::IoError;
+use kolk_model::ids::{LeaderEpoch, TopicPartition};
+use kolk_model::offset::{FilePosition, Offset};
+
+use crate::error::{Damage, LogError};
+use crate::field::{PAGE_BYTES, bytes, index, page_ceil, page_floor};
+use crate::log::{index_name, log_dir, parse_segment_name, segment_name};
+use crate::recovery::image::{LogImage, SealedImage};
+use crate::recovery::replay::{Piece, Replayed, Touched};
+use crate::settings::LogConfig;
+
+struct Materializer<'a, I: Io> {
+    io: &'a I,
+    id: TopicPartition,
+    dir: PathBuf,
+}
+
+/// What the active segment's file and memory must hold.
+struct ActiveEnd {
+    flushed: u64,
+    tail: Vec<u8>,
+    allocated: u64,
+    at_rest: bool,
+}
+
+pub(super) async fn materialize<I: Io>(
+    io: &I,
+    dir: &Path,
+    id: TopicPartition,
+    log: Replayed,
+    config: LogConfig,
+) -> Result<LogImage, LogError> {
+    let this = Materializer { io, id, dir: dir.join(log_dir(id)) };
+    let mut image = LogImage {
+        id,
+        config,
+        epoch: LeaderEpoch::new(log.epoch.get() + 1),
+        epochs: log.epochs.clone(),
+        log_start: log.log_start,
+        sealed: Vec::new(),
+        segment: log.active.base,
+        flushed: 0,
+        end: 0,
+        next_offset: log.next_offset,
+        tail: Vec::new(),
+        allocated: 0,
+        at_rest: false,
+        damage: log.damage.clone(),
+    };
+    if image.damage.is_some() {
+        // Nothing of a damaged log is touched. Its segments stay for whoever mends it.
+        image.end = page_floor(log.active.end);
+        image.flushed = image.end;
+        return Ok(image);
+    }
+    match this.bring_to(&log, &mut image).await {
+        Ok(()) => Ok(image),
+        Err(Failure::Io(error)) => Err(error.into()),
+        Err(Failure::Damage(damage)) => {
+            image.damage = Some(damage);
+            image.end = page_floor(log.active.end);
+            image.flushed = image.end;
+            image.tail = Vec::new();
+            image.sealed = Vec::new();
+            Ok(image)
+        }
+    }
+}
+
+enum Failure {
+    Io(IoError),
+    Damage(Damage),
+}
+
+impl From<IoError> for Failure {
+    fn from(error: IoError) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl<I: Io> Materializer<'_, I> {
+    async fn bring_to(&self, log: &Replayed, image: &mut LogImage) -> Result<(), Failure> {
+        let entries = self.list().await?;
+        for touched in &log.finished {
+            self.finish(touched, &entries, log.log_start).await?;
+        }
+        let active = self.active(&log.active, &entries).await?;
+        image.flushed = active.flushed;
+        image.end = log.active.end;
+        image.tail = active.tail;
+        image.allocated = active.allocated;
+        image.at_rest = active.at_rest;
+        let entries = self.list().await?;
+        self.remove_leftovers(&entries, log.active.base).await?;
+        image.sealed = self.sealed(&entries, image)?;
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<DirEntry>, IoError> {
+        match self.io.list_dir(&self.dir).await {
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            entries => entries,
+        }
+    }
+
+    /// A segment that was rolled in the history: all of it is written again where the journal has it, and the file is cut.
+    async fn finish(
+        &self,
+        touched: &Touched,
+        entries: &[DirEntry],
+        log_start: Offset,
+    ) -> Result<(), Failure> {
+        let below_start = size_of(entries, touched.base).is_none() && touched.base < log_start;
+        if below_start {
+            // Retention took the whole segment after it had been rolled.
+            return Ok(());
+        }
+        let file = self.open(touched, entries).await?;
+        for piece in &touched.pieces {
+            file.write_at(piece.start, vec![AlignedBuf::from_bytes(&piece.bytes).into_slice()])
+                .await?;
+        }
+        file.truncate(touched.end).await?;
+        file.sync().await?;
+        file.close().await?;
+        Ok(())
+    }
+
+    /// Opens a segment; it may be missing only if the journal tells of its creation.
+    async fn open(&self, touched: &Touched, entries: &[DirEntry]) -> Result<I::File, Failure> {
+        let path = self.dir.join(segment_name(touched.base));
+        let found = size_of(entries, touched.base).is_some();
+        if !found && !touched.created {
+            return Err(self.damage(touched.base, 0, "the segment is missing"));
+        }
+        if found {
+            return Ok(self.io.open(&path, OpenMode::ReadWrite).await?);
+        }
+        self.io.create_dir_all(&self.dir).await?;
+        let file = self.io.open(&path, OpenMode::CreateOrOpen).await?;
+        self.io.sync_dir(&self.dir).await?;
+        Ok(file)
+    }
+
+    fn damage(&self, base: Offset, position: u64, reason: &str) -> Failure {
+        Failure::Damage(Damage::Corrupt {
+            file: format!("{}/{}", log_dir(self.id), segment_name(base)),
+            position: FilePosition::new(position),
+            reason: reason.to_owned(),
+        })
+    }
+
+    async fn active(&self, touched: &Touched, entries: &[DirEntry]) -> Result<ActiveEnd, Failure> {
+        let size = size_of(entries, touched.base);
+        let end = touched.end;
+        let (whole, tail) = split(touched, end);
+        let flushed = page_floor(end);
+        let needs_page = bytes(tail.len()) < end - flushed;
+        if whole.is_empty() && !needs_page && size.is_some() {
+            let size = size.unwrap_or(0);
+            let at_rest = size == end;
+            let short = size < flushed;
+            if short {
+                return Err(self.damage(touched.base, size, "the segment is shorter than its log"));
+            }
+            return Ok(ActiveEnd { flushed, tail, allocated: page_floor(size), at_rest });
+        }
+        let file = self.open(touched, entries).await?;
+        if let Some(kept) = self.write_pieces(&file, &whole, end).await? {
+            // No room: everything from the last piece on stays in memory and in the snapshot.
+            let mut all = kept.bytes;
+            all.extend_from_slice(&tail);
+            let allocated = page_floor(kept.start.min(size.unwrap_or(0)));
+            return Ok(ActiveEnd { flushed: kept.start, tail: all, allocated, at_rest: false });
+        }
+        let tail = if needs_page {
+            self.read_tail(&file, touched.base, flushed, end).await?
+        } else {
+            tail
+        };
+        let size = file.len().await?;
+        file.close().await?;
+        if size < flushed {
+            return Err(self.damage(touched.base, size, "the segment is shorter than its log"));
+        }
+        Ok(ActiveEnd { flushed, tail, allocated: page_floor(size), at_rest: false })
+    }
+
+    /// Writes whole pages; gives the last piece back if the disk has no room for it and nothing lies above.
+    async fn write_pieces(
+        &self,
+        file: &I::File,
+        whole: &[Piece],
+        end: u64,
+    ) -> Result<Option<Piece>, Failure> {
+        for piece in whole {
+            let pages = AlignedBuf::from_bytes(&piece.bytes).into_slice();
+            match file.write_at(piece.start, vec![pages]).await {
+                Err(error) if error.is_no_space() && piece.end() == page_floor(end) => {
+                    file.sync().await?;
+                    return Ok(Some(piece.clone()));
+                }
+                written => written?,
+            }
+        }
+        file.sync().await?;
+        Ok(None)
+    }
+
+    /// The part of the last page that a direct write brought: it lies in the segment, and will be written again.
+    async fn read_tail(
+        &self,
+        file: &I::File,
+        base: Offset,
+        flushed: u64,
+        end: u64,
+    ) -> Result<Vec<u8>, Failure> {
+        let page = file.read_at(flushed, index(PAGE_BYTES)).await?;
+        match page.get(..index(end - flushed)) {
+            Some(tail) => Ok(tail.to_vec()),
+            None => Err(self.damage(base, flushed, "the segment is shorter than its log")),
+        }
+    }
+
+    /// What lies above the active segment was never acknowledged: the roll that made it did not reach the journal.
+    async fn remove_leftovers(&self, entries: &[DirEntry], active: Offset) -> Result<(), IoError> {
+        for entry in entries {
+            let above = parse_segment_name(&entry.name).filter(|base| *base > active);
+            let temporary = entry.name.ends_with(".tmp");
+            if above.is_none() && !temporary {
+                continue;
+            }
+            self.io.remove_file(&self.dir.join(&entry.name)).await?;
+            if let Some(base) = above {
+                match self.io.remove_file(&self.dir.join(index_name(base))).await {
+                    Err(error) if !error.is_not_found() => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The segments before the active one that hold readable records.
+    fn sealed(&self, entries: &[DirEntry], image: &LogImage) -> Result<Vec<SealedImage>, Failure> {
+        let found = entries
+            .iter()
+            .filter_map(|entry| parse_segment_name(&entry.name).map(|base| (base, entry.bytes)));
+        let mut before: Vec<(Offset, u64)> =
+            found.filter(|(base, _)| *base < image.segment).collect();
+        before.sort_unstable();
+        let next = before.iter().skip(1).map(|(base, _)| *base).chain([image.segment]);
+        let sealed = before.iter().zip(next).map(|((base, bytes), next_offset)| SealedImage {
+            base: *base,
+            bytes: *bytes,
+            next_offset,
+        });
+        let sealed: Vec<SealedImage> = sealed.collect();
+        let first = sealed.first().map_or(image.segment, |segment| segment.base);
+        if first > image.log_start {
+            return Err(self.damage(
+                first,
+                0,
+                "segments below it and above the log start are missing",
+            ));
+        }
+        Ok(sealed)
+    }
+}
+
+fn size_of(entries: &[DirEntry], base: Offset) -> Option<u64> {
+    let name = segment_name(base);
+    entries.iter().find(|entry| entry.name == name).map(|entry| entry.bytes)
+}
+
+/// Whole pages to write below `end`, and what of the last page is known.
+fn split(touched: &Touched, end: u64) -> (Vec<Piece>, Vec<u8>) {
+    let flushed = page_floor(end);
+    let mut whole = Vec::new();
+    let mut tail = Vec::new();
+    for piece in &touched.pieces {
+        let known =
+            piece.bytes.get(..index(end.saturating_sub(piece.start)).min(piece.bytes.len()));
+        let known = known.unwrap_or_default();
+        let at = index(flushed.saturating_sub(piece.start)).min(known.len());
+        let (pages, rest) = known.split_at(at);
+        if !pages.is_empty() {
+            whole.push(Piece { start: piece.start, bytes: pages.to_vec() });
+        }
+        if piece.start <= flushed && piece.start + bytes(known.len()) > flushed {
+            tail = rest.to_vec();
+        }
+    }
+    (whole, tail)
+}
+
+const _: () = assert!(page_ceil(1) == PAGE_BYTES);

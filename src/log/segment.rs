@@ -1,0 +1,4 @@
+//! A segment's content as bytes: its index and the walk over its batches. Pure.
+
+pub mod index;
+pub mod scan;

@@ -1,0 +1,145 @@
+//! Walking the batches of a segment and checking each: contiguous offsets, whole, CRC right, epochs that never fall. Pure.
+
+use kolk_model::batch::{BatchError, BatchView};
+use kolk_model::ids::LeaderEpoch;
+use kolk_model::offset::{FilePosition, Offset};
+
+use crate::field::{bytes, bytes32};
+use crate::segment::index::IndexedBatch;
+
+/// What is wrong with a segment's bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScanError {
+    /// The bytes at `position` are no batch, or its CRC does not match.
+    #[error("{reason}")]
+    Batch {
+        /// Where the batch starts.
+        position: FilePosition,
+        /// What the batch view says.
+        reason: BatchError,
+    },
+    /// The batch does not continue the one before.
+    #[error("base offset {found}, expected {expected}")]
+    Offset {
+        /// Where the batch starts.
+        position: FilePosition,
+        /// What it says.
+        found: Offset,
+        /// The offset after the last record before it.
+        expected: Offset,
+    },
+    /// The leader epoch fell.
+    #[error("leader epoch {found:?} after {before}")]
+    Epoch {
+        /// Where the batch starts.
+        position: FilePosition,
+        /// What it says.
+        found: Option<LeaderEpoch>,
+        /// Epoch of the batch before.
+        before: LeaderEpoch,
+    },
+    /// The segment ends inside a batch.
+    #[error("the segment ends inside a batch")]
+    Truncated {
+        /// Where the batch starts.
+        position: FilePosition,
+    },
+}
+
+impl ScanError {
+    /// Where the damaged batch starts.
+    #[must_use]
+    pub const fn position(&self) -> FilePosition {
+        match self {
+            Self::Batch { position, .. }
+            | Self::Offset { position, .. }
+            | Self::Epoch { position, .. }
+            | Self::Truncated { position } => *position,
+        }
+    }
+}
+
+/// How far a piece of a segment was scanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scanned {
+    /// So many bytes were whole batches; the rest of the piece is the beginning of one.
+    Consumed(u64),
+}
+
+/// The state of a scan between two pieces.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    position: u64,
+    next_offset: Offset,
+    epoch: LeaderEpoch,
+}
+
+impl Scan {
+    /// Starts at a batch boundary where `next_offset` is expected.
+    #[must_use]
+    pub const fn new(position: u64, next_offset: Offset) -> Self {
+        Self { position, next_offset, epoch: LeaderEpoch::new(0) }
+    }
+
+    /// Offset after the last batch scanned.
+    #[must_use]
+    pub const fn next_offset(&self) -> Offset {
+        self.next_offset
+    }
+
+    /// Position after the last batch scanned.
+    #[must_use]
+    pub const fn position(&self) -> FilePosition {
+        FilePosition::new(self.position)
+    }
+
+    /// Scans the whole batches at the start of `piece`, which continues where the last call ended.
+    ///
+    /// # Errors
+    /// [`ScanError`]; nothing after it can be trusted.
+    pub fn batches(
+        &mut self,
+        piece: &[u8],
+        mut seen: impl FnMut(&IndexedBatch<'_>, Offset),
+    ) -> Result<Scanned, ScanError> {
+        let mut rest = piece;
+        let mut consumed = 0;
+        while !rest.is_empty() {
+            let position = FilePosition::new(self.position);
+            let (batch, len) = match BatchView::parse(rest) {
+                Ok(found) => found,
+                Err(BatchError::Truncated { .. }) => break,
+                Err(reason) => return Err(ScanError::Batch { position, reason }),
+            };
+            self.check(&batch)?;
+            let next = batch.next_offset();
+            let head = batch.head();
+            let indexed = IndexedBatch {
+                head: &head,
+                bytes: bytes32(len),
+                base_offset: batch.base_offset(),
+                max_timestamp: batch.max_timestamp(),
+            };
+            seen(&indexed, next);
+            self.next_offset = next;
+            self.position += bytes(len);
+            consumed += bytes(len);
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        Ok(Scanned::Consumed(consumed))
+    }
+
+    fn check(&mut self, batch: &BatchView<'_>) -> Result<(), ScanError> {
+        let position = FilePosition::new(self.position);
+        if batch.base_offset() != self.next_offset {
+            let (found, expected) = (batch.base_offset(), self.next_offset);
+            return Err(ScanError::Offset { position, found, expected });
+        }
+        match batch.leader_epoch() {
+            Some(epoch) if epoch >= self.epoch => self.epoch = epoch,
+            found => return Err(ScanError::Epoch { position, found, before: self.epoch }),
+        }
+        batch.verify_crc().map_err(|reason| ScanError::Batch { position, reason })
+    }
+}

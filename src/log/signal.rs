@@ -1,0 +1,36 @@
+//! Wakes tasks of one core when something they wait for may have changed. Apart because journal, logs and caches all wait.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+/// A place to wait at. Single-core; the waiting task checks its own condition.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Signal {
+    /// Wakes everybody who waits.
+    pub(crate) fn notify(&self) {
+        let woken = std::mem::take(&mut *self.waiting.borrow_mut());
+        for waker in woken {
+            waker.wake();
+        }
+    }
+
+    /// Waits until `ready` answers something; it is asked at once and after each [`Self::notify`]. Dropping is harmless.
+    pub(crate) async fn until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
+        poll_fn(|cx| match ready() {
+            Some(value) => Poll::Ready(value),
+            None => {
+                let mut waiting = self.waiting.borrow_mut();
+                if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    waiting.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
