@@ -37,7 +37,7 @@ pub const HEAD_BYTES: usize = 17;
 pub const MAGIC: u8 = 2;
 
 /// Bytes of base offset and length field, which the length does not count.
-pub(crate) const LENGTH_PREFIX_BYTES: usize = 12;
+pub const LENGTH_PREFIX_BYTES: usize = 12;
 /// Where the CRC's cover begins.
 pub(crate) const CRC_FROM: usize = 21;
 /// The smallest record: length, attributes, two deltas, no key, no value, no header.

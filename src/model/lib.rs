@@ -26,6 +26,8 @@ pub mod topic_config;
 
 pub mod limits;
 
+pub mod checksum;
+
 pub mod durability;
 pub mod error;
 pub mod ids;

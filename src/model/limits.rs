@@ -4,6 +4,16 @@
 /// Bytes of one frame after its length field, on either wire, in either direction. Beyond: the connection is closed.
 pub const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
 
+/// Bytes of a native frame before hello was answered. Beyond: the connection is closed; so a client of
+/// another protocol is found out by its first bytes.
+pub const HELLO_FRAME_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of a native request's header, which is verified in one go. Beyond: the connection is closed.
+pub const REQUEST_HEADER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of a native reply's header. Beyond: the client closes the connection.
+pub const REPLY_HEADER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Bytes of one record batch with its header (Kafka's `max.message.bytes`, the same default). Beyond:
 /// `MessageTooLarge`.
 pub const MESSAGE_BYTES_MAX: u32 = 1_048_588;
