@@ -136,6 +136,15 @@ impl Unit {
         }
     }
 
+    /// What one of the unit kept is in the unit exported.
+    #[must_use]
+    pub const fn exported_per_kept(self) -> f64 {
+        match self {
+            Self::Latency => 1e-6,
+            Self::Bytes | Self::Count => 1.0,
+        }
+    }
+
     const fn value_max(self) -> u64 {
         match self {
             Self::Latency => LATENCY_US_MAX,
