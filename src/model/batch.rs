@@ -21,6 +21,7 @@
 //! | 57 | 4 | number of records |
 //! | 61 | … | the records, compressed as one piece if the attributes say so |
 
+use crate::checksum::crc32c;
 use crate::compression::Compression;
 use crate::ids::{LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
 use crate::offset::Offset;
@@ -273,7 +274,7 @@ impl<'a> BatchView<'a> {
     /// [`BatchError::Crc`] when they differ.
     #[inline]
     pub fn verify_crc(&self) -> Result<(), BatchError> {
-        let expected = crc32c::crc32c(self.bytes.get(CRC_FROM..).unwrap_or_default());
+        let expected = crc32c(self.bytes.get(CRC_FROM..).unwrap_or_default());
         let found = self.crc();
         if found == expected { Ok(()) } else { Err(BatchError::Crc { found, expected }) }
     }
@@ -555,7 +556,7 @@ pub(crate) fn write_producer(header: &mut [u8; HEADER_BYTES], producer: Option<P
 
 /// Computes the CRC of a whole batch and writes it into the header.
 pub(crate) fn seal(batch: &mut [u8]) {
-    let crc = crc32c::crc32c(batch.get(CRC_FROM..).unwrap_or_default());
+    let crc = crc32c(batch.get(CRC_FROM..).unwrap_or_default());
     put(batch, at::CRC, crc.to_be_bytes());
 }
 

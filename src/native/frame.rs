@@ -141,6 +141,14 @@ impl FrameDecoder {
         Ok(Some(Frame { bytes, header_bytes: shape.header_bytes }))
     }
 
+    /// The whole length of the frame that begins at `start`, as soon as both length fields are there.
+    ///
+    /// # Errors
+    /// As [`FrameDecoder::decode`].
+    pub fn frame_bytes(&self, start: &[u8]) -> Result<Option<usize>, FrameError> {
+        Ok(self.shape(start)?.map(|shape| shape.whole))
+    }
+
     /// Makes room for the next receive: for the rest of the frame that has begun if it is small, else for
     /// as much again as has arrived. So a peer that announces a large frame and sends nothing costs
     /// nothing, and a large frame is moved few times.

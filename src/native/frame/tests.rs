@@ -36,6 +36,8 @@ fn a_frame_is_not_cut_before_its_last_byte_is_there() {
             "at {cut}"
         );
         assert_eq!(wire.len(), cut, "nothing was taken");
+        let known = FrameDecoder::new(FrameLimits::REPLY).frame_bytes(&wire).unwrap();
+        assert_eq!(known, (cut >= 8).then_some(whole.len()));
     }
 }
 
