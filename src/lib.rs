@@ -8,6 +8,9 @@ pub mod settings_table;
 
 pub mod setting;
 
+pub mod logging;
+
 pub mod config;
 
 pub mod core_plan;
+pub mod memory_plan;
