@@ -21,3 +21,6 @@ pub mod error;
 pub mod field;
 pub mod settings;
 mod signal;
+
+#[cfg(test)]
+mod life;

@@ -24,13 +24,13 @@ mod append;
 mod cold;
 pub(crate) mod commit;
 mod read;
-mod retention;
+pub mod retention;
 mod roll;
 mod segment_index;
 mod segment_write;
 pub(crate) mod stop;
 pub(crate) mod tail;
-mod time_lookup;
+pub mod time_lookup;
 pub(crate) mod writer;
 
 pub use append::Appended;

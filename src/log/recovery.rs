@@ -79,6 +79,9 @@ pub async fn recover<I: Io>(
         io.create_dir_all(&dir.join(name)).await?;
     }
     io.sync_dir(dir).await?;
+    if let Some(parent) = dir.parent() {
+        io.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).await?;
+    }
     let before = read_current(io, dir).await?;
     let generation = reserve_generation(io, dir, before).await?;
     let mut counts = ReplayCounts::default();

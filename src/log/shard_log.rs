@@ -236,8 +236,8 @@ impl<I: Io> ShardLog<I> {
             if empty || log.damage().is_some() {
                 continue;
             }
-            match log.index_of(base).await {
-                Ok(_) | Err(LogError::Offline { .. }) => {}
+            match log.load_active(base).await {
+                Ok(()) | Err(LogError::Offline { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

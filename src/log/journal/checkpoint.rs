@@ -80,14 +80,15 @@ pub(crate) async fn run<I: Io>(shard: &Rc<Shard<I>>, kind: SnapshotKind) -> Resu
 }
 
 impl<I: Io> Log<I> {
-    /// Waits until the page writes in flight have ended and are synced; an offline log is not waited for.
+    /// Waits until the page writes in flight have ended and are synced; only an open log is waited for.
     async fn written_and_synced(&self) {
         self.inner
             .moved
             .until(|| {
                 let mut state = self.inner.state.borrow_mut();
                 let state = &mut *state;
-                if matches!(state.phase, Phase::Offline(_) | Phase::Closed) {
+                // A rolling log writes and syncs by itself; what it has not synced yet goes into the snapshot.
+                if state.phase != Phase::Open {
                     return Some(());
                 }
                 let lazy_left = state.writer.extents.iter().any(|extent| {

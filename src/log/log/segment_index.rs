@@ -9,6 +9,7 @@ use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::{Damage, LogError};
 use crate::field::{PAGE_BYTES, index, page_ceil, page_floor};
+use crate::log::tail::Tail;
 use crate::log::{Log, LogState, index_name};
 use crate::segment::index::SegmentIndex;
 use crate::segment::scan::{Scan, ScanError, Scanned};
@@ -78,6 +79,46 @@ impl<I: Io> Log<I> {
             self.inner.shard.index_loaded(self.inner.id, base);
         }
         Ok(index)
+    }
+
+    /// Brings the active segment's index into memory, and the part on disk of the run in which memory begins: every run is whole
+    /// in one of the two places.
+    pub(crate) async fn load_active(&self, base: Offset) -> Result<(), LogError> {
+        let index = self.index_of(base).await?;
+        let start = self.inner.state.borrow().active().tail.start();
+        // The last run may still grow, so it belongs into memory even where the disk has all of it.
+        let last = index.runs().len().saturating_sub(1);
+        let at = index.runs().partition_point(|run| run.end() <= start).min(last);
+        let Some(run) = index.runs().get(at).copied().filter(|run| run.position < start) else {
+            return Ok(());
+        };
+        let from = page_floor(run.position);
+        let mut pages = Vec::new();
+        if let Err(error) = self.read_pages(base, from, start, &mut pages).await {
+            return Err(self.damaged(base, error.into()));
+        }
+        let mut state = self.inner.state.borrow_mut();
+        let active = state.active_mut();
+        let held = active.tail.copy(start, active.tail.end());
+        let freed = active.tail.forget_all();
+        active.tail = Tail::new(from);
+        let taken = active.tail.append(&pages) + active.tail.append(&held);
+        drop(state);
+        let shard = &self.inner.shard;
+        shard.memory_given_back(freed);
+        shard.memory_taken(self.inner.id, base, taken);
+        self.check_run(base, &index, at)
+    }
+
+    /// Checks a run whose bytes are in memory.
+    fn check_run(&self, base: Offset, index: &SegmentIndex, at: usize) -> Result<(), LogError> {
+        let Some(run) = index.runs().get(at) else { return Ok(()) };
+        let bytes = self.inner.state.borrow().active().tail.copy(run.position, run.end());
+        let mut scan = Scan::new(run.position, index.run_offset(run));
+        match scan.batches(&bytes, |_, _| {}) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.damaged(base, error.into())),
+        }
     }
 
     pub(crate) fn out_of_range(&self, state: &LogState, asked: Offset) -> LogError {

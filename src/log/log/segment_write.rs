@@ -7,7 +7,7 @@ use kolk_model::offset::Offset;
 
 use crate::error::Damage;
 use crate::log::writer::{ALLOCATE_BYTES_MIN, ExtentKind};
-use crate::log::{Log, LogState};
+use crate::log::{Log, LogState, Phase};
 
 impl<I: Io> Log<I> {
     /// Starts allocating so that pages up to `upto` may be written; `Unblocked` follows.
@@ -87,7 +87,7 @@ impl<I: Io> Log<I> {
     /// Starts writing the full, durable pages that the segment does not have yet; returns false if there are none.
     pub(crate) fn start_lazy(&self) -> bool {
         let mut state = self.inner.state.borrow_mut();
-        if self.readable_state(&state).is_err() {
+        if state.phase != Phase::Open {
             return false;
         }
         let Some(range) = state.writer.lazy_range() else { return false };
