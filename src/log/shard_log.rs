@@ -349,6 +349,12 @@ impl<I: Io> ShardLog<I> {
         Ok(())
     }
 
+    /// What this shard counts.
+    #[must_use]
+    pub fn metrics(&self) -> &ShardMetrics {
+        &self.shard.metrics
+    }
+
     pub(crate) fn io(&self) -> I {
         self.shard.io.clone()
     }

@@ -206,9 +206,10 @@ impl<I: Io> Log<I> {
         let held = {
             let state = self.inner.state.borrow();
             let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
-            segment.map_or((to, to), |segment| (segment.tail.start(), segment.tail.end()))
+            let held = segment.filter(|segment| segment.tail.start() < segment.tail.end());
+            held.map_or(to, |segment| segment.tail.start())
         };
-        let disk_to = to.min(held.0.max(from));
+        let disk_to = to.min(held.max(from));
         if from < disk_to {
             let file = self.open_segment(base).await?;
             let read = file.read_at(from, index(disk_to - from)).await?;

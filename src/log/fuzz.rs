@@ -1,0 +1,255 @@
+//! Seeded twins of the fuzz targets: the decoders of every format of this crate meet random and mutated bytes, and neither
+//! panic nor accept what they should not.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kolk_model::checksum::crc32c;
+use kolk_model::ids::{LeaderEpoch, PartitionId, ShardId, TopicId, TopicPartition};
+use kolk_model::offset::{FilePosition, Offset};
+use kolk_model::time::TimestampMs;
+
+use crate::field::index;
+use crate::journal::current::Current;
+use crate::journal::group::{
+    GroupBuilder, GroupPlace, JournalIdentity, Record, RecordKind, parse_header, parse_records,
+};
+use crate::journal::snapshot::{EpochStart, LogSnapshot, Snapshot, SnapshotKind};
+use crate::life::batch_of;
+use crate::log::parse_segment_name;
+use crate::recovery::history::{find_groups, follow};
+use crate::recovery::replay::{ReplayCounts, replay};
+use crate::segment::index::{IndexedBatch, SegmentIndex};
+use crate::segment::scan::Scan;
+
+const CASES: u64 = 2_500;
+
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        index(self.next()) % bound.max(1)
+    }
+
+    /// Flips, overwrites, cuts or extends.
+    fn mutate(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..=self.below(4) {
+            let at = self.below(bytes.len());
+            match self.next() % 5 {
+                0 => bytes.truncate(at),
+                1 => bytes.extend_from_slice(&self.next().to_le_bytes()),
+                2 => bytes.iter_mut().skip(at).take(8).for_each(|byte| *byte = 0xff),
+                _ => {
+                    let mask = 1 << (self.next() % 8);
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte ^= mask;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Runs `case` with mutations of `valid` and with noise; `case` says whether the bytes were accepted.
+fn check(seed: u64, valid: &[u8], mut case: impl FnMut(&[u8]) -> bool) {
+    assert!(case(valid), "the untouched bytes are accepted");
+    let mut chance = Chance(seed);
+    for number in 0..CASES {
+        let mut bytes = if number % 10 == 0 {
+            (0..chance.below(400)).map(|_| chance.next().to_le_bytes()[0]).collect()
+        } else {
+            valid.to_vec()
+        };
+        chance.mutate(&mut bytes);
+        let untouched = bytes.starts_with(valid);
+        let accepted = case(&bytes);
+        assert!(!accepted || untouched, "seed {seed}, case {number}: damaged bytes were accepted");
+    }
+}
+
+pub(crate) const IDENTITY: JournalIdentity =
+    JournalIdentity { generation: 9, shard: ShardId::new(3), seed: 0x1234_5678 };
+
+fn log_id() -> TopicPartition {
+    TopicPartition { topic: TopicId::new([5; 16]), partition: PartitionId::new(1) }
+}
+
+/// A group with one redo record of `payload`, padded to its pages.
+pub(crate) fn group(sequence: u64, previous_checksum: u32, payload: &[u8]) -> (Vec<u8>, u32) {
+    let mut builder = GroupBuilder::default();
+    let record = Record {
+        log: log_id(),
+        kind: RecordKind::Redo,
+        segment: Offset::ZERO,
+        from: FilePosition::ZERO,
+        to: FilePosition::new(payload.len() as u64),
+        end: FilePosition::new(payload.len() as u64),
+        next_offset: Offset::new(1),
+    };
+    builder.push(&record, payload.len(), crc32c(payload));
+    let place =
+        GroupPlace { sequence, durable_sequence: sequence - 1, low_water: 1, previous_checksum };
+    let (mut bytes, checksum) = builder.head(IDENTITY, place);
+    bytes.extend_from_slice(payload);
+    bytes.resize(index(builder.total_bytes()), 0);
+    (bytes, checksum)
+}
+
+pub(crate) fn snapshot() -> Snapshot {
+    let log = LogSnapshot {
+        id: log_id(),
+        epoch: LeaderEpoch::new(2),
+        log_start: Offset::new(1),
+        segment: Offset::ZERO,
+        flushed: FilePosition::new(4096),
+        end: FilePosition::new(4196),
+        covered: FilePosition::new(4200),
+        next_offset: Offset::new(10),
+        epochs: vec![EpochStart { epoch: LeaderEpoch::new(1), start: Offset::ZERO }],
+        damage: Some("bit rot".to_owned()),
+        tail: vec![9; 104],
+    };
+    Snapshot { sequence: 4, checksum: 77, kind: SnapshotKind::Running, boot: 1, logs: vec![log] }
+}
+
+#[test]
+fn a_damaged_group_is_never_read_as_whole() {
+    let (valid, _) = group(5, 1, &[7; 300]);
+    let content = 72 + 80 + 300;
+    check(1, &valid[..content], |bytes| {
+        let mut padded = bytes.to_vec();
+        padded.resize(8192, 0);
+        let group = Bytes::from(padded);
+        parse_header(IDENTITY, &group).is_ok_and(|header| {
+            let records = parse_records(&header, &group);
+            records.is_ok_and(|records| records.iter().all(|record| record.payload.is_some()))
+        })
+    });
+}
+
+#[test]
+fn a_group_of_another_run_is_no_group() {
+    let (valid, _) = group(5, 1, b"x");
+    for other in [
+        JournalIdentity { generation: 8, ..IDENTITY },
+        JournalIdentity { shard: ShardId::new(2), ..IDENTITY },
+        JournalIdentity { seed: 1, ..IDENTITY },
+    ] {
+        assert!(parse_header(other, &valid).is_err(), "{other:?}");
+    }
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused() {
+    let valid = snapshot().encode(IDENTITY);
+    assert_eq!(Snapshot::decode(IDENTITY, &valid).unwrap(), snapshot());
+    check(2, &valid, |bytes| Snapshot::decode(IDENTITY, bytes).is_ok());
+}
+
+#[test]
+fn a_damaged_current_is_refused() {
+    let valid = Current { generation: 3, seed: 4, shards: 2, files: 16 };
+    assert_eq!(Current::decode(&valid.encode()).unwrap(), valid);
+    let valid = valid.encode();
+    check(3, &valid, |bytes| bytes.len() == valid.len() && Current::decode(bytes).is_ok());
+}
+
+fn indexed(count: u64) -> (SegmentIndex, Vec<u8>) {
+    let (mut index, mut segment) = (SegmentIndex::new(Offset::ZERO, 4096), Vec::new());
+    let mut scan = Scan::new(0, Offset::ZERO);
+    let mut base = 0_u64;
+    for stamp in 1..=count {
+        let mut batch = batch_of(100 + index_of(stamp * 97 % 900), stamp).to_vec();
+        batch[..8].copy_from_slice(&base.to_be_bytes());
+        batch[12..16].copy_from_slice(&1_u32.to_be_bytes());
+        scan.batches(&batch, |found: &IndexedBatch<'_>, next| {
+            index.push(found, next);
+            base = next.get();
+        })
+        .unwrap();
+        segment.extend_from_slice(&batch);
+    }
+    (index, segment)
+}
+
+fn index_of(value: u64) -> usize {
+    index(value)
+}
+
+#[test]
+fn a_damaged_index_is_refused() {
+    let (index, segment) = indexed(60);
+    let valid = index.encode();
+    assert_eq!(index.covered(), segment.len() as u64);
+    assert_eq!(SegmentIndex::decode(Offset::ZERO, &valid).unwrap(), index);
+    check(4, &valid, |bytes| SegmentIndex::decode(Offset::ZERO, bytes).is_ok());
+}
+
+#[test]
+fn a_damaged_segment_does_not_scan_to_its_end() {
+    let (_, segment) = indexed(12);
+    check(5, &segment, |bytes| {
+        let mut scan = Scan::new(0, Offset::ZERO);
+        let scanned = scan.batches(bytes, |_, _| {});
+        scanned.is_ok() && scan.position().get() >= segment.len() as u64
+    });
+}
+
+#[test]
+fn the_index_finds_offsets_and_times() {
+    let (index, _) = indexed(60);
+    for run in index.runs() {
+        let first = index.run_offset(run);
+        let found = index.run_of_offset(first).and_then(|at| index.runs().get(at));
+        assert_eq!(found, Some(run));
+        let at = index.run_of_time(run.max_timestamp).unwrap();
+        assert!(index.runs()[at].max_timestamp >= run.max_timestamp);
+        assert!(at == 0 || index.runs()[at - 1].max_timestamp < run.max_timestamp);
+    }
+    assert_eq!(index.run_of_time(TimestampMs::new(i64::MAX)), None);
+    let half = index.upto(index.covered() / 2);
+    assert!(half.covered() <= index.covered() / 2 && half.covered() > 0);
+    assert!(half.next_offset() < index.next_offset());
+}
+
+#[test]
+fn damaged_journals_replay_without_a_panic() {
+    let mut journal = Vec::new();
+    let mut checksum = 77;
+    for sequence in 5..12 {
+        let (bytes, sum) = group(sequence, checksum, &[1; 5000]);
+        journal.extend_from_slice(&bytes);
+        checksum = sum;
+    }
+    let mut chance = Chance(6);
+    for _ in 0..CASES {
+        let mut bytes = journal.clone();
+        chance.mutate(&mut bytes);
+        let mut found = BTreeMap::new();
+        find_groups(IDENTITY, &Bytes::from(bytes), &mut found).unwrap();
+        let history = follow(snapshot(), found);
+        let (mut logs, mut counts) = (BTreeMap::new(), ReplayCounts::default());
+        replay(history, "journal/9/3", &mut logs, &mut counts);
+        assert_eq!(logs.len(), 1);
+    }
+}
+
+#[test]
+fn names_of_segments_are_parsed_strictly() {
+    for (name, base) in [
+        ("00000000000000000042.log", Some(42)),
+        ("42.log", None),
+        ("+0000000000000000042.log", None),
+        ("00000000000000000042.index", None),
+        ("99999999999999999999.log", None),
+    ] {
+        assert_eq!(parse_segment_name(name), base.map(Offset::new), "{name}");
+    }
+}
