@@ -85,12 +85,10 @@ impl<I: Io> Journal<I> {
         self.work.notify();
     }
 
-    /// Asks for a sync of what was written without one.
+    /// Asks for a sync of what was written without one, or is being written.
     pub(crate) fn request_sync(&self) {
-        if !self.unsynced.borrow().is_empty() {
-            self.sync_requested.set(true);
-            self.work.notify();
-        }
+        self.sync_requested.set(true);
+        self.work.notify();
     }
 
     /// True if an append may be admitted: below nine tenths of the journal are live.

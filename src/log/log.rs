@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use kolk_io::door::Io;
+use kolk_io::time::Monotonic;
 use kolk_model::ids::{LeaderEpoch, TopicPartition};
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
@@ -99,6 +100,8 @@ pub(crate) struct LogState {
     /// Bytes of the active segment that its index file speaks for.
     pub(crate) index_saved: u64,
     pub(crate) index_saving: bool,
+    /// When the active segment got its first record in this run; `None` while it has none.
+    pub(crate) active_since: Option<Monotonic>,
     /// The end at which the segment file was left, exact and synced, if it was.
     pub(crate) at_rest: Option<u64>,
 }
@@ -237,6 +240,36 @@ impl<I: Io> Log<I> {
     #[must_use]
     pub fn dir(&self) -> PathBuf {
         self.inner.shard.dir.join(log_dir(self.inner.id))
+    }
+
+    /// When the active segment got its first record, or was taken over with records by this run; `None` while it has none.
+    #[must_use]
+    pub fn active_since(&self) -> Option<Monotonic> {
+        self.inner.state.borrow().active_since
+    }
+
+    /// Starts the next segment if the active one holds a record; appends are busy meanwhile and `Unblocked` follows.
+    pub fn roll(&self) {
+        let mut state = self.inner.state.borrow_mut();
+        if state.phase == Phase::Open && state.active().end > 0 {
+            self.start_roll(&mut state);
+        }
+    }
+
+    /// Makes everything appended so far durable, whatever the log's own policy is; `Advanced` follows where something was not.
+    pub fn request_sync(&self) {
+        let mut state = self.inner.state.borrow_mut();
+        let state = &mut *state;
+        if state.writer.durable.position == state.active().end {
+            return;
+        }
+        state.writer.sync_wanted = true;
+        if state.writer.queued < state.active().end {
+            self.mark_dirty(state);
+        } else {
+            // All of it is with the journal: written or in flight.
+            self.inner.shard.journal.request_sync();
+        }
     }
 
     /// Takes a new topic configuration; sizes count from the next append on.

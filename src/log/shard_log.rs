@@ -422,6 +422,7 @@ fn new_state(config: LogConfig, epoch: LeaderEpoch) -> LogState {
         cold: None,
         index_saved: 0,
         index_saving: false,
+        active_since: None,
         at_rest: None,
     }
 }

@@ -152,6 +152,9 @@ impl<I: Io> Log<I> {
             assert_eq!(index.covered(), active.end, "the index speaks for the whole segment");
             active.max_timestamp = index.max_timestamp();
         }
+        if state.active_since.is_none() {
+            state.active_since = Some(shard.io.now());
+        }
         let mark: Mark = state.active().mark();
         state.writer.boundaries.push_back(mark);
         shard.metrics.copies.tail.add(copied);

@@ -79,6 +79,7 @@ impl<I: Io> Log<I> {
         state.writer.allocate_step = allocated;
         state.announce = Some(Announce::Roll);
         state.index_saved = 0;
+        state.active_since = None;
         self.mark_dirty(state);
     }
 

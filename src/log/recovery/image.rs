@@ -131,6 +131,7 @@ impl LogImage {
             cold: None,
             index_saved: self.flushed,
             index_saving: false,
+            active_since: (self.end > 0).then(|| shard.io.now()),
             at_rest: self.at_rest.then_some(self.end),
         }
     }
