@@ -18,10 +18,10 @@ impl<I: Io> Log<I> {
     pub(crate) fn start_roll(&self, state: &mut LogState) {
         state.phase = Phase::Rolling;
         let log = self.clone();
-        self.inner.shard.io.spawn(async move { log.roll().await });
+        self.inner.shard.io.spawn(async move { log.roll_over().await });
     }
 
-    async fn roll(self) {
+    async fn roll_over(self) {
         let result = self.roll_steps().await;
         let failed = {
             let mut state = self.inner.state.borrow_mut();
