@@ -1,0 +1,143 @@
+//! The checks of an append that need no state of the partition: structure, size, checksum, records. Apart
+//! because they run once, before an append may have to wait, and are pure.
+
+use bytes::{Bytes, BytesMut};
+
+use kolk_metric::copies::CopyMetrics;
+use kolk_model::batch::{BatchView, patch_append_time};
+use kolk_model::time::{TimestampMs, TimestampType};
+use kolk_model::topic_config::TopicConfig;
+
+use crate::error::PartitionError;
+use crate::limits::PartitionLimits;
+use crate::producers::Admission;
+use crate::producers::{ProducerBatch, ProducerRefusal, Producers};
+
+/// Record batches, back to back, that passed every check which needs no state.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckedBatches {
+    bytes: Bytes,
+    count: usize,
+    /// Whether any of them is an idempotent producer's.
+    pub(crate) producer: ProducerUse,
+}
+
+/// Whether batches must be compared with what the partition remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProducerUse {
+    /// No batch has a producer id.
+    Anonymous,
+    /// Some have.
+    Idempotent,
+}
+
+/// What the checks compare with.
+pub(crate) struct Intake<'a> {
+    pub(crate) config: &'a TopicConfig,
+    pub(crate) limits: &'a PartitionLimits,
+    pub(crate) copies: &'a CopyMetrics,
+}
+
+impl Intake<'_> {
+    /// Checks every batch; sets the append time where the topic wants that. Costs O(bytes).
+    pub(crate) fn check(
+        &self,
+        bytes: Bytes,
+        now: TimestampMs,
+    ) -> Result<CheckedBatches, PartitionError> {
+        let (mut count, mut producer) = (0, ProducerUse::Anonymous);
+        let mut rest: &[u8] = &bytes;
+        while !rest.is_empty() {
+            if count == self.limits.append_batches_max {
+                return Err(PartitionError::TooManyBatches { batches_max: count });
+            }
+            let (batch, length) = BatchView::parse(rest)?;
+            self.check_batch(&batch)?;
+            if batch.producer_id().is_some() {
+                producer = ProducerUse::Idempotent;
+            }
+            rest = rest.get(length..).unwrap_or_default();
+            count += 1;
+        }
+        if count == 0 {
+            return Err(PartitionError::NoBatch);
+        }
+        let bytes = match self.config.timestamp_type {
+            TimestampType::CreateTime => bytes,
+            TimestampType::LogAppendTime => self.stamp_time(bytes, now),
+        };
+        Ok(CheckedBatches { bytes, count, producer })
+    }
+
+    /// Cheap checks first: a batch that is too large is not read.
+    fn check_batch(&self, batch: &BatchView<'_>) -> Result<(), PartitionError> {
+        let (bytes, bytes_max) = (batch.as_bytes().len(), self.config.message_bytes_max);
+        if bytes > bytes_max as usize {
+            return Err(PartitionError::BatchTooLarge { bytes, bytes_max });
+        }
+        if batch.attributes().is_control() {
+            return Err(PartitionError::ControlBatch);
+        }
+        if batch.attributes().is_transactional() {
+            return Err(PartitionError::Transactional);
+        }
+        batch.verify_crc()?;
+        batch.verify_records(self.limits.batch_decompressed_bytes_max)?;
+        Ok(())
+    }
+
+    /// Patches in place when nobody else holds the bytes; else pays and counts a copy.
+    fn stamp_time(&self, bytes: Bytes, now: TimestampMs) -> Bytes {
+        let mut owned = bytes.try_into_mut().unwrap_or_else(|shared| {
+            self.copies.rebuild.add(shared.len() as u64);
+            BytesMut::from(shared.as_ref())
+        });
+        let mut rest: &mut [u8] = &mut owned;
+        while let Ok((_, length)) = BatchView::parse(rest) {
+            let (batch, after) = rest.split_at_mut(length);
+            patch_append_time(batch, now);
+            rest = after;
+        }
+        owned.freeze()
+    }
+}
+
+impl CheckedBatches {
+    /// Bytes of all batches.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Hands the batches to `take`; allocates only when there are several.
+    pub(crate) fn with_views<T>(&self, take: impl FnOnce(&[BatchView<'_>]) -> T) -> T {
+        if self.count == 1
+            && let Ok((batch, _)) = BatchView::parse(&self.bytes)
+        {
+            return take(&[batch]);
+        }
+        let views: Vec<_> = kolk_model::batch::batches(&self.bytes).map_while(Result::ok).collect();
+        debug_assert_eq!(views.len(), self.count, "batches were checked before");
+        take(&views)
+    }
+
+    /// What the producers of a partition say to the batches.
+    pub(crate) fn admit(&self, producers: &Producers) -> Result<Admission, ProducerRefusal> {
+        if self.producer == ProducerUse::Anonymous {
+            return Ok(Admission::Fresh);
+        }
+        self.with_views(|views| match views {
+            [only] => ProducerBatch::of(only).map_or(Ok(Admission::Fresh), |b| producers.admit(&b)),
+            many => {
+                let batches: Vec<_> = many.iter().filter_map(ProducerBatch::of).collect();
+                let verdict = producers.admit_all(&batches)?;
+                match (verdict, batches.first()) {
+                    // A stored batch beside one without a producer: no single answer is true.
+                    (Admission::Duplicate { .. }, Some(first)) if batches.len() < many.len() => {
+                        Err(ProducerRefusal::PartlyDuplicate { producer: first.producer })
+                    }
+                    _ => Ok(verdict),
+                }
+            }
+        })
+    }
+}
