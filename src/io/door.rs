@@ -11,11 +11,15 @@
 //! - Handles and futures belong to the executor (shard) they came from and do not leave it.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+
 use crate::buf::{AlignedBuf, AlignedSlice};
 use crate::error::{IoError, Op};
+use crate::net::BoundSocket;
 use crate::time::{Monotonic, WallClock};
 
 mod compound;
@@ -179,6 +183,76 @@ pub trait File: Clone + 'static {
     /// Dropping the handle closes as well, on the executor's own time.
     fn close(self) -> impl Future<Output = Result<(), IoError>> + use<Self>;
 }
+
+/// One executor's way to the network, beside everything of [`Io`].
+pub trait Net: Io {
+    /// A listening socket of this executor.
+    type Listener: Listener<Stream = Self::Stream>;
+    /// A connection of this executor.
+    type Stream: Stream;
+
+    /// Starts listening. Several executors may listen on clones of one socket: the kernel then
+    /// wakes one of those that accept.
+    ///
+    /// # Errors
+    /// The kernel's refusal, with the address.
+    fn listen(&self, socket: BoundSocket) -> Result<Self::Listener, IoError>;
+}
+
+/// A listening socket; closed when dropped.
+pub trait Listener: 'static {
+    /// The connections it makes.
+    type Stream;
+
+    /// Returns the address it listens on.
+    fn local_address(&self) -> SocketAddr;
+
+    /// Waits for a connection and returns it with the peer's address. Dropping the future loses no
+    /// descriptor: a connection that was just taken is closed.
+    ///
+    /// An error is of this one attempt, a lack of descriptors for example; accepting may go on.
+    fn accept(
+        &self,
+    ) -> impl Future<Output = Result<(Self::Stream, SocketAddr), IoError>> + use<Self>;
+}
+
+/// A connection. A clone is the same one, which is closed with the last of them.
+///
+/// At most one task waits to read and one to write at a time; the last to ask is woken.
+pub trait Stream: Clone + 'static {
+    /// Waits until there is something to receive, the end included. Holds no buffer meanwhile:
+    /// this is how an idle connection waits.
+    fn readable(&self) -> impl Future<Output = Result<(), IoError>> + use<Self>;
+
+    /// Receives at most `bytes_max` bytes behind those in `into`, inside its capacity, which must
+    /// have room; waits if there is nothing. 0 bytes mean that the peer sends no more.
+    fn recv(
+        &self,
+        into: BytesMut,
+        bytes_max: usize,
+    ) -> impl Future<Output = (BytesMut, Result<usize, IoError>)> + use<Self>;
+
+    /// Sends the parts one behind the other with one gather send of at most [`SEND_PARTS_MAX`]
+    /// parts; waits if there is no room. Returns the bytes sent, at least 1 unless there are none,
+    /// and the parts unchanged: the caller removes what was sent and calls again, and yields now
+    /// and then.
+    fn send(
+        &self,
+        parts: Vec<Bytes>,
+    ) -> impl Future<Output = (Vec<Bytes>, Result<usize, IoError>)> + use<Self>;
+
+    /// Returns the address that the client connected to.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn local_address(&self) -> Result<SocketAddr, IoError>;
+
+    /// Ends both directions: whoever waits to read or write wakes up. May be called again.
+    fn shutdown(&self);
+}
+
+/// Most parts of one gather send: the kernel's IOV_MAX.
+pub const SEND_PARTS_MAX: usize = 1024;
 
 /// Most slices of one write: the kernel's IOV_MAX.
 pub const WRITE_SLICES_MAX: usize = 1024;

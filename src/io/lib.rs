@@ -9,6 +9,7 @@ pub mod uring;
 pub mod door;
 
 pub mod buf;
+pub mod net;
 pub mod error;
 pub mod time;
 pub mod wait;

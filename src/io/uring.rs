@@ -6,6 +6,7 @@ mod directory;
 mod ring;
 pub mod shard;
 mod slots;
+pub mod socket;
 mod ticker;
 pub mod uring_file;
 pub mod uring_io;
@@ -15,3 +16,5 @@ pub use ticker::LagReport;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod socket_tests;

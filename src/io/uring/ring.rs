@@ -16,14 +16,8 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::{IoUring, Probe, opcode};
 
 use super::clock;
-use super::slots::{Abandoned, Answers, Half, Held, Noted, Outcome, Slots, Token, UNHEEDED};
+use super::slots::{Abandoned, Answers, Finished, Half, Held, Noted, Slots, Token, UNHEEDED};
 use crate::wait::Bell;
-
-/// The kernel's answer to one operation, and the memory that it used.
-pub(super) struct Finished {
-    pub(super) outcome: Outcome,
-    pub(super) held: Held,
-}
 
 impl Finished {
     /// Returns the single result: bytes or zero, or a positive error number.
@@ -71,6 +65,8 @@ pub(super) struct Ring {
     counts: Cell<RingCounts>,
     /// Reused between turns, so that reaping allocates nothing.
     wakers: RefCell<Vec<Waker>>,
+    /// Reused between gather sends.
+    iovecs: RefCell<Vec<libc::iovec>>,
 }
 
 impl Ring {
@@ -100,6 +96,7 @@ impl Ring {
             pushed: Bell::new(),
             counts: Cell::default(),
             wakers: RefCell::default(),
+            iovecs: RefCell::default(),
         })
     }
 
@@ -164,6 +161,14 @@ impl Ring {
             unsafe { self.push(&[first, last]) };
         }
         InFlight { ring: Rc::clone(self), token, cancel: Cancel::Never }
+    }
+
+    /// Lends an empty list for the parts of one system call.
+    pub(super) fn with_iovecs<T>(&self, call: impl FnOnce(&mut Vec<libc::iovec>) -> T) -> T {
+        let mut iovecs = self.iovecs.borrow_mut();
+        let result = call(&mut iovecs);
+        iovecs.clear();
+        result
     }
 
     /// Gives the kernel what waits for submission and hands out what is complete.
@@ -272,7 +277,7 @@ impl Ring {
                     self.count(|counts| counts.answers += 1);
                     match slots.answer(answer.user_data(), answer.result(), clock::now()) {
                         Noted::Wake(waker) => wakers.extend(waker),
-                        Noted::Drop(held) => done.push(held),
+                        Noted::Drop(finished) => done.push(finished),
                         Noted::Nothing => {}
                     }
                 }
@@ -383,9 +388,9 @@ impl Future for InFlight {
         let Some(token) = self.token else { return Poll::Ready(None) };
         let taken = self.ring.slots.borrow_mut().take(token, cx.waker());
         match taken {
-            Some((outcome, held)) => {
+            Some(finished) => {
                 self.token = None;
-                Poll::Ready(Some(Finished { outcome, held }))
+                Poll::Ready(Some(finished))
             }
             None if self.ring.uring.borrow().is_none() => Poll::Ready(None),
             None => Poll::Pending,

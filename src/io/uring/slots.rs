@@ -3,13 +3,16 @@
 //! An entry is freed when the kernel has answered for the last time *and* its future has taken the
 //! answer or is gone. A token carries the entry's generation, so that a late answer never reaches
 //! an operation that took the entry over.
+#![allow(unsafe_code, reason = "descriptors that the kernel makes get their owner here")]
 
 use std::ffi::CString;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::Waker;
 
 use super::descriptor::Descriptor;
 use crate::buf::{AlignedBuf, AlignedSlice};
+use crate::net::RawAddress;
 use crate::time::Monotonic;
 
 /// Memory and descriptors that the kernel uses until it has answered.
@@ -18,6 +21,17 @@ pub(super) struct Held {
     #[expect(dead_code, reason = "held so that the number is not reused meanwhile")]
     pub(super) descriptor: Option<Rc<Descriptor>>,
     pub(super) memory: HeldMemory,
+    pub(super) makes: Makes,
+}
+
+/// What a result of zero or more is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Makes {
+    /// A count.
+    #[default]
+    Nothing,
+    /// A descriptor, which must not be lost when nobody takes the answer.
+    Descriptor,
 }
 
 /// The memory of an operation, at an address that does not change.
@@ -32,6 +46,13 @@ pub(super) enum HeldMemory {
         iovecs: Box<[libc::iovec]>,
     },
     Paths(CString, Option<CString>),
+    Accept(Box<Peer>),
+}
+
+/// Where the kernel writes the peer's address of an accepted connection.
+pub(super) struct Peer {
+    pub(super) address: RawAddress,
+    pub(super) length: libc::socklen_t,
 }
 
 /// Names one use of one entry.
@@ -81,7 +102,7 @@ pub(super) enum Answers {
 }
 
 /// What the kernel said.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// The first half's result, if it answered: bytes, or an error number below 0.
     pub(super) first: Option<i32>,
@@ -89,6 +110,14 @@ pub(super) struct Outcome {
     pub(super) first_at: Option<Monotonic>,
     /// The last half's result, if it answered.
     pub(super) last: Option<i32>,
+    /// The descriptor it made, if that was its purpose; closed unless somebody takes it.
+    pub(super) made: Option<OwnedFd>,
+}
+
+/// A complete operation: the kernel's answer, and the memory that it used.
+pub(super) struct Finished {
+    pub(super) outcome: Outcome,
+    pub(super) held: Held,
 }
 
 struct Slot {
@@ -117,7 +146,7 @@ pub(super) enum Noted {
     /// Somebody waits, or will.
     Wake(Option<Waker>),
     /// Nobody waits any more: drop this.
-    Drop(Held),
+    Drop(Finished),
 }
 
 /// The table.
@@ -172,6 +201,10 @@ impl Slots {
             Half::First => (entry.outcome.first, entry.outcome.first_at) = (Some(result), Some(at)),
             Half::Last => entry.outcome.last = Some(result),
         }
+        if entry.held.makes == Makes::Descriptor && result >= 0 {
+            // SAFETY: the kernel has just made this descriptor and told nobody else.
+            entry.outcome.made = Some(unsafe { OwnedFd::from_raw_fd(result) });
+        }
         let Outcome { first, last, .. } = entry.outcome;
         entry.complete = match entry.answers {
             Answers::One => last.is_some(),
@@ -184,13 +217,13 @@ impl Slots {
         let (abandoned, waker) = (entry.abandoned, entry.waker.take());
         self.in_kernel -= 1;
         if abandoned {
-            return self.free(token).map_or(Noted::Nothing, |(_, held)| Noted::Drop(held));
+            return self.free(token).map_or(Noted::Nothing, Noted::Drop);
         }
         Noted::Wake(waker)
     }
 
     /// Takes the outcome if it is complete, else remembers whom to wake.
-    pub(super) fn take(&mut self, token: Token, waker: &Waker) -> Option<(Outcome, Held)> {
+    pub(super) fn take(&mut self, token: Token, waker: &Waker) -> Option<Finished> {
         let entry = self.entry_mut(token)?;
         if entry.complete {
             return self.free(token);
@@ -207,7 +240,7 @@ impl Slots {
         match self.entry_mut(token) {
             None => Abandoned::Gone,
             Some(entry) if entry.complete => {
-                self.free(token).map_or(Abandoned::Gone, |(_, held)| Abandoned::Complete(held))
+                self.free(token).map_or(Abandoned::Gone, Abandoned::Complete)
             }
             Some(entry) => {
                 entry.abandoned = true;
@@ -216,14 +249,14 @@ impl Slots {
         }
     }
 
-    fn free(&mut self, token: Token) -> Option<(Outcome, Held)> {
+    fn free(&mut self, token: Token) -> Option<Finished> {
         let next = self.first_free;
         let slot = self.slot_mut(token.index)?;
         slot.generation = slot.generation.wrapping_add(1);
         let freed = std::mem::replace(&mut slot.state, State::Free { next });
         self.first_free = Some(token.index);
         match freed {
-            State::Used(entry) => Some((entry.outcome, entry.held)),
+            State::Used(Entry { outcome, held, .. }) => Some(Finished { outcome, held }),
             State::Free { .. } => None,
         }
     }
@@ -247,7 +280,7 @@ pub(super) enum Abandoned {
     /// It had been taken already.
     Gone,
     /// It was complete: drop this.
-    Complete(#[expect(dead_code, reason = "carried out of the borrow to be dropped")] Held),
+    Complete(#[expect(dead_code, reason = "carried out of the borrow to be dropped")] Finished),
     /// The kernel still works on it; drop the waker.
     InKernel(
         #[expect(dead_code, reason = "carried out of the borrow to be dropped")] Option<Waker>,
@@ -261,7 +294,7 @@ mod tests {
     const NOW: Monotonic = Monotonic::new(1);
 
     fn take(slots: &mut Slots, token: Token) -> Option<Outcome> {
-        slots.take(token, Waker::noop()).map(|(outcome, _)| outcome)
+        slots.take(token, Waker::noop()).map(|finished| finished.outcome)
     }
 
     #[test]
@@ -292,12 +325,26 @@ mod tests {
     fn memory_is_held_until_the_kernel_has_answered() {
         let mut slots = Slots::default();
         let memory = HeldMemory::Read(AlignedBuf::new(4096));
-        let token = slots.insert(Answers::One, Held { descriptor: None, memory });
+        let token = slots.insert(Answers::One, Held { memory, ..Held::default() });
         assert!(matches!(slots.abandon(token), Abandoned::InKernel(_)));
         assert_eq!(slots.in_kernel(), 1);
         let noted = slots.answer(token.user_data(Half::Last), 4096, NOW);
-        assert!(matches!(noted, Noted::Drop(Held { memory: HeldMemory::Read(_), .. })));
+        let Noted::Drop(finished) = noted else { panic!("nobody waits") };
+        assert!(matches!(finished.held.memory, HeldMemory::Read(_)));
         assert_eq!(slots.in_kernel(), 0);
+    }
+
+    #[test]
+    fn a_descriptor_that_nobody_takes_is_closed() {
+        let mut slots = Slots::default();
+        let (end, other) = std::io::pipe().unwrap();
+        let number = std::os::fd::IntoRawFd::into_raw_fd(other);
+        let held = Held { makes: Makes::Descriptor, ..Held::default() };
+        let token = slots.insert(Answers::One, held);
+        slots.answer(token.user_data(Half::Last), number, NOW);
+        drop(slots.abandon(token));
+        // The pipe's only writer is gone: its reader meets the end.
+        assert_eq!(std::io::read_to_string(end).unwrap(), "");
     }
 
     #[test]

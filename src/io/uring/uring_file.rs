@@ -10,8 +10,8 @@ use io_uring::types::{Fd, FsyncFlags};
 
 use super::clock;
 use super::descriptor::Descriptor;
-use super::ring::{Finished, InFlight, Ring, to_result};
-use super::slots::{Held, HeldMemory};
+use super::ring::{InFlight, Ring, to_result};
+use super::slots::{Finished, Held, HeldMemory};
 use crate::buf::{AlignedBuf, AlignedSlice, PAGE_BYTES};
 use crate::door::{File, SYNC_SAMPLE_EVERY, WRITE_SLICES_MAX, WriteSyncTiming, assert_aligned};
 use crate::error::{IoError, Op};
@@ -33,7 +33,7 @@ impl UringFile {
     }
 
     fn held(&self, memory: HeldMemory) -> Held {
-        Held { descriptor: Some(Rc::clone(&self.open)), memory }
+        Held { descriptor: Some(Rc::clone(&self.open)), memory, ..Held::default() }
     }
 
     fn error(&self, op: Op, errno: i32) -> IoError {

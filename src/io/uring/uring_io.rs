@@ -3,7 +3,6 @@
 
 use std::ffi::CString;
 use std::future::Future;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -17,7 +16,7 @@ use super::clock;
 use super::descriptor::Descriptor;
 use super::directory;
 use super::ring::{Ring, RingCounts};
-use super::slots::{Held, HeldMemory};
+use super::slots::{Finished, Held, HeldMemory, Makes};
 use super::uring_file::UringFile;
 use crate::door::{DirEntry, Io, OpenMode, Space};
 use crate::error::{IoError, Op};
@@ -43,14 +42,16 @@ impl UringIo {
         self.ring.counts()
     }
 
-    /// Runs an operation on one path, to the kernel's positive answer.
+    /// Runs an operation on one path.
     async fn on_path(
         self,
         op: Op,
+        makes: Makes,
         path: PathBuf,
         build: impl FnOnce(*const libc::c_char) -> Entry,
-    ) -> Result<u32, IoError> {
-        let held = Held { descriptor: None, memory: HeldMemory::Paths(c_path(&path)?, None) };
+    ) -> Result<Finished, IoError> {
+        let memory = HeldMemory::Paths(c_path(&path)?, None);
+        let held = Held { memory, makes, ..Held::default() };
         // SAFETY: the path is in `held`.
         let started = unsafe {
             self.ring.start(held, |held| {
@@ -61,7 +62,10 @@ impl UringIo {
             })
         };
         let finished = started.await.ok_or(IoError::ExecutorGone)?;
-        finished.result().map_err(|errno| IoError::from_errno(op, errno, &path))
+        match finished.result() {
+            Ok(_) => Ok(finished),
+            Err(errno) => Err(IoError::from_errno(op, errno, &path)),
+        }
     }
 
     async fn open_fd(
@@ -71,15 +75,13 @@ impl UringIo {
         flags: libc::c_int,
     ) -> Result<Rc<Descriptor>, IoError> {
         let name = path.clone();
-        let opened = self.on_path(op, path, move |path| {
+        let opened = self.on_path(op, Makes::Descriptor, path, move |path| {
             opcode::OpenAt::new(Fd(libc::AT_FDCWD), path)
                 .flags(flags | libc::O_CLOEXEC)
                 .mode(FILE_MODE)
                 .build()
         });
-        let fd = i32::try_from(opened.await?).unwrap_or(i32::MAX);
-        // SAFETY: the kernel has just made this descriptor for us.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let fd = opened.await?.outcome.made.ok_or(IoError::ExecutorGone)?;
         Ok(Rc::new(Descriptor::new(fd, name)))
     }
 
@@ -87,7 +89,7 @@ impl UringIo {
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
         let dir = self.clone().open_fd(Op::SyncDir, path, flags).await?;
         let entry = opcode::Fsync::new(Fd(dir.raw())).build();
-        let held = Held { descriptor: Some(Rc::clone(&dir)), memory: HeldMemory::None };
+        let held = Held { descriptor: Some(Rc::clone(&dir)), ..Held::default() };
         // SAFETY: the descriptor is held; there is no memory.
         let started = unsafe { self.ring.start(held, |_| entry) };
         let finished = started.await.ok_or(IoError::ExecutorGone)?;
@@ -99,7 +101,7 @@ impl UringIo {
         let memory = HeldMemory::Paths(c_path(&from)?, Some(c_path(&to)?));
         // SAFETY: both paths are in `held`.
         let started = unsafe {
-            self.ring.start(Held { descriptor: None, memory }, |held| {
+            self.ring.start(Held { memory, ..Held::default() }, |held| {
                 let HeldMemory::Paths(from, Some(to)) = &held.memory else {
                     unreachable!("a rename holds two paths")
                 };
@@ -112,7 +114,7 @@ impl UringIo {
     }
 
     async fn unlink(self, path: PathBuf, flags: libc::c_int) -> Result<(), IoError> {
-        let unlinked = self.on_path(Op::Remove, path, move |path| {
+        let unlinked = self.on_path(Op::Remove, Makes::Nothing, path, move |path| {
             opcode::UnlinkAt::new(Fd(libc::AT_FDCWD), path).flags(flags).build()
         });
         unlinked.await.map(drop)
@@ -179,7 +181,8 @@ impl Io for UringIo {
     }
 
     fn create_dir(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
-        let created = self.clone().on_path(Op::CreateDir, path.to_path_buf(), |path| {
+        let path = path.to_path_buf();
+        let created = self.clone().on_path(Op::CreateDir, Makes::Nothing, path, |path| {
             opcode::MkDirAt::new(Fd(libc::AT_FDCWD), path).mode(DIR_MODE).build()
         });
         async move { created.await.map(drop) }
