@@ -6,6 +6,7 @@
 pub mod sim;
 pub mod uring;
 
+pub mod channel;
 pub mod door;
 
 pub mod buf;

@@ -161,15 +161,19 @@ fn shutdown_wakes_who_waits_and_drop_closes() {
 
 #[test]
 fn a_waiter_that_gave_up_does_not_take_the_bytes_of_the_next() {
+    let (ready, given_up) = std::sync::mpsc::channel();
     against(
-        |io, socket| async move {
+        move |io, socket| async move {
             let listener = io.listen(socket).unwrap();
             // Given up before and after it reached the kernel.
             drop(listener.accept());
             let mut waiting = Box::pin(listener.accept());
             poll_once(waiting.as_mut()).await;
-            io.yield_now().await;
+            io.sleep(Duration::from_millis(1)).await;
             drop(waiting);
+            // The kernel has forgotten it: a client that comes now is for the next one.
+            io.sleep(Duration::from_millis(10)).await;
+            ready.send(()).unwrap();
             let (stream, _) = listener.accept().await.unwrap();
             for _ in 0..3 {
                 let mut waiting = Box::pin(stream.readable());
@@ -180,6 +184,7 @@ fn a_waiter_that_gave_up_does_not_take_the_bytes_of_the_next() {
             assert_eq!(&*receive_all(&stream).await, b"all");
         },
         |address| {
+            given_up.recv().unwrap();
             let mut client = TcpStream::connect(address).unwrap();
             client.read_exact(&mut [0; 2]).unwrap();
             client.write_all(b"all").unwrap();
