@@ -1,7 +1,23 @@
 //! Listeners and sessions: the native wire and HTTP.
+//!
+//! The root opens a shard's doors with [`door::Serving::open`]; everything else follows from what clients
+//! send. A connection reads frames, begins what they ask for on its shard, and sends the replies:
+//! those to produce requests in the order of the requests, all others when they are ready.
+//!
+//! What bounds a connection: requests and bytes in flight, bytes of replies nobody reads, the memory that
+//! all connections of a shard share, and patience with half frames, stalled readers and silence. Full
+//! means that its socket is not read.
+
+pub mod door;
+
+pub mod native;
+
+pub mod http;
+
 mod connection;
-mod http;
+
 mod log_gate;
+pub mod settings;
+
 #[cfg(test)]
 mod poll_once;
-pub mod settings;

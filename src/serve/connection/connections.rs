@@ -5,9 +5,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use kolk_io::door::{Io, Net, Stream};
+use kolk_io::door::{Net, Stream};
 use kolk_metric::net::CloseReason;
 use kolk_metric::shard::ShardMetrics;
 
@@ -55,7 +56,10 @@ struct Shared<N: Net> {
     gate: LogGate,
     open: RefCell<BTreeMap<u64, Rc<Connection<N>>>>,
     accepted: Cell<u64>,
+    held_reported: Cell<u64>,
     is_stopping: Cell<bool>,
+    /// The listeners' tasks, to be woken by the stop.
+    listeners: RefCell<Vec<Waker>>,
 }
 
 /// One connection as its two halves and the sweep see it.
@@ -83,7 +87,9 @@ impl<N: Net> Connections<N> {
             gate: LogGate::default(),
             open: RefCell::default(),
             accepted: Cell::new(0),
+            held_reported: Cell::new(0),
             is_stopping: Cell::new(false),
+            listeners: RefCell::default(),
         }))
     }
 
@@ -172,13 +178,30 @@ impl<N: Net> Connections<N> {
             self.close_late();
             self.0.gate.next_second();
             let held = self.0.budget.used() + self.0.share.queued_bytes();
-            self.0.metrics.net.held_bytes.set(u64::try_from(held).unwrap_or(u64::MAX));
+            let held = u64::try_from(held).unwrap_or(u64::MAX);
+            // Several listeners of a shard share the gauge.
+            self.0.metrics.net.held_bytes.sub(self.0.held_reported.replace(held));
+            self.0.metrics.net.held_bytes.add(held);
         }
+    }
+
+    /// Ready once connections are no longer accepted.
+    pub(crate) fn poll_stopping(&self, context: &Context<'_>) -> Poll<()> {
+        if self.0.is_stopping.get() {
+            return Poll::Ready(());
+        }
+        let mut listeners = self.0.listeners.borrow_mut();
+        if !listeners.iter().any(|known| known.will_wake(context.waker())) {
+            // Listeners are two or three tasks; each has one waker for all its life.
+            listeners.push(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Takes no more requests, answers those taken, and closes what is left when the drain time is over.
     pub(crate) async fn stop(&self) {
         self.0.is_stopping.set(true);
+        self.0.listeners.take().into_iter().for_each(Waker::wake);
         let begun = self.0.io.now();
         for connection in self.snapshot() {
             connection.decide(CloseReason::ShuttingDown);
@@ -198,11 +221,8 @@ impl<N: Net> Connections<N> {
 
     fn close_late(&self) {
         let now = self.0.io.now();
-        let contended = if self.0.budget.is_contended() {
-            Contention::OthersWait
-        } else {
-            Contention::None
-        };
+        let contended =
+            if self.0.budget.is_contended() { Contention::OthersWait } else { Contention::None };
         for connection in self.snapshot() {
             let verdict = connection.pace.borrow().verdict(now, &self.0.limits.pace, contended);
             if let Some(reason) = verdict {

@@ -80,6 +80,8 @@ struct Lanes {
     ordered: VecDeque<ReplyFuture>,
     unordered: FuturesUnordered<ReplyFuture>,
     ready: VecDeque<Reply>,
+    /// What is said behind everything else.
+    last: Option<Reply>,
 }
 
 #[derive(Default)]
@@ -207,7 +209,10 @@ impl Outbox {
         }
         let owes_nothing = lanes.ordered.is_empty() && lanes.unordered.is_empty();
         if owes_nothing && self.0.input.get() == Input::Ended {
-            return Poll::Ready(Turn::Finished);
+            let Some(last) = lanes.last.take() else { return Poll::Ready(Turn::Finished) };
+            self.count_in(last.charge.bytes());
+            self.push_ready(&mut lanes.ready, last);
+            return Poll::Ready(gather(&mut lanes.ready).map_or(Turn::Finished, Turn::Send));
         }
         self.0.sender.set(Some(context.waker().clone()));
         Poll::Pending
@@ -225,6 +230,15 @@ impl Outbox {
         drop(sending);
         wake(&self.0.receiver);
         bytes
+    }
+
+    /// No more requests will come. `last` is sent behind all replies owed.
+    pub(crate) fn end_input_with(&self, last: Reply) {
+        if self.0.input.get() == Input::Open {
+            self.0.lanes.borrow_mut().last = Some(last);
+        }
+        self.end_input();
+        self.end_waiting();
     }
 
     /// No more requests will come.
@@ -287,7 +301,7 @@ impl Outbox {
 
     /// Takes what is ready, until the limit of reply bytes is passed.
     fn collect_ready(&self, lanes: &mut Lanes, context: &mut Context<'_>) {
-        let Lanes { ordered, unordered, ready } = lanes;
+        let Lanes { ordered, unordered, ready, .. } = lanes;
         let has_room = || self.0.counts.reply_bytes.get() < self.0.limits.reply_bytes_max;
         while has_room()
             && let Some(first) = ordered.front_mut()

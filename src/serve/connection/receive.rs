@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 /// The sizes kept for reuse, in bytes. The first is what any connection gets; the last takes the largest
 /// batch a topic accepts by default with its frame around it.
@@ -145,10 +145,10 @@ impl ReceiveBuffer {
     }
 
     /// Takes the frame of `bytes` bytes off the start; all of them must have been received.
-    pub(crate) fn take_frame(&mut self, bytes: usize) -> Bytes {
+    pub(crate) fn take_frame(&mut self, bytes: usize) -> BytesMut {
         assert!(bytes <= self.buffer.len(), "frame of {bytes}, received {}", self.buffer.len());
         self.last_frame_bytes = bytes;
-        self.buffer.split_to(bytes).freeze()
+        self.buffer.split_to(bytes)
     }
 
     /// Gives the buffer up when it is empty; the connection is about to wait.

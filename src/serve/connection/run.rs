@@ -1,6 +1,5 @@
 //! The two halves of a connection: one reads frames and begins requests, one sends replies.
 
-use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -8,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::{Buf, Bytes};
-use kolk_io::door::{Io, Net, Stream};
+use kolk_io::door::{Net, SEND_PARTS_MAX, Stream};
 use kolk_metric::net::CloseReason;
 
 use super::budget::Charge;
@@ -22,9 +21,6 @@ const RUN_BYTES_MAX: usize = 4 << 20;
 
 /// Frames taken in before others run.
 const RUN_FRAMES_MAX: usize = 256;
-
-/// Slices of one gather send.
-const SEND_PARTS_MAX: usize = 1_024;
 
 /// Serves one accepted connection until it ends.
 pub(crate) async fn run<N: Net, W: Wire>(
@@ -177,8 +173,8 @@ impl<N: Net, W: Wire> Receiver<N, W> {
                 connection.decide(reason);
                 if let Some(head) = reply {
                     let charge = connections.budget().no_charge();
-                    let payload = Vec::new();
-                    connection.outbox.submit_ready(Reply { head, payload, charge, then: Then::Close });
+                    let last = Reply { head, payload: Vec::new(), charge, then: Then::Close };
+                    connection.outbox.end_input_with(last);
                 }
             }
         }
@@ -186,7 +182,7 @@ impl<N: Net, W: Wire> Receiver<N, W> {
         connection.outbox.end_input();
     }
 
-    fn log_refused(&self, reason: CloseReason, detail: &Cow<'static, str>) {
+    fn log_refused(&self, reason: CloseReason, detail: &str) {
         let Connection { peer, id, .. } = &*self.connection;
         self.connections.gate().warn(|| {
             tracing::warn!(%peer, connection = id, reason = reason.name(), %detail, "request refused");
@@ -293,9 +289,7 @@ mod tests {
     #[test]
     fn a_short_send_leaves_the_rest_in_order() {
         let parts = || vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"de")];
-        for (sent, expected) in
-            [(0, "abc||de"), (2, "c||de"), (3, "de"), (4, "e"), (5, "")]
-        {
+        for (sent, expected) in [(0, "abc||de"), (2, "c||de"), (3, "de"), (4, "e"), (5, "")] {
             let mut left = parts();
             advance(&mut left, sent);
             let text: Vec<_> =

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use kolk_metric::net::CloseReason;
 
 use super::budget::Charge;
@@ -21,7 +21,7 @@ pub(crate) trait Wire: 'static {
     ///
     /// # Errors
     /// The frame is damaged or breaks the protocol: what follows can't be trusted.
-    fn submit(&mut self, frame: Bytes, charge: Charge, outbox: &Outbox) -> Result<(), Refused>;
+    fn submit(&mut self, frame: BytesMut, charge: Charge, outbox: &Outbox) -> Result<(), Refused>;
 }
 
 /// The end of a connection by the broker's own decision; always the client's fault.

@@ -328,3 +328,15 @@ fn the_receiver_is_woken_by_the_end() {
     bench.outbox.abort();
     assert_eq!(count.get(), 1);
 }
+
+#[test]
+fn the_last_word_goes_behind_all_replies_owed() {
+    let bench = Bench::new();
+    let produce = bench.ordered("produce", 1);
+    bench.outbox.end_input_with(bench.reply("last", 0));
+    assert_eq!(bench.send(), "nothing");
+    produce.complete();
+    assert_eq!(bench.send(), "produce");
+    assert_eq!(bench.send(), "last");
+    assert_eq!(bench.send(), "finished");
+}

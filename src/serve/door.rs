@@ -1,0 +1,211 @@
+//! Opens a shard's doors and closes them: what the root calls.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kolk_io::door::{Net, Stream};
+use kolk_io::error::IoError;
+use kolk_io::net::BoundSocket;
+use kolk_model::limits::FRAME_BYTES_MAX;
+use kolk_shard::shard::Shard;
+use thiserror::Error;
+
+use crate::connection::accept::accept;
+use crate::connection::connections::{ConnectionLimits, Connections};
+use crate::connection::outbox::OutboxLimits;
+use crate::connection::pace::PaceLimits;
+use crate::http::resources::{ReadAll, Readiness, Readings, Resources};
+use crate::http::wire::HttpWire;
+use crate::native::calls::Calls;
+use crate::native::identity::Identity;
+use crate::native::reply_writer::ReplyWriter;
+use crate::native::wire::NativeWire;
+use crate::settings::ServeSettings;
+
+/// Slowest average rate of a frame, in bytes a second, once its stall time is over.
+const FRAME_BYTES_PER_SECOND_MIN: u64 = 16 << 10;
+
+/// Patience with half a frame while others wait for memory.
+const FRAME_STALL_CONTENDED: Duration = Duration::from_secs(2);
+
+/// Connections of the HTTP door: scrapers and probes.
+const HTTP_CONNECTIONS_MAX: usize = 128;
+
+/// Patience with HTTP clients: for a whole request, for reading the reply, between requests.
+const HTTP_STALL: Duration = Duration::from_secs(10);
+const HTTP_IDLE: Duration = Duration::from_secs(60);
+const HTTP_REPLY_BYTES_MAX: usize = 16 << 20;
+
+/// The sockets of one shard, bound and not yet listening.
+#[derive(Debug)]
+pub struct ShardDoors {
+    /// The node's common native door; every shard has the same socket and accepts from it.
+    pub common: BoundSocket,
+    /// The shard's own native door.
+    pub own: BoundSocket,
+    /// The HTTP door, on shard 0 alone.
+    pub http: Option<BoundSocket>,
+}
+
+/// Why a shard's doors can't be opened. The operator's matter: ports, addresses or limits.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The kernel refused to listen.
+    #[error("{address} can't be listened on: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        error: IoError,
+    },
+}
+
+/// A shard's open doors. Lives on that shard's core.
+pub struct Serving<N: Net> {
+    native: Connections<N>,
+    http: Option<(Connections<N>, Rc<Resources>)>,
+}
+
+impl<N: Net> Serving<N> {
+    /// Opens the doors of `shard`: from here on connections are accepted.
+    ///
+    /// The common door is one socket for all shards. Each accepts from it with its own ring, and the kernel
+    /// wakes one of those that wait, in turn: connections spread evenly, a shard that is busy takes none,
+    /// no descriptor is handed from core to core, and a second broker on the port is refused, which
+    /// SO_REUSEPORT would let in.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`].
+    pub fn open(
+        shard: &Shard<N>,
+        settings: &ServeSettings,
+        identity: Identity,
+        doors: ShardDoors,
+    ) -> Result<Self, ServeError> {
+        let ShardDoors { common, own, http } = doors;
+        let (io, metrics) = (shard.io(), shard.metrics());
+        let shards = u16::try_from(identity.shard_ports.len()).unwrap_or(u16::MAX);
+        let identity = Rc::new(identity);
+        let calls = Rc::new(Calls {
+            shard: shard.clone(),
+            identity: Rc::clone(&identity),
+            writer: ReplyWriter::new(FRAME_BYTES_MAX),
+            frame_bytes_max: settings.frame_bytes_max,
+        });
+        let limits = native_limits(settings, shards);
+        let native = Connections::new(io.clone(), Rc::clone(metrics), limits);
+        for socket in [common, own] {
+            let bound = socket.local_address();
+            let listener = listen(io, socket)?;
+            let (calls, identity) = (Rc::clone(&calls), Rc::clone(&identity));
+            let frame_bytes_max = settings.frame_bytes_max;
+            let make_wire = move |stream: &N::Stream| {
+                let local = stream.local_address().map_or(bound.ip(), |address| address.ip());
+                NativeWire::new(Rc::clone(&calls), identity.host(local).into(), frame_bytes_max)
+            };
+            io.spawn(accept(native.clone(), listener, make_wire));
+        }
+        io.spawn(native.clone().sweep());
+        let http = http.map(|socket| open_http(shard, socket)).transpose()?;
+        Ok(Self { native, http })
+    }
+
+    /// Says whether the broker takes requests, for `/ready`.
+    pub fn set_readiness(&self, readiness: Readiness) {
+        if let Some((_, resources)) = &self.http {
+            resources.readiness.set(readiness);
+        }
+    }
+
+    /// Closes the doors, answers the requests taken in, and ends every connection. Takes at most the drain
+    /// time twice: HTTP goes last, so that `/ready` can say why.
+    pub async fn close(self) {
+        self.set_readiness(Readiness::Stopping);
+        self.native.stop().await;
+        if let Some((connections, _)) = self.http {
+            connections.stop().await;
+        }
+    }
+}
+
+fn listen<N: Net>(io: &N, socket: BoundSocket) -> Result<N::Listener, ServeError> {
+    let address = socket.local_address();
+    io.listen(socket).map_err(|error| ServeError::Listen { address, error })
+}
+
+fn native_limits(settings: &ServeSettings, shards: u16) -> ConnectionLimits {
+    ConnectionLimits {
+        connections_max: settings.shard_connections_max(shards),
+        pace: PaceLimits {
+            frame_stall: settings.frame_stall,
+            frame_stall_contended: FRAME_STALL_CONTENDED.min(settings.frame_stall),
+            frame_bytes_per_second_min: FRAME_BYTES_PER_SECOND_MIN,
+            write_stall: settings.write_stall,
+            idle: settings.connection_idle,
+            drain: settings.drain,
+        },
+        outbox: OutboxLimits {
+            requests_max: settings.connection_requests_max,
+            request_bytes_max: settings.connection_request_bytes_max,
+            reply_bytes_max: settings.connection_reply_bytes_max,
+        },
+        request_bytes_max: settings.shard_request_bytes_max,
+        reply_bytes_max: settings.shard_reply_bytes_max,
+    }
+}
+
+fn open_http<N: Net>(
+    shard: &Shard<N>,
+    socket: BoundSocket,
+) -> Result<(Connections<N>, Rc<Resources>), ServeError> {
+    let (io, metrics) = (shard.io(), shard.metrics());
+    let limits = ConnectionLimits {
+        connections_max: HTTP_CONNECTIONS_MAX,
+        pace: PaceLimits {
+            frame_stall: HTTP_STALL,
+            frame_stall_contended: HTTP_STALL,
+            frame_bytes_per_second_min: FRAME_BYTES_PER_SECOND_MIN,
+            write_stall: HTTP_STALL,
+            idle: HTTP_IDLE,
+            drain: HTTP_STALL / 10,
+        },
+        outbox: OutboxLimits {
+            requests_max: 16,
+            request_bytes_max: 64 << 10,
+            reply_bytes_max: HTTP_REPLY_BYTES_MAX,
+        },
+        request_bytes_max: 1 << 20,
+        reply_bytes_max: HTTP_REPLY_BYTES_MAX,
+    };
+    let read_all = read_all(shard);
+    let resources = Rc::new(Resources { read_all, readiness: Readiness::default().into() });
+    let connections = Connections::new(io.clone(), Rc::clone(metrics), limits);
+    let listener = listen(io, socket)?;
+    let make_wire = {
+        let (io, metrics, resources) = (io.clone(), Rc::clone(metrics), Rc::clone(&resources));
+        move |_: &N::Stream| HttpWire {
+            io: io.clone(),
+            metrics: Rc::clone(&metrics),
+            resources: Rc::clone(&resources),
+        }
+    };
+    io.spawn(accept(connections.clone(), listener, make_wire));
+    io.spawn(connections.clone().sweep());
+    Ok((connections, resources))
+}
+
+fn read_all<N: Net>(shard: &Shard<N>) -> ReadAll {
+    let shard = shard.clone();
+    Box::new(move || {
+        let (stats, metrics) = (shard.describe_stats(), Rc::clone(shard.metrics()));
+        Box::pin(async move {
+            match stats.await {
+                Ok(stats) => Readings { shards: stats.snapshots, partitions: stats.partitions },
+                // The broker stops: this shard's own counters are still there.
+                Err(_) => Readings { shards: vec![metrics.snapshot()], partitions: Vec::new() },
+            }
+        })
+    })
+}
