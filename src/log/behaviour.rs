@@ -107,6 +107,28 @@ fn small_bytes_are_copied_twice_and_large_ones_once() {
 }
 
 #[test]
+fn what_was_appended_becomes_durable_without_further_appends() {
+    for seed in 0..50 {
+        let sim = Sim::new(seed);
+        on(&sim, |io, storage| async move {
+            let mut logs = Vec::new();
+            for partition in 0..4 {
+                logs.push(create(&storage, partition).await);
+            }
+            for round in 0..12_u64 {
+                for log in &logs {
+                    let bytes = usize::try_from(io.random_u64() % 40_000).unwrap();
+                    put(&io, log, &batch_of(bytes, round + 1)).await.unwrap();
+                }
+            }
+            for log in &logs {
+                until_durable(&io, log, log.log_end()).await;
+            }
+        });
+    }
+}
+
+#[test]
 fn a_failed_journal_write_refuses_everything_and_loses_nothing_acknowledged() {
     for op in [Op::Write, Op::Sync] {
         let sim = Sim::new(3);

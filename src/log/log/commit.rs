@@ -62,16 +62,14 @@ impl<I: Io> Log<I> {
             let record = self.record(RecordKind::Redo, segment, (from, to), end);
             group.push(&record, index(to - from), checksum);
         }
-        let sync = if std::mem::take(&mut state.writer.sync_wanted) {
-            SyncPolicy::EachGroup
-        } else {
-            SyncPolicy::OnDemand
-        };
         if group.record_count() == records_before {
-            // Direct writes are still under way; the wish stays until their records come.
-            state.writer.sync_wanted = sync == SyncPolicy::EachGroup;
+            // Direct writes are still under way; the wish for a sync stays until their records come.
             return (None, SyncPolicy::OnDemand);
         }
+        let wanted = state.writer.sync_wanted || state.config.sync == SyncPolicy::EachGroup;
+        // The wish is fulfilled only with the last byte that it was for.
+        state.writer.sync_wanted &= state.writer.queued < end.position;
+        let sync = if wanted { SyncPolicy::EachGroup } else { SyncPolicy::OnDemand };
         let (mark, covered) = (state.writer.queued_mark, state.writer.queued);
         (Some(Share { log: self.clone(), mark, covered, redo, control }), sync)
     }
