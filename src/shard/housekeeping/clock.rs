@@ -1,0 +1,136 @@
+//! Whether the wall clock may be believed. Retention by time deletes for ever, so a clock that jumps must not
+//! drive it (rule 21 of the storage rules).
+
+use std::time::Duration;
+
+use kolk_io::time::{Monotonic, WallClock};
+
+/// Wall and monotonic clock may drift apart by so much.
+const DISAGREEMENT_MAX: i128 = 3_600 * 1_000_000_000;
+
+/// Compares how far both clocks have come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClockGuard {
+    /// Wall clock minus monotonic clock, in nanoseconds, when they last agreed.
+    trusted: i128,
+    /// The same at the last tick.
+    last: i128,
+    /// Since when the clocks have kept the distance `last`, while that is not the trusted one.
+    stable_since: Option<Monotonic>,
+    distrust: Duration,
+}
+
+/// Whether the two clocks tell the same story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    Agree,
+    Differ,
+}
+
+impl ClockGuard {
+    pub(super) fn new(now: Monotonic, wall: WallClock, distrust: Duration) -> Self {
+        let distance = distance(now, wall);
+        Self { trusted: distance, last: distance, stable_since: None, distrust }
+    }
+
+    /// Takes a reading of both clocks. After a jump of the wall clock they differ until it jumps back, or has
+    /// run evenly for the time of distrust: then somebody had set it right.
+    pub(super) fn tick(&mut self, now: Monotonic, wall: WallClock) -> Trust {
+        let distance = distance(now, wall);
+        let jumped = (distance - self.last).abs() > DISAGREEMENT_MAX;
+        self.last = distance;
+        if (distance - self.trusted).abs() <= DISAGREEMENT_MAX {
+            if self.stable_since.take().is_some() {
+                tracing::info!("wall and monotonic clock agree again, retention by time goes on");
+            }
+            // Slow drift is followed.
+            self.trusted = distance;
+            return Trust::Agree;
+        }
+        if jumped || self.stable_since.is_none() {
+            tracing::warn!(
+                "the wall clock jumped by more than an hour, no retention by time for now"
+            );
+            self.stable_since = Some(now);
+        }
+        match self.stable_since {
+            Some(since) if now - since >= self.distrust => {
+                tracing::warn!(
+                    "the wall clock has run evenly since its jump, retention by time goes on"
+                );
+                self.trusted = distance;
+                self.stable_since = None;
+                Trust::Agree
+            }
+            _ => Trust::Differ,
+        }
+    }
+}
+
+fn distance(now: Monotonic, wall: WallClock) -> i128 {
+    i128::from(wall.as_ns()) - i128::from(now.as_ns())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600 * 1_000_000_000;
+
+    /// Ticks at (monotonic, wall) hours after a start at (0, 100); the time of distrust is 24 hours.
+    fn check(ticks: &[(u64, u64, Trust)]) {
+        let at = |now, wall| (Monotonic::new(now * HOUR), WallClock::new(wall * HOUR));
+        let (now, wall) = at(0, 100);
+        let mut guard = ClockGuard::new(now, wall, Duration::from_hours(24));
+        for (now, wall, trust) in ticks {
+            let (now, wall) = at(*now, *wall);
+            assert_eq!(guard.tick(now, wall), *trust, "at {now:?}, {wall:?}");
+        }
+    }
+
+    #[test]
+    fn clocks_that_run_together_agree() {
+        check(&[(1, 101, Trust::Agree), (50, 150, Trust::Agree), (5000, 5100, Trust::Agree)]);
+    }
+
+    #[test]
+    fn slow_drift_is_followed() {
+        let drift: Vec<_> = (1..50).map(|h| (h * 10, 100 + h * 11, Trust::Agree)).collect();
+        check(&drift);
+    }
+
+    #[test]
+    fn a_jump_stops_the_trust_until_it_is_taken_back() {
+        check(&[
+            (1, 101, Trust::Agree),
+            (2, 90_000, Trust::Differ),
+            (3, 90_001, Trust::Differ),
+            (4, 104, Trust::Agree),
+        ]);
+    }
+
+    #[test]
+    fn a_jump_backwards_is_a_jump() {
+        check(&[(1, 50, Trust::Differ), (2, 102, Trust::Agree)]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_right_is_believed_after_a_day() {
+        check(&[
+            (1, 90_000, Trust::Differ),
+            (20, 90_019, Trust::Differ),
+            (25, 90_024, Trust::Agree),
+            (26, 90_025, Trust::Agree),
+        ]);
+    }
+
+    #[test]
+    fn a_second_jump_starts_the_day_again() {
+        check(&[
+            (1, 90_000, Trust::Differ),
+            (20, 190_000, Trust::Differ),
+            (26, 190_006, Trust::Differ),
+            (44, 190_024, Trust::Agree),
+        ]);
+    }
+}

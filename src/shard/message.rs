@@ -1,0 +1,161 @@
+//! What travels over the mesh. Everything here is `Send`: values, and bytes by atomic reference count.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kolk_coord::command::{Command, Event};
+use kolk_metric::prometheus::PartitionSeries;
+use kolk_metric::shard::MetricsSnapshot;
+use kolk_model::ids::{LeaderEpoch, ProducerId, TopicId, TopicPartition};
+use kolk_model::offset::Offset;
+use kolk_partition::effect::{Produced, WaiterId};
+
+use crate::request::{
+    CreateTopicOp, CreatedTopic, FetchSlot, FetchedSlot, ListedOffset, OffsetPlace, PartitionState,
+    ProduceOp, Refusal,
+};
+
+/// A request with the name its sender waits under.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Who waits, on the sending shard.
+    pub(crate) waiter: WaiterId,
+    /// What is asked.
+    pub(crate) request: Request,
+}
+
+/// A reply with the name its receiver waits under.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Who waits, on the receiving shard.
+    pub(crate) waiter: WaiterId,
+    /// What is answered.
+    pub(crate) reply: Reply,
+}
+
+/// What one shard asks another. To each there is one reply, unless noted.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Produce(ProduceOp),
+    Fetch(FetchPart),
+    AwaitBytes(BytesAwaited),
+    /// Ends the wait of a fetch or of awaited bytes early; has no reply of its own.
+    Hurry,
+    ListOffset {
+        partition: TopicPartition,
+        place: OffsetPlace,
+    },
+    /// The partitions of a topic that the receiver owns.
+    Describe {
+        topic: TopicId,
+    },
+    Trim {
+        partition: TopicPartition,
+        /// `None` = the high watermark.
+        before: Option<Offset>,
+    },
+    /// To the controller.
+    Change(Change),
+    /// To the controller: a block of producer ids.
+    ProducerIds {
+        count: u32,
+    },
+    /// From the controller: what has changed.
+    Apply(Arc<Event>),
+    Stats,
+    /// Something that every shard's metadata should say; has no reply.
+    News(PartitionNews),
+    /// The sender has no request in flight any more and will make none; has no reply.
+    Drained,
+}
+
+/// What a client may change of the catalogue.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Create(CreateTopicOp),
+    Other(Command),
+}
+
+/// A fetch of partitions that one shard owns.
+#[derive(Clone, Debug)]
+pub(crate) struct FetchPart {
+    pub(crate) slots: Vec<FetchSlot>,
+    pub(crate) bytes_min: u64,
+    pub(crate) bytes_max: u64,
+    pub(crate) wait: Duration,
+}
+
+/// Waits until partitions that one shard owns have more to read.
+#[derive(Clone, Debug)]
+pub(crate) struct BytesAwaited {
+    pub(crate) slots: Vec<FetchSlot>,
+    /// As counted by [`FetchedPart::available`].
+    pub(crate) bytes_min: u64,
+    pub(crate) wait: Duration,
+}
+
+/// A part's answer.
+#[derive(Debug)]
+pub(crate) struct FetchedPart {
+    /// In the order of the part's slots.
+    pub(crate) slots: Vec<FetchedSlot>,
+    /// Roughly how many visible bytes there are for the slots, each counted up to its own maximum.
+    pub(crate) available: u64,
+    /// Whether waiting for more makes no sense: a slot has an error, or all are full.
+    pub(crate) settled: bool,
+}
+
+/// What every shard should know of a partition.
+#[derive(Clone, Debug)]
+pub(crate) struct PartitionNews {
+    pub(crate) partition: TopicPartition,
+    pub(crate) standing: Standing,
+}
+
+/// How a partition differs from what the catalogue says.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    /// It can't be used.
+    Offline(Refusal),
+    /// It can be used again.
+    Online,
+    /// Its leader epoch is not that of its topic.
+    Epoch(LeaderEpoch),
+}
+
+/// What one shard answers another.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Produced(Result<Produced, Refusal>),
+    Fetched(FetchedPart),
+    /// Awaited bytes are there, or the wait is over.
+    Awaited,
+    Listed(Result<ListedOffset, Refusal>),
+    Described(Vec<PartitionState>),
+    Trimmed(Result<Offset, Refusal>),
+    Changed(Result<Changed, Refusal>),
+    ProducerIds(Result<ProducerIdBlock, Refusal>),
+    Applied(Result<(), Refusal>),
+    Stats(Box<ShardStats>),
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Changed {
+    Created(CreatedTopic),
+    Done,
+}
+
+/// Producer ids that nobody else has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProducerIdBlock {
+    pub(crate) first: ProducerId,
+    pub(crate) count: u32,
+}
+
+/// What one shard counts.
+#[derive(Debug)]
+pub(crate) struct ShardStats {
+    pub(crate) snapshot: MetricsSnapshot,
+    pub(crate) partitions: Vec<PartitionSeries>,
+}

@@ -1,0 +1,29 @@
+//! Appending to an own partition: synchronous, so that the order of calls is the order of offsets.
+
+use kolk_io::door::Io;
+use kolk_partition::effect::{Produced, WaiterId};
+use kolk_partition::partition::{Append, Appending};
+
+use crate::request::{ProduceOp, Refusal};
+use crate::state::ShardState;
+
+/// Appends to a partition of this shard. `None`: `waiter` is answered when it is safe.
+#[inline]
+pub(crate) fn append<I: Io>(
+    state: &ShardState<I>,
+    op: ProduceOp,
+    waiter: WaiterId,
+) -> Option<Result<Produced, Refusal>> {
+    let hosted = match state.partition(op.partition) {
+        Ok(hosted) => hosted,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    let ProduceOp { batches, wait, expected_next_offset, .. } = op;
+    let append = Append { waiter, batches, wait, expected_next_offset };
+    let now = state.io.wall_clock();
+    let appending = hosted.borrow_mut().append(append, now);
+    match appending {
+        Appending::Done(result) => Some(result.map_err(Refusal::from)),
+        Appending::Waits => None,
+    }
+}

@@ -1,0 +1,185 @@
+//! What other shards ask of this one. Produce requests, and fetches that can be answered from memory, are
+//! carried out on the spot, in order; what has to wait gets a task. So the lanes always empty.
+
+use std::rc::Rc;
+
+use kolk_io::door::Io;
+use kolk_model::ids::ShardId;
+use kolk_partition::effect::WaiterId;
+
+use crate::message::{Answer, BytesAwaited, Call, FetchPart, Reply, Request};
+use crate::owner::fetch::{Patience, await_bytes, fetch, fetch_now, refused};
+use crate::owner::{append, lookup};
+use crate::request::Refusal;
+use crate::state::{Announced, Ordered, ShardState};
+
+/// Takes what one other shard said in one turn.
+pub(crate) fn take_calls<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, calls: Vec<Call>) {
+    for Call { waiter, request } in calls {
+        take_call(state, from, waiter, request);
+    }
+}
+
+/// Takes the replies that another shard gave in one turn.
+pub(crate) fn take_answers<I: Io>(state: &ShardState<I>, answers: Vec<Answer>) {
+    for Answer { waiter, reply } in answers {
+        state.answer(waiter, reply);
+    }
+}
+
+fn take_call<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, waiter: WaiterId, request: Request) {
+    match request {
+        Request::Produce(op) => {
+            state.metrics.requests.received.inc();
+            let result = match state.waiters.open_remote(from, waiter) {
+                Ok(seat) => {
+                    let appended = append::append(state, op, seat);
+                    if appended.is_some() {
+                        state.waiters.close(seat);
+                    }
+                    appended
+                }
+                Err(full) => Some(Err(full.into())),
+            };
+            if let Some(result) = result {
+                state.send_reply(from, waiter, Reply::Produced(result));
+            }
+        }
+        Request::Fetch(part) => {
+            state.metrics.requests.received.add(part.slots.len() as u64);
+            match fetch_now(state, &part) {
+                Some(fetched) => state.send_reply(from, waiter, Reply::Fetched(fetched)),
+                None => spawn_fetch(state, from, waiter, part),
+            }
+        }
+        Request::AwaitBytes(awaited) => spawn_await(state, from, waiter, awaited),
+        Request::Hurry => hurry(state, from, waiter),
+        Request::Describe { topic } => {
+            let described = lookup::describe(state, topic);
+            state.send_reply(from, waiter, Reply::Described(described));
+        }
+        Request::Stats => {
+            let stats = Box::new(lookup::stats(state));
+            state.send_reply(from, waiter, Reply::Stats(stats));
+        }
+        Request::News(news) => state.note(&news),
+        Request::Drained => {
+            state.shards_drained.borrow_mut().insert(from);
+            state.drained.ring();
+        }
+        request => take_waiting_call(state, from, waiter, request),
+    }
+}
+
+/// Requests that always wait for a disk.
+fn take_waiting_call<I: Io>(
+    state: &Rc<ShardState<I>>,
+    from: ShardId,
+    waiter: WaiterId,
+    request: Request,
+) {
+    match request {
+        Request::ListOffset { partition, place } => {
+            let own = Rc::clone(state);
+            state.io.spawn(async move {
+                let listed = lookup::list_offset(&own, partition, place).await;
+                own.send_reply(from, waiter, Reply::Listed(listed));
+            });
+        }
+        Request::Trim { partition, before } => {
+            let own = Rc::clone(state);
+            state.io.spawn(async move {
+                let trimmed = lookup::trim(&own, partition, before).await;
+                own.send_reply(from, waiter, Reply::Trimmed(trimmed));
+            });
+        }
+        Request::Change(change) => {
+            order(state, from, waiter, Ordered::Change(change), Reply::Changed);
+        }
+        Request::ProducerIds { count } => {
+            order(state, from, waiter, Ordered::ProducerIds { count }, Reply::ProducerIds);
+        }
+        Request::Apply(event) => match state.waiters.open_remote(from, waiter) {
+            Ok(seat) => {
+                state.announced.borrow_mut().push_back(Announced { event, waiter: seat });
+                state.announced_bell.ring();
+            }
+            Err(full) => state.send_reply(from, waiter, Reply::Applied(Err(full.into()))),
+        },
+        // Answered by the caller of this function.
+        _ => {}
+    }
+}
+
+/// Queues a change for the controller.
+fn order<I: Io, T>(
+    state: &ShardState<I>,
+    from: ShardId,
+    waiter: WaiterId,
+    ordered: Ordered,
+    refuse: impl Fn(Result<T, Refusal>) -> Reply,
+) {
+    match state.waiters.open_remote(from, waiter) {
+        Ok(seat) => state.order(ordered, seat),
+        Err(full) => state.send_reply(from, waiter, refuse(Err(full.into()))),
+    }
+}
+
+fn spawn_fetch<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, waiter: WaiterId, part: FetchPart) {
+    let patience = match be_patient(state, from, waiter) {
+        Ok(patience) => patience,
+        Err(refusal) => {
+            state.send_reply(from, waiter, Reply::Fetched(refused(&part, &refusal)));
+            return;
+        }
+    };
+    let own = Rc::clone(state);
+    state.io.spawn(async move {
+        let fetched = fetch(Rc::clone(&own), part, Some(patience)).await;
+        end_patience(&own, patience);
+        own.send_reply(from, waiter, Reply::Fetched(fetched));
+    });
+}
+
+fn spawn_await<I: Io>(
+    state: &Rc<ShardState<I>>,
+    from: ShardId,
+    waiter: WaiterId,
+    awaited: BytesAwaited,
+) {
+    let Ok(patience) = be_patient(state, from, waiter) else {
+        state.send_reply(from, waiter, Reply::Awaited);
+        return;
+    };
+    let own = Rc::clone(state);
+    state.io.spawn(async move {
+        if let Err(refusal) = await_bytes(&own, &awaited, Some(patience)).await {
+            tracing::debug!(%refusal, "a fetch of another shard could not wait");
+        }
+        end_patience(&own, patience);
+        own.send_reply(from, waiter, Reply::Awaited);
+    });
+}
+
+fn be_patient<I: Io>(
+    state: &ShardState<I>,
+    shard: ShardId,
+    waiter: WaiterId,
+) -> Result<Patience, Refusal> {
+    let bell = state.waiters.open_bell()?;
+    state.remote_fetches.borrow_mut().insert((shard, waiter), bell);
+    Ok(Patience { shard, waiter, bell })
+}
+
+fn end_patience<I: Io>(state: &ShardState<I>, patience: Patience) {
+    state.remote_fetches.borrow_mut().remove(&(patience.shard, patience.waiter));
+    state.waiters.close(patience.bell);
+}
+
+/// The other shard wants its answer now.
+fn hurry<I: Io>(state: &ShardState<I>, from: ShardId, waiter: WaiterId) {
+    let bell = state.remote_fetches.borrow_mut().remove(&(from, waiter));
+    if let Some(bell) = bell {
+        state.waiters.ring(bell);
+    }
+}

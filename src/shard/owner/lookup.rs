@@ -1,0 +1,160 @@
+//! Questions about own partitions, and trimming them.
+
+use std::rc::Rc;
+
+use kolk_io::door::Io;
+use kolk_metric::prometheus::PartitionSeries;
+use kolk_model::error::ErrorCode;
+use kolk_model::ids::{LeaderEpoch, TopicId, TopicPartition};
+use kolk_model::offset::Offset;
+use kolk_partition::error::PartitionError;
+use kolk_partition::partition::{Appending, Watermarks};
+
+use crate::message::{Reply, ShardStats};
+use crate::request::{ListedOffset, OffsetPlace, PartitionState, Refusal};
+use crate::state::ShardState;
+use crate::state::waiters::Waiting;
+
+/// What stands at a place of a partition.
+pub(crate) async fn list_offset<I: Io>(
+    state: &ShardState<I>,
+    id: TopicPartition,
+    place: OffsetPlace,
+) -> Result<ListedOffset, Refusal> {
+    let hosted = state.partition(id)?;
+    let (log, marks) = {
+        let partition = hosted.borrow();
+        // Refuses where the partition is gone or offline.
+        partition.check_fetch(partition.watermarks().log_start)?;
+        (partition.log().clone(), partition.watermarks())
+    };
+    let at = |offset: Offset| ListedOffset {
+        offset: Some(offset),
+        timestamp: None,
+        leader_epoch: Some(epoch_at(&log.epochs(), offset).unwrap_or_else(|| log.epoch())),
+    };
+    match place {
+        OffsetPlace::Beginning => Ok(at(marks.log_start)),
+        OffsetPlace::End => Ok(at(marks.high_watermark)),
+        OffsetPlace::Timestamp(time) => {
+            let found = log.offset_for_timestamp(time, marks.high_watermark).await;
+            let found = found.map_err(PartitionError::from)?;
+            Ok(found.map_or(
+                ListedOffset { offset: None, timestamp: None, leader_epoch: None },
+                |found| ListedOffset { timestamp: Some(found.timestamp), ..at(found.offset) },
+            ))
+        }
+    }
+}
+
+/// The epoch that wrote, or will write, an offset.
+fn epoch_at(
+    epochs: &[kolk_log::journal::snapshot::EpochStart],
+    offset: Offset,
+) -> Option<LeaderEpoch> {
+    epochs.iter().rev().find(|entry| entry.start <= offset).map(|entry| entry.epoch)
+}
+
+/// Forgets the records before an offset (`None` = the high watermark); gives the log start, which is durable.
+pub(crate) async fn trim<I: Io>(
+    state: &Rc<ShardState<I>>,
+    id: TopicPartition,
+    before: Option<Offset>,
+) -> Result<Offset, Refusal> {
+    let hosted = state.partition(id)?;
+    let marks = {
+        let partition = hosted.borrow();
+        partition.check_fetch(partition.watermarks().log_start)?
+    };
+    let Watermarks { log_start, high_watermark, .. } = marks;
+    let target = before.unwrap_or(high_watermark);
+    if target > high_watermark {
+        let (start, end) = (log_start, high_watermark);
+        return Err(PartitionError::OffsetOutOfRange { asked: target, start, end }.into());
+    }
+    if target <= log_start {
+        return Ok(log_start);
+    }
+    // A log start beyond what is on stable storage would be ahead of its records after a power cut.
+    await_durable(state, id, target).await?;
+    let log = hosted.borrow().log().clone();
+    log.set_log_start(target).await.map_err(PartitionError::from)?;
+    let mut effects = Vec::new();
+    hosted.borrow_mut().wake_fetches(&mut effects);
+    state.deliver(&mut effects);
+    Ok(log.log_start())
+}
+
+async fn await_durable<I: Io>(
+    state: &Rc<ShardState<I>>,
+    id: TopicPartition,
+    offset: Offset,
+) -> Result<(), Refusal> {
+    let hosted = state.partition(id)?;
+    let waiter = state.waiters.open_local()?;
+    let now = state.io.wall_clock();
+    let appending = hosted.borrow_mut().wait_durable(waiter, offset, now);
+    if let Appending::Done(result) = appending {
+        state.waiters.close(waiter);
+        return result.map(|_| ()).map_err(Refusal::from);
+    }
+    match Waiting::new(&state.waiters, waiter).await {
+        Some(Reply::Produced(result)) => result.map(|_| ()),
+        _ => Err(Refusal::new(ErrorCode::UnknownServerError, "an answer of another kind came")),
+    }
+}
+
+/// The own partitions of a topic.
+pub(crate) fn describe<I: Io>(state: &ShardState<I>, topic: TopicId) -> Vec<PartitionState> {
+    let Some(topic) = state.metadata.borrow().topic(topic).cloned() else { return Vec::new() };
+    let owned = state.placement.owned(&topic, state.id);
+    owned
+        .map(|id| match state.partition(id) {
+            Ok(hosted) => {
+                let partition = hosted.borrow();
+                let damage = partition.log().damage();
+                PartitionState {
+                    partition: id.partition,
+                    shard: state.id,
+                    refusal: damage.map(|damage| PartitionError::Damaged(Box::new(damage)).into()),
+                    leader_epoch: partition.log().epoch(),
+                    marks: Some(partition.watermarks()),
+                    size_bytes: partition.log().size_bytes(),
+                    segments: partition.log().segment_count(),
+                }
+            }
+            Err(refusal) => PartitionState {
+                partition: id.partition,
+                shard: state.id,
+                refusal: Some(refusal),
+                leader_epoch: state.metadata.borrow().leader_epoch(&topic, id.partition),
+                marks: None,
+                size_bytes: 0,
+                segments: 0,
+            },
+        })
+        .collect()
+}
+
+/// What this shard counts.
+pub(crate) fn stats<I: Io>(state: &ShardState<I>) -> ShardStats {
+    state.metrics.memory.produce_bytes.set(state.budget.used());
+    let (metadata, hosted) = (state.metadata.borrow(), state.hosted.borrow());
+    let rows = hosted.iter().map(|(id, hosted)| {
+        let partition = hosted.borrow();
+        let marks = partition.watermarks();
+        let topic = metadata.topic(id.topic);
+        PartitionSeries {
+            topic: topic.map_or_else(|| id.topic.to_string(), |t| t.name.to_string()),
+            partition: id.partition.get(),
+            shard: state.id.get(),
+            log_start_offset: marks.log_start.get(),
+            log_end_offset: marks.log_end.get(),
+            high_watermark: marks.high_watermark.get(),
+            log_bytes: partition.log().size_bytes(),
+            offline: u64::from(partition.log().damage().is_some()),
+        }
+    });
+    let partitions = rows.collect();
+    ShardStats { snapshot: state.metrics.snapshot(), partitions }
+}

@@ -1,0 +1,256 @@
+//! Fetch, from a connection's side: of one shard's partitions in one go, of several shards' in rounds.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use kolk_io::door::Io;
+use kolk_model::ids::ShardId;
+use kolk_partition::effect::WaiterId;
+
+use crate::message::{BytesAwaited, FetchPart, FetchedPart, Reply, Request};
+use crate::owner::fetch::{await_bytes, fetch, fetch_now, refused};
+use crate::request::{FetchOp, FetchSlot, FetchedSlot, Refusal};
+use crate::shard::{Shard, wrong_reply};
+use crate::state::waiters::Waiting;
+use crate::state::{NOBODY, Phase, ShardState};
+
+/// A fetch under way. Dropping it ends it.
+#[must_use = "the answer comes out of it"]
+pub struct Fetching {
+    step: Step,
+}
+
+enum Step {
+    /// Empty once it was taken.
+    Done(Vec<FetchedSlot>),
+    Runs(Pin<Box<dyn Future<Output = Vec<FetchedSlot>>>>),
+}
+
+impl<I: Io> Shard<I> {
+    /// Reads partitions: answers when `bytes_min` bytes are there, a partition has an error, or `wait_max` is
+    /// over. One answer for each slot, in their order.
+    pub fn fetch(&self, op: FetchOp) -> Fetching {
+        let state = &self.state;
+        if let Err(refusal) = state.check_open() {
+            let part = part_of(&op, op.slots.clone(), op.wait_max);
+            return Fetching { step: Step::Done(refused(&part, &refusal).slots) };
+        }
+        let owner_of = |slot: &FetchSlot| state.placement.owner(slot.partition);
+        let own = op.slots.iter().filter(|slot| owner_of(slot) == state.id).count();
+        state.metrics.requests.own.add(own as u64);
+        state.metrics.requests.forwarded.add((op.slots.len() - own) as u64);
+        let first = op.slots.first().map_or(state.id, owner_of);
+        if op.slots.iter().any(|slot| owner_of(slot) != first) {
+            let own = Rc::clone(state);
+            return Fetching::running(async move { fetch_several(own, op).await });
+        }
+        let FetchOp { slots, bytes_min, bytes_max, wait_max } = op;
+        let part = FetchPart { slots, bytes_min, bytes_max, wait: wait_max };
+        if first == state.id {
+            if let Some(fetched) = fetch_now(state, &part) {
+                return Fetching { step: Step::Done(fetched.slots) };
+            }
+            let own = Rc::clone(state);
+            return Fetching::running(async move { fetch(own, part, None).await.slots });
+        }
+        let asked = Asked::new(state, first, Request::Fetch(part.clone()));
+        Fetching::running(async move { fetched(&part, asked).await.slots })
+    }
+}
+
+impl Fetching {
+    fn running(future: impl Future<Output = Vec<FetchedSlot>> + 'static) -> Self {
+        Self { step: Step::Runs(Box::pin(future)) }
+    }
+
+    /// Whether the answer is there already: polling will not wait.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self.step, Step::Done(_))
+    }
+}
+
+impl Future for Fetching {
+    type Output = Vec<FetchedSlot>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.step {
+            Step::Done(slots) => Poll::Ready(std::mem::take(slots)),
+            Step::Runs(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+fn part_of(op: &FetchOp, slots: Vec<FetchSlot>, wait: Duration) -> FetchPart {
+    FetchPart { slots, bytes_min: op.bytes_min, bytes_max: op.bytes_max, wait }
+}
+
+/// A question to another shard that may wait there. When it is dropped before its answer came, the other
+/// shard is told to wait no longer.
+struct Asked<I: Io> {
+    state: Rc<ShardState<I>>,
+    shard: ShardId,
+    waiter: WaiterId,
+    answer: Result<Waiting, Refusal>,
+}
+
+impl<I: Io> Asked<I> {
+    fn new(state: &Rc<ShardState<I>>, shard: ShardId, request: Request) -> Self {
+        let (waiter, answer) = match state.waiters.open_local() {
+            Ok(waiter) => {
+                state.ask(shard, waiter, request);
+                (waiter, Ok(Waiting::new(&state.waiters, waiter)))
+            }
+            Err(full) => (NOBODY, Err(full.into())),
+        };
+        Self { state: Rc::clone(state), shard, waiter, answer }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Refusal>> {
+        match &mut self.answer {
+            Ok(waiting) => Pin::new(waiting).poll(cx).map(|reply| reply.ok_or_else(wrong_reply)),
+            Err(refusal) => Poll::Ready(Err(refusal.clone())),
+        }
+    }
+}
+
+impl<I: Io> Drop for Asked<I> {
+    fn drop(&mut self) {
+        if self.answer.as_ref().is_ok_and(|waiting| waiting.waiter().is_some()) {
+            self.state.ask(self.shard, self.waiter, Request::Hurry);
+        }
+    }
+}
+
+async fn fetched<I: Io>(part: &FetchPart, mut asked: Asked<I>) -> FetchedPart {
+    match poll_fn(|cx| asked.poll(cx)).await {
+        Ok(Reply::Fetched(fetched)) if fetched.slots.len() == part.slots.len() => fetched,
+        Ok(_) => refused(part, &wrong_reply()),
+        Err(refusal) => refused(part, &refusal),
+    }
+}
+
+/// One shard's share of a fetch.
+struct Share {
+    shard: ShardId,
+    /// Places of its slots in the fetch.
+    places: Vec<usize>,
+    slots: Vec<FetchSlot>,
+}
+
+/// Asks all shards for what they have; while that is not enough, waits until one of them has its share of what
+/// is missing, and asks again.
+async fn fetch_several<I: Io>(state: Rc<ShardState<I>>, op: FetchOp) -> Vec<FetchedSlot> {
+    let shares = shares(&state, &op);
+    let deadline = state.io.now() + op.wait_max;
+    loop {
+        let parts = gather(&state, &op, &shares).await;
+        let available: u64 = parts.iter().map(|part| part.available).sum();
+        let settled = parts.iter().any(|part| part.settled);
+        let left = deadline - state.io.now();
+        let bytes_min = op.bytes_min.min(op.bytes_max);
+        let over = left.is_zero() || state.phase.get() != Phase::Open;
+        if settled || over || available >= bytes_min {
+            return merge(&op, &shares, parts);
+        }
+        // When all shards together have what is missing, one of them has at least its equal share of it.
+        let more = (bytes_min - available).div_ceil(shares.len().max(1) as u64);
+        let awaited = shares.iter().zip(&parts).map(|(share, part)| {
+            let bytes_min = part.available + more;
+            (share.shard, BytesAwaited { slots: share.slots.clone(), bytes_min, wait: left })
+        });
+        first_of(&state, awaited.collect()).await;
+    }
+}
+
+fn shares<I: Io>(state: &ShardState<I>, op: &FetchOp) -> Vec<Share> {
+    let mut shares: BTreeMap<ShardId, Share> = BTreeMap::new();
+    for (place, slot) in op.slots.iter().enumerate() {
+        let shard = state.placement.owner(slot.partition);
+        let share = shares.entry(shard).or_insert_with(|| Share {
+            shard,
+            places: Vec::new(),
+            slots: Vec::new(),
+        });
+        share.places.push(place);
+        share.slots.push(*slot);
+    }
+    shares.into_values().collect()
+}
+
+/// What every shard has now.
+async fn gather<I: Io>(
+    state: &Rc<ShardState<I>>,
+    op: &FetchOp,
+    shares: &[Share],
+) -> Vec<FetchedPart> {
+    let ask = |share: &Share| {
+        let part = part_of(op, share.slots.clone(), Duration::ZERO);
+        let remote = share.shard != state.id;
+        let asked = remote.then(|| Asked::new(state, share.shard, Request::Fetch(part.clone())));
+        (part, asked)
+    };
+    let asked: Vec<_> = shares.iter().map(ask).collect();
+    let mut parts = Vec::with_capacity(asked.len());
+    for (part, asked) in asked {
+        parts.push(match asked {
+            Some(asked) => fetched(&part, asked).await,
+            None => match fetch_now(state, &part) {
+                Some(fetched) => fetched,
+                None => fetch(Rc::clone(state), part, None).await,
+            },
+        });
+    }
+    parts
+}
+
+type Wait = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Waits until one shard has what is awaited of it, or its wait is over; the others wait no longer then.
+async fn first_of<I: Io>(state: &Rc<ShardState<I>>, awaited: Vec<(ShardId, BytesAwaited)>) {
+    let wait = |(shard, awaited): (ShardId, BytesAwaited)| -> Wait {
+        let own = Rc::clone(state);
+        if shard != state.id {
+            let mut asked = Asked::new(&own, shard, Request::AwaitBytes(awaited));
+            return Box::pin(async move {
+                if poll_fn(|cx| asked.poll(cx)).await.is_err() {
+                    tracing::debug!("a fetch could not wait at another shard");
+                }
+            });
+        }
+        Box::pin(async move {
+            if await_bytes(&own, &awaited, None).await.is_err() {
+                tracing::debug!("a fetch could not wait");
+            }
+        })
+    };
+    let mut waits: Vec<Wait> = awaited.into_iter().map(wait).collect();
+    poll_fn(|cx| {
+        let ready = waits.iter_mut().any(|wait| wait.as_mut().poll(cx).is_ready());
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Puts the answers back into the order of the fetch, within its bound of bytes.
+fn merge(op: &FetchOp, shares: &[Share], parts: Vec<FetchedPart>) -> Vec<FetchedSlot> {
+    let mut answers: BTreeMap<usize, FetchedSlot> = BTreeMap::new();
+    for (share, part) in shares.iter().zip(parts) {
+        answers.extend(share.places.iter().copied().zip(part.slots));
+    }
+    let mut bytes = 0;
+    for slot in answers.values_mut() {
+        let Ok(slices) = &mut slot.result else { continue };
+        let own: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
+        if bytes > 0 && bytes + own > op.bytes_max {
+            slices.clear();
+        } else {
+            bytes += own;
+        }
+    }
+    answers.into_values().collect()
+}

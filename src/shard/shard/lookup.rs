@@ -1,0 +1,131 @@
+//! Questions about partitions, wherever they are, and trimming them.
+
+use std::rc::Rc;
+
+use kolk_io::door::Io;
+use kolk_model::error::ErrorCode;
+use kolk_model::ids::{ShardId, TopicId, TopicPartition};
+use kolk_model::offset::Offset;
+
+use crate::message::{Reply, Request};
+use crate::owner::lookup;
+use crate::request::{ListedOffset, OffsetPlace, Refusal, Stats, TopicDescription};
+use crate::shard::{Shard, ask, wrong_reply};
+use crate::state::ShardState;
+
+impl<I: Io> Shard<I> {
+    /// What stands at a place of a partition.
+    ///
+    /// Answers with a [`Refusal`] when the partition is not there or offline.
+    pub fn list_offset(
+        &self,
+        partition: TopicPartition,
+        place: OffsetPlace,
+    ) -> impl Future<Output = Result<ListedOffset, Refusal>> + use<I> {
+        let state = Rc::clone(&self.state);
+        async move {
+            let owner = count(&state, partition)?;
+            if owner == state.id {
+                return lookup::list_offset(&state, partition, place).await;
+            }
+            match ask(&state, owner, Request::ListOffset { partition, place }).await? {
+                Reply::Listed(listed) => listed,
+                _ => Err(wrong_reply()),
+            }
+        }
+    }
+
+    /// Forgets a partition's records before an offset (`None` = before the high watermark); gives the new log
+    /// start offset, which is durable.
+    ///
+    /// Answers with a [`Refusal`]: `OffsetOutOfRange` above the high watermark.
+    pub fn trim(
+        &self,
+        partition: TopicPartition,
+        before: Option<Offset>,
+    ) -> impl Future<Output = Result<Offset, Refusal>> + use<I> {
+        let state = Rc::clone(&self.state);
+        async move {
+            let owner = count(&state, partition)?;
+            if owner == state.id {
+                return lookup::trim(&state, partition, before).await;
+            }
+            match ask(&state, owner, Request::Trim { partition, before }).await? {
+                Reply::Trimmed(trimmed) => trimmed,
+                _ => Err(wrong_reply()),
+            }
+        }
+    }
+
+    /// A topic with its partitions as their owners see them.
+    ///
+    /// Answers with a [`Refusal`] when there is no such topic.
+    pub fn describe_topic(
+        &self,
+        topic: TopicId,
+    ) -> impl Future<Output = Result<TopicDescription, Refusal>> + use<I> {
+        let state = Rc::clone(&self.state);
+        async move {
+            state.check_open()?;
+            let found = state.metadata.borrow().topic(topic).cloned();
+            let found = found.ok_or_else(|| {
+                Refusal::new(
+                    ErrorCode::UnknownTopicId,
+                    format!("there is no topic with id {topic}"),
+                )
+            })?;
+            let mut partitions = lookup::describe(&state, topic);
+            let owners = state
+                .others()
+                .filter(|shard| state.placement.owned(&found, *shard).next().is_some());
+            let asked: Vec<_> =
+                owners.map(|shard| ask(&state, shard, Request::Describe { topic })).collect();
+            for reply in asked {
+                match reply.await? {
+                    Reply::Described(described) => partitions.extend(described),
+                    _ => return Err(wrong_reply()),
+                }
+            }
+            partitions.sort_by_key(|state| state.partition);
+            let (name, config) = (found.name.clone(), found.config);
+            Ok(TopicDescription { id: topic, name, config, partitions })
+        }
+    }
+
+    /// What all shards count, and a row for each partition. Costs a message to each shard: for a scrape, not
+    /// for a request.
+    pub fn describe_stats(&self) -> impl Future<Output = Result<Stats, Refusal>> + use<I> {
+        let state = Rc::clone(&self.state);
+        async move {
+            let own = lookup::stats(&state);
+            let mut stats = Stats { snapshots: vec![own.snapshot], partitions: own.partitions };
+            let asked: Vec<_> =
+                state.others().map(|shard| ask(&state, shard, Request::Stats)).collect();
+            for reply in asked {
+                match reply.await? {
+                    Reply::Stats(theirs) => {
+                        stats.snapshots.push(theirs.snapshot);
+                        stats.partitions.extend(theirs.partitions);
+                    }
+                    _ => return Err(wrong_reply()),
+                }
+            }
+            stats.snapshots.sort_by_key(kolk_metric::shard::MetricsSnapshot::shard);
+            stats.partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+            Ok(stats)
+        }
+    }
+}
+
+/// Counts a partition request as own or forwarded; gives the owner.
+fn count<I: Io>(state: &ShardState<I>, partition: TopicPartition) -> Result<ShardId, Refusal> {
+    state.check_open()?;
+    let owner = state.placement.owner(partition);
+    let requests = &state.metrics.requests;
+    if owner == state.id {
+        requests.own.inc()
+    } else {
+        requests.forwarded.inc()
+    }
+    Ok(owner)
+}
