@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use kolk_serve::settings::ServeSettings;
+use kolk_shard::settings::ShardSettings;
 
 use crate::core_plan::CoreList;
+use crate::memory_plan::default_memory_bytes;
 
 /// Everything that can be configured. [`Config::default`] is what runs without any file, variable or flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub struct Config {
     /// The number of shards; more than cores run unpinned. Default: one a core. Range: 1 to 512.
     pub shards: Option<u16>,
     /// Bytes of record batches held in memory by all shards together. Default: a quarter of the machine's
-    /// or the container's memory. Range: 16 MiB a shard and up.
+    /// or the container's memory. Range: 64 MiB to 16 TiB.
     pub memory_bytes_max: Option<u64>,
     /// Starts although a file that the last run named is missing; what it held is lost. Default: no.
     pub accept_loss: bool,
@@ -42,6 +44,9 @@ pub struct Config {
     pub log_level: String,
     /// Connections.
     pub serve: ServeSettings,
+    /// Shards and their storage. `produce_bytes_max` and `log.memory_bytes_max` follow from the others,
+    /// see [`Config::shard_settings`].
+    pub shard: ShardSettings,
 }
 
 impl Default for Config {
@@ -61,7 +66,22 @@ impl Default for Config {
             log_format: LogFormat::Human,
             log_level: "info".to_owned(),
             serve: ServeSettings::default(),
+            shard: ShardSettings::default(),
         }
+    }
+}
+
+impl Config {
+    /// The settings of each of `shards` shards, with what follows from the node's: its part of the memory, and
+    /// as many bytes of produce requests as its connections may hold.
+    #[must_use]
+    pub fn shard_settings(&self, shards: u16) -> ShardSettings {
+        let memory = self.memory_bytes_max.unwrap_or_else(default_memory_bytes);
+        let mut settings = self.shard.clone();
+        settings.log.memory_bytes_max = memory / u64::from(shards.max(1));
+        let requests = self.serve.shard_request_bytes_max;
+        settings.produce_bytes_max = u64::try_from(requests).unwrap_or(u64::MAX);
+        settings
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::config_sources::Effective;
-use crate::settings_table::SETTINGS;
+use crate::settings_table::settings;
 
 /// Width of a comment line, in characters.
 const WIDTH: usize = 100;
@@ -14,7 +14,7 @@ const WIDTH: usize = 100;
 #[must_use]
 pub fn as_toml(effective: &Effective) -> String {
     let mut text = String::new();
-    for (setting, origin) in SETTINGS.iter().zip(&effective.origins) {
+    for (setting, origin) in settings().zip(&effective.origins) {
         let documentation = format!(
             "{} Default: {}. Range: {}. Takes effect {}. Variable: {}. Set by: {origin}.",
             setting.meaning,
@@ -50,8 +50,7 @@ struct Row {
 /// # Errors
 /// Never for our own strings; the serializer can't promise it.
 pub fn as_json(effective: &Effective) -> Result<String, serde_json::Error> {
-    let rows: Vec<_> = SETTINGS
-        .iter()
+    let rows: Vec<_> = settings()
         .zip(&effective.origins)
         .map(|(setting, origin)| Row {
             key: setting.key,
@@ -119,7 +118,7 @@ mod tests {
     fn json_has_every_setting_with_its_documentation() {
         let effective = Effective::join(None, [], &[]).unwrap();
         let rows: serde_json::Value = serde_json::from_str(&as_json(&effective).unwrap()).unwrap();
-        assert_eq!(rows.as_array().unwrap().len(), SETTINGS.len());
+        assert_eq!(rows.as_array().unwrap().len(), settings().count());
         assert_eq!(rows[0]["key"], "data");
         assert_eq!(rows[0]["origin"], "default");
     }

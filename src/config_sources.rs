@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::setting::{ENVIRONMENT_PREFIX, Setting, ValueError};
-use crate::settings_table::{SETTINGS, check_together};
+use crate::settings_table::{check_together, settings};
 
 /// Variables with the prefix that are no settings: read by the command line itself.
 const OTHER_VARIABLES: [&str; 2] = ["KOLK_BROKERS", CONFIG_VARIABLE];
@@ -105,7 +105,7 @@ fn suggestion(nearest: &Option<String>) -> String {
 pub struct Effective {
     /// The values.
     pub config: Config,
-    /// The origin of each of [`SETTINGS`], in its order.
+    /// The origin of each of [`settings`](crate::settings_table::settings), in its order.
     pub origins: Vec<Origin>,
 }
 
@@ -131,7 +131,7 @@ impl Effective {
         environment: impl IntoIterator<Item = (String, String)>,
         flags: &[FlagValue],
     ) -> Result<Self, ConfigError> {
-        let origins = vec![Origin::Default; SETTINGS.len()];
+        let origins = vec![Origin::Default; settings().count()];
         let mut effective = Self { config: Config::default(), origins };
         if let Some(path) = file {
             effective.read_file(path)?;
@@ -182,10 +182,10 @@ impl Effective {
             return Ok(());
         }
         let origin = Origin::Environment(name.to_owned());
-        match SETTINGS.iter().find(|setting| setting.environment_name() == name) {
+        match settings().find(|setting| setting.environment_name() == name) {
             Some(setting) => self.set(setting.key, text, origin),
             None => {
-                let names = SETTINGS.iter().map(Setting::environment_name);
+                let names = settings().map(Setting::environment_name);
                 Err(ConfigError::UnknownKey {
                     origin,
                     key: name.to_owned(),
@@ -197,9 +197,9 @@ impl Effective {
 
     fn set(&mut self, key: &str, text: &str, origin: Origin) -> Result<(), ConfigError> {
         let Some((setting, place)) =
-            position(key).and_then(|at| SETTINGS.get(at).zip(self.origins.get_mut(at)))
+            position(key).and_then(|at| settings().nth(at).zip(self.origins.get_mut(at)))
         else {
-            let keys = SETTINGS.iter().map(|setting| setting.key.to_owned());
+            let keys = settings().map(|setting| setting.key.to_owned());
             return Err(ConfigError::UnknownKey {
                 origin,
                 key: key.to_owned(),
@@ -217,7 +217,7 @@ impl Effective {
 }
 
 fn position(key: &str) -> Option<usize> {
-    SETTINGS.iter().position(|setting| setting.key == key)
+    settings().position(|setting| setting.key == key)
 }
 
 /// The leaves of a TOML table under dotted keys. An array stands for its elements with commas between.

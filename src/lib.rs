@@ -6,6 +6,10 @@ pub mod config_sources;
 
 pub mod settings_table;
 
+mod settings_node;
+mod settings_serve;
+mod settings_storage;
+
 pub mod setting;
 
 pub mod logging;

@@ -60,6 +60,70 @@ impl Setting {
     }
 }
 
+/// A setting whose text goes through `$read` into the field and comes back through `$show`.
+macro_rules! setting {
+    ($key:literal, $range:expr, $meaning:literal, |$config:ident| $field:expr, |$text:ident| $read:expr, |$value:ident| $show:expr) => {
+        $crate::setting::Setting {
+            key: $key,
+            meaning: $meaning,
+            range: $range,
+            applies: $crate::setting::Applies::AtRestart,
+            set: |$config, $text| {
+                $field = $read?;
+                Ok(())
+            },
+            get: |$config| {
+                let $value = &$field;
+                $show
+            },
+        }
+    };
+}
+
+/// A plain number.
+macro_rules! count {
+    ($key:literal, $low:literal..=$high:literal, $meaning:literal, |$config:ident| $field:expr) => {
+        $crate::setting::setting!(
+            $key,
+            concat!(stringify!($low), " to ", stringify!($high)),
+            $meaning,
+            |$config| $field,
+            |text| $crate::setting::number(text, &($low..=$high)),
+            |value| value.to_string()
+        )
+    };
+}
+
+/// A number of bytes.
+macro_rules! size {
+    ($key:literal, $low:literal..=$high:literal, $meaning:literal, |$config:ident| $field:expr) => {
+        $crate::setting::setting!(
+            $key,
+            concat!(stringify!($low), " to ", stringify!($high)),
+            $meaning,
+            |$config| $field,
+            |text| $crate::setting::bytes(text, &($low..=$high)),
+            |value| value.to_string()
+        )
+    };
+}
+
+/// A duration in milliseconds.
+macro_rules! time {
+    ($key:literal, $low:literal..=$high:literal, $meaning:literal, |$config:ident| $field:expr) => {
+        $crate::setting::setting!(
+            $key,
+            concat!(stringify!($low), " to ", stringify!($high)),
+            $meaning,
+            |$config| $field,
+            |text| $crate::setting::milliseconds(text, &($low..=$high)),
+            |value| value.as_millis().to_string()
+        )
+    };
+}
+
+pub(crate) use {count, setting, size, time};
+
 /// What the name of every environment variable begins with.
 pub const ENVIRONMENT_PREFIX: &str = "KOLK_";
 

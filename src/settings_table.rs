@@ -1,239 +1,16 @@
 //! Every setting there is, with its documentation. The file, the environment and the flags are read by this
 //! table, and `kolk config` prints it: a setting that is not here does not exist.
 
-use std::path::PathBuf;
-
 use kolk_serve::settings::ServeSettings;
 
 use crate::config::Config;
-use crate::setting::{Applies, Setting, ValueError, bytes, milliseconds, not_a, number, parsed};
-
-/// Shown and accepted for "let the broker choose".
-const AUTO: &str = "auto";
-
-/// A setting whose text goes through `$read` into the field and comes back through `$show`.
-macro_rules! setting {
-    ($key:literal, $range:expr, $meaning:literal, |$config:ident| $field:expr, |$text:ident| $read:expr, |$value:ident| $show:expr) => {
-        Setting {
-            key: $key,
-            meaning: $meaning,
-            range: $range,
-            applies: Applies::AtRestart,
-            set: |$config, $text| {
-                $field = $read?;
-                Ok(())
-            },
-            get: |$config| {
-                let $value = &$field;
-                $show
-            },
-        }
-    };
-}
-
-/// A plain number.
-macro_rules! count {
-    ($key:literal, $low:literal..=$high:literal, $meaning:literal, |$config:ident| $field:expr) => {
-        setting!(
-            $key,
-            concat!(stringify!($low), " to ", stringify!($high)),
-            $meaning,
-            |$config| $field,
-            |text| number(text, &($low..=$high)),
-            |value| value.to_string()
-        )
-    };
-}
-
-/// A number of bytes.
-macro_rules! size {
-    ($key:literal, $low:literal..=$high:literal, $meaning:literal, |$config:ident| $field:expr) => {
-        setting!(
-            $key,
-            concat!(stringify!($low), " to ", stringify!($high)),
-            $meaning,
-            |$config| $field,
-            |text| bytes(text, &($low..=$high)),
-            |value| value.to_string()
-        )
-    };
-}
-
-/// A duration in milliseconds.
-macro_rules! time {
-    ($key:literal, $low:literal..=$high:literal, $meaning:literal, |$config:ident| $field:expr) => {
-        setting!(
-            $key,
-            concat!(stringify!($low), " to ", stringify!($high)),
-            $meaning,
-            |$config| $field,
-            |text| milliseconds(text, &($low..=$high)),
-            |value| value.as_millis().to_string()
-        )
-    };
-}
+use crate::setting::{Setting, ValueError};
+use crate::{settings_node, settings_serve, settings_storage};
 
 /// Every setting, in the order in which it is shown.
-pub static SETTINGS: &[Setting] = &[
-    setting!(
-        "data",
-        "a path",
-        "The data directory; created when absent.",
-        |config| config.data,
-        |text| path(text),
-        |value| value.display().to_string()
-    ),
-    count!("node.id", 0..=1_000_000, "The broker's number in its cluster.", |config| config
-        .node_id),
-    setting!(
-        "listen",
-        "an IP address; 0.0.0.0 or :: for all",
-        "The address to listen on, all doors.",
-        |config| config.listen,
-        |text| parsed(text, "an IP address"),
-        |value| value.to_string()
-    ),
-    setting!(
-        "advertise",
-        "a host name or address, or auto",
-        "The host that clients are told. auto: the address listened on, or this machine's host name where that is all addresses.",
-        |config| config.advertise,
-        |text| automatic(text, |text| host(text)),
-        |value| shown(value.as_ref())
-    ),
-    count!(
-        "native.port",
-        0..=65_535,
-        "The common door of the native wire. 0: a free port.",
-        |config| config.native_port
-    ),
-    count!(
-        "native.shard_port",
-        0..=65_535,
-        "The native door of shard 0; shard n has this port + n. 0: free ports.",
-        |config| config.native_shard_port
-    ),
-    count!(
-        "http.port",
-        0..=65_535,
-        "Metrics, health and readiness over HTTP. 0: a free port.",
-        |config| config.http_port
-    ),
-    setting!(
-        "cores",
-        "a list as taskset -c takes it, such as 0-3,5, or auto",
-        "The CPU cores to run on, one shard each. auto: all that the process may use.",
-        |config| config.cores,
-        |text| automatic(text, |text| text.parse().map_err(other)),
-        |value| shown(value.as_ref())
-    ),
-    setting!(
-        "shards",
-        "1 to 512, or auto",
-        "The number of shards. More than cores run unpinned. auto: one a core.",
-        |config| config.shards,
-        |text| automatic(text, |text| number(text, &(1..=512))),
-        |value| shown(value.as_ref())
-    ),
-    setting!(
-        "memory_bytes_max",
-        "67108864 to 17592186044416, or auto",
-        "Bytes that all shards together hold in memory: record batches, requests and replies. auto: a quarter of the machine's or the container's memory.",
-        |config| config.memory_bytes_max,
-        |text| automatic(text, |text| bytes(text, &(67_108_864..=17_592_186_044_416))),
-        |value| shown(value.as_ref())
-    ),
-    setting!(
-        "accept_loss",
-        "true or false",
-        "Start although a file that the last run named is missing: what it held is lost.",
-        |config| config.accept_loss,
-        |text| parsed(text, "true or false"),
-        |value| value.to_string()
-    ),
-    setting!(
-        "log_format",
-        "human or json",
-        "How the log on standard error is written.",
-        |config| config.log_format,
-        |text| text.parse().map_err(other),
-        |value| value.to_string()
-    ),
-    setting!(
-        "log_level",
-        "error, warn, info, debug, trace, or target=level parts separated by commas",
-        "What is logged.",
-        |config| config.log_level,
-        |text| Ok::<_, ValueError>(text.to_owned()),
-        |value| value.clone()
-    ),
-    count!(
-        "max.connections",
-        1..=1_000_000,
-        "Connections of the node; each shard takes its equal part, rounded up. Beyond: closed at once and counted.",
-        |config| config.serve.connections_max
-    ),
-    time!(
-        "connections.max.idle.ms",
-        1_000..=86_400_000,
-        "Milliseconds without a request after which a connection is closed.",
-        |config| config.serve.connection_idle
-    ),
-    size!(
-        "socket.request.max.bytes",
-        65_536..=1_073_741_824,
-        "Bytes of one frame after its length field. Beyond: the connection is closed.",
-        |config| config.serve.frame_bytes_max
-    ),
-    count!(
-        "connection_requests_max",
-        1..=65_536,
-        "Requests of one connection without a reply. Beyond: its socket is not read.",
-        |config| config.serve.connection_requests_max
-    ),
-    size!(
-        "connection_request_bytes_max",
-        65_536..=1_073_741_824,
-        "Bytes of the frames of those requests. Beyond: the socket is not read.",
-        |config| config.serve.connection_request_bytes_max
-    ),
-    size!(
-        "connection_reply_bytes_max",
-        65_536..=1_073_741_824,
-        "Bytes of replies of one connection that are ready and not sent. Beyond: the socket is not read.",
-        |config| config.serve.connection_reply_bytes_max
-    ),
-    size!(
-        "shard_request_bytes_max",
-        1_048_576..=68_719_476_736,
-        "Bytes of request frames that all connections of a shard hold, at least socket.request.max.bytes. Beyond: connections wait in turn.",
-        |config| config.serve.shard_request_bytes_max
-    ),
-    size!(
-        "shard_reply_bytes_max",
-        1_048_576..=68_719_476_736,
-        "Bytes of replies that all connections of a shard hold; shared out among the fetches under way.",
-        |config| config.serve.shard_reply_bytes_max
-    ),
-    time!(
-        "frame_stall_ms",
-        1_000..=3_600_000,
-        "Milliseconds without a byte of a begun frame after which the connection is closed.",
-        |config| config.serve.frame_stall
-    ),
-    time!(
-        "write_stall_ms",
-        1_000..=3_600_000,
-        "Milliseconds in which a client reads none of its replies after which the connection is closed.",
-        |config| config.serve.write_stall
-    ),
-    time!(
-        "drain_ms",
-        100..=8_000,
-        "Milliseconds for replies still owed when a client has ended its side, or the broker stops.",
-        |config| config.serve.drain
-    ),
-];
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    settings_node::SETTINGS.iter().chain(settings_serve::SETTINGS).chain(settings_storage::SETTINGS)
+}
 
 /// What no range of one setting can say: how settings must fit together.
 ///
@@ -247,35 +24,19 @@ pub(crate) fn check_together(config: &Config) -> Result<(), (&'static str, Value
         );
         return Err(("shard_request_bytes_max", ValueError::Other(detail)));
     }
+    let (journal_file_bytes, group_bytes_max) =
+        (config.shard.log.journal_file_bytes, config.shard.log.group_bytes_max);
+    if !journal_file_bytes.is_multiple_of(4_096) {
+        let detail = format!("{journal_file_bytes} is no multiple of 4096");
+        return Err(("journal_file_bytes", ValueError::Other(detail)));
+    }
+    if u64::try_from(group_bytes_max).is_ok_and(|bytes| bytes > journal_file_bytes / 2) {
+        let detail = format!(
+            "{group_bytes_max} is more than half of journal_file_bytes ({journal_file_bytes})"
+        );
+        return Err(("journal_group_bytes_max", ValueError::Other(detail)));
+    }
     Ok(())
-}
-
-fn automatic<T>(
-    text: &str,
-    read: impl FnOnce(&str) -> Result<T, ValueError>,
-) -> Result<Option<T>, ValueError> {
-    if text == AUTO { Ok(None) } else { read(text).map(Some) }
-}
-
-fn shown(value: Option<&impl ToString>) -> String {
-    value.map_or_else(|| AUTO.to_owned(), ToString::to_string)
-}
-
-fn other(error: impl std::error::Error) -> ValueError {
-    ValueError::Other(error.to_string())
-}
-
-fn path(text: &str) -> Result<PathBuf, ValueError> {
-    if text.is_empty() { Err(not_a(text, "a path")) } else { Ok(PathBuf::from(text)) }
-}
-
-fn host(text: &str) -> Result<String, ValueError> {
-    let is_host = !text.is_empty()
-        && text.len() <= 253
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':'));
-    if is_host { Ok(text.to_owned()) } else { Err(not_a(text, "a host name or address")) }
 }
 
 #[cfg(test)]
@@ -285,7 +46,7 @@ mod tests {
     #[test]
     fn every_default_reads_back() {
         let default = Config::default();
-        for setting in SETTINGS {
+        for setting in settings() {
             let mut config = Config::default();
             let set = (setting.set)(&mut config, &setting.default());
             assert_eq!(set, Ok(()), "{}", setting.key);
@@ -295,8 +56,8 @@ mod tests {
 
     #[test]
     fn keys_and_environment_names_are_unlike() {
-        for (position, setting) in SETTINGS.iter().enumerate() {
-            for other in &SETTINGS[..position] {
+        for (position, setting) in settings().enumerate() {
+            for other in settings().take(position) {
                 assert_ne!(setting.key, other.key);
                 assert_ne!(setting.environment_name(), other.environment_name());
                 let nested =
@@ -309,7 +70,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_documented() {
-        for setting in SETTINGS {
+        for setting in settings() {
             assert!(setting.meaning.ends_with('.'), "{}", setting.key);
             assert!(!setting.range.is_empty(), "{}", setting.key);
         }
@@ -332,7 +93,7 @@ mod tests {
             ("accept_loss", "maybe"),
         ];
         for (key, text) in cases {
-            let setting = SETTINGS.iter().find(|setting| setting.key == key).unwrap();
+            let setting = settings().find(|setting| setting.key == key).unwrap();
             assert!((setting.set)(&mut Config::default(), text).is_err(), "{key} = {text}");
         }
     }
@@ -343,5 +104,14 @@ mod tests {
         assert_eq!(check_together(&config), Ok(()));
         config.serve.shard_request_bytes_max = config.serve.frame_bytes_max - 1;
         assert_eq!(check_together(&config).unwrap_err().0, "shard_request_bytes_max");
+    }
+
+    #[test]
+    fn journal_groups_must_fit_their_files() {
+        let mut config = Config::default();
+        config.shard.log.journal_file_bytes = (1 << 20) + 1;
+        assert_eq!(check_together(&config).unwrap_err().0, "journal_file_bytes");
+        config.shard.log.journal_file_bytes = 1 << 20;
+        assert_eq!(check_together(&config).unwrap_err().0, "journal_group_bytes_max");
     }
 }
