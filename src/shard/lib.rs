@@ -2,7 +2,7 @@
 //! on shard 0. Apart because it is the one place that knows which core does what; it knows no protocol.
 //!
 //! [`start::recover`] takes a data directory apart once, [`shard::Shard::open`] opens each part on its own
-//! executor, [`mesh::channel`] connects them, and connections talk to the [`shard::Shard`] of their core.
+//! executor, [`mesh::Seat::connect`] connects them, and connections talk to the [`shard::Shard`] of their core.
 //!
 //! A module names only modules listed below it.
 

@@ -16,7 +16,7 @@ use kolk_model::time::TimestampMs;
 use kolk_model::topic_config::TopicConfig;
 
 use super::*;
-use crate::mesh::one_executor;
+use crate::mesh::seats;
 use crate::request::{
     CreateTopicOp, FetchOp, FetchSlot, FetchedSlot, Intent, ProduceOp, Produced, Refusal,
 };
@@ -64,11 +64,12 @@ impl Node {
         };
         let recovered = recover(&io, &plan).await.unwrap();
         let mut opened = Vec::new();
-        for part in recovered.parts {
+        for (part, seat) in recovered.parts.into_iter().zip(seats(shards, settings.mesh_slots)) {
             let metrics = Rc::new(ShardMetrics::new(part.shard().get()));
-            opened.push(Shard::open(io.clone(), part, settings.clone(), metrics).await.unwrap());
+            let shard = Shard::open(io.clone(), part, settings.clone(), metrics).await.unwrap();
+            seat.connect(&shard);
+            opened.push(shard);
         }
-        one_executor::connect(&opened);
         Self { io, shards: opened, report: recovered.report }
     }
 
