@@ -133,14 +133,60 @@ fn layout(capacity: usize) -> Layout {
     Layout::from_size_align(capacity, PAGE_BYTES).expect("a page-aligned size that was allocated")
 }
 
+/// Blocks from this size on are mapped: the kernel gives them zeroed, nothing touches them before their first use.
+const MAPPED_FROM: usize = 128 * 1024;
+/// Blocks of exactly this size, the log's large append buffers, are cut from slabs that huge pages can back: one page fault
+/// instead of 512 for each 2 MiB, which is most of the cost of an append into fresh memory (perf/BUDGET.md).
+const SLAB_BLOCK_BYTES: usize = 1024 * 1024;
+const SLAB_BYTES: usize = 16 * SLAB_BLOCK_BYTES;
+
 fn allocate(capacity: usize) -> NonNull<u8> {
+    if capacity == SLAB_BLOCK_BYTES {
+        return allocate_slab();
+    }
+    if capacity >= MAPPED_FROM {
+        return map(capacity);
+    }
     let layout = layout(capacity);
     // SAFETY: `class_of` never returns 0, so the layout has a size.
     let start = unsafe { alloc_zeroed(layout) };
     NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
+/// Maps a slab, keeps all of its blocks but one, and returns that one.
+fn allocate_slab() -> NonNull<u8> {
+    let slab = map(SLAB_BYTES);
+    // SAFETY: the range was just mapped. Advice may be refused: then the pages are small.
+    unsafe { libc::madvise(slab.as_ptr().cast(), SLAB_BYTES, libc::MADV_HUGEPAGE) };
+    for number in 1..SLAB_BYTES / SLAB_BLOCK_BYTES {
+        // SAFETY: the block lies inside the slab.
+        let block = unsafe { slab.add(number * SLAB_BLOCK_BYTES) };
+        let kept = FREE.try_with(|free| free.borrow_mut().keep(block, SLAB_BLOCK_BYTES));
+        if !kept.unwrap_or(false) {
+            release(block, SLAB_BLOCK_BYTES);
+        }
+    }
+    slab
+}
+
+fn map(capacity: usize) -> NonNull<u8> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no other memory.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), capacity, access, kind, -1, 0) };
+    if start == libc::MAP_FAILED {
+        handle_alloc_error(layout(capacity));
+    }
+    NonNull::new(start.cast()).unwrap_or_else(|| handle_alloc_error(layout(capacity)))
+}
+
 fn release(start: NonNull<u8>, capacity: usize) {
+    if capacity >= MAPPED_FROM {
+        // SAFETY: `start` came from `map`, alone or as a block of a slab, and its owner gives it up here.
+        let result = unsafe { libc::munmap(start.as_ptr().cast(), capacity) };
+        assert_eq!(result, 0, "a mapped block can be unmapped");
+        return;
+    }
     // SAFETY: `start` came from `allocate` with this capacity, and its owner gives it up here.
     unsafe { dealloc(start.as_ptr(), layout(capacity)) };
 }
