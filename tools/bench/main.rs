@@ -1,2 +1,77 @@
-//! The load generator.
-fn main() {}
+//! The load generator: plays a workload against a broker that it starts and stops itself, or one kind of load against any.
+//!
+//! A client that measures must cost less than what it measures. So it has no runtime and no tasks: threads with blocking
+//! sockets, frames that are encoded once and sent many times, no allocation and no hashing per request.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a load generator runs on the real machine: clocks, files, processes, threads"
+)]
+
+mod adhoc;
+mod speed;
+mod workload;
+
+mod load;
+
+mod broker;
+mod machine;
+
+mod topology;
+
+mod batches;
+mod latency;
+mod wire;
+
+mod error;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Measures what a broker can do.
+#[derive(Debug, Parser)]
+#[command(name = "kolk-bench", version, after_help = EXAMPLES, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  kolk-bench run perf/workload/speed.toml --kolk target/release/kolk --scratch target/bench --quick
+  kolk-bench produce -b 127.0.0.1:9640 -p 8 --record-bytes 1024 --batch-bytes 256KiB -d 10s
+  kolk-bench fetch   -b 127.0.0.1:9640 --topic bench --verify
+  kolk-bench latency -b 127.0.0.1:9640 --rate 5000 -d 30s      open loop: late answers count from when they were due
+  kolk-bench acks    -b 127.0.0.1:9640 -p 256 --record-bytes 128";
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Play a workload file: start a broker, measure, stop it.
+    Run(speed::Args),
+    /// Produce as fast as the broker takes it.
+    Produce(adhoc::ProduceArgs),
+    /// Fetch a topic from its beginning as fast as the broker gives it.
+    Fetch(adhoc::FetchArgs),
+    /// Measure how long single small records take to be acknowledged.
+    Latency(adhoc::LatencyArgs),
+    /// Count acknowledgements with one small record in flight in each partition.
+    Acks(adhoc::AcksArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => speed::run(&args),
+        Command::Produce(args) => adhoc::produce(&args),
+        Command::Fetch(args) => adhoc::fetch(&args),
+        Command::Latency(args) => adhoc::latency(&args),
+        Command::Acks(args) => adhoc::acks(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -204,6 +204,6 @@ pub fn size(bytes: u64) -> String {
         return format!("{bytes} {unit}");
     }
     // Tenths are exact enough for people, and integers do not round up to 1024.0.
-    let tenths = u128::from(bytes) * 10 >> (10 * scale);
+    let tenths = (u128::from(bytes) * 10) >> (10 * scale);
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }

@@ -1,0 +1,104 @@
+//! Kinds of load. Each connection has a thread of its own, which talks to one door about that door's partitions.
+
+pub(crate) mod acks;
+pub(crate) mod fetch;
+pub(crate) mod open_loop;
+pub(crate) mod produce;
+
+mod meter;
+
+use kolk_model::durability::AckLevel;
+use kolk_model::ids::TopicPartition;
+use kolk_native::request::{Produce, ProducePartition, Request};
+
+use crate::error::{BenchError, Outcome};
+use crate::topology::{self, DoorPartitions};
+
+pub(crate) use meter::{Limit, Throughput};
+
+/// What a load is put on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    /// Address of a broker.
+    pub(crate) broker: &'a str,
+    pub(crate) topic: &'a str,
+    /// Connections to each door that has partitions of the topic.
+    pub(crate) connections: usize,
+    /// Cores for the load; empty = wherever the kernel likes.
+    pub(crate) cores: &'a [usize],
+}
+
+impl Target<'_> {
+    /// What each connection talks about.
+    fn shares(&self) -> Outcome<Vec<DoorPartitions>> {
+        let doors = topology::doors(self.broker, self.topic)?;
+        let shares: Vec<DoorPartitions> =
+            doors.into_iter().flat_map(|door| split(door, self.connections)).collect();
+        if shares.is_empty() {
+            return Err(BenchError::refused(
+                format!("topic '{}'", self.topic),
+                "it has no partitions",
+            ));
+        }
+        Ok(shares)
+    }
+
+    /// Runs `work` for each share on a thread of its own and gives what all of them gave.
+    fn in_threads<T: Send>(
+        &self,
+        shares: &[DoorPartitions],
+        work: impl Fn(&DoorPartitions) -> Outcome<T> + Sync,
+    ) -> Outcome<Vec<T>> {
+        let run = |share| {
+            if !self.cores.is_empty() {
+                crate::machine::pin(self.cores);
+            }
+            work(share)
+        };
+        std::thread::scope(|scope| {
+            let run = &run;
+            let threads: Vec<_> =
+                shares.iter().map(|share| scope.spawn(move || run(share))).collect();
+            let crashed = |_| Err(BenchError::Workload("a load thread panicked".to_owned()));
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(crashed)).collect()
+        })
+    }
+}
+
+/// Deals a door's partitions out to so many connections; none stays empty.
+fn split(door: DoorPartitions, connections: usize) -> Vec<DoorPartitions> {
+    let count = connections.clamp(1, door.partitions.len().max(1));
+    let share = |n: usize| DoorPartitions {
+        address: door.address.clone(),
+        partitions: door.partitions.iter().skip(n).step_by(count).copied().collect(),
+    };
+    (0..count).map(share).filter(|share| !share.partitions.is_empty()).collect()
+}
+
+/// A produce request of some batches for one partition.
+fn produce_request(id: TopicPartition, batches: bytes::Bytes, durability: AckLevel) -> Request {
+    let one = ProducePartition { id, batches, expected_next_offset: None };
+    Request::Produce(Produce { durability, partitions: vec![one] })
+}
+
+#[cfg(test)]
+mod tests {
+    use kolk_model::ids::{PartitionId, TopicId};
+
+    use super::*;
+
+    #[test]
+    fn partitions_are_dealt_out_and_none_is_forgotten() {
+        let id = |n| TopicPartition::new(TopicId::ZERO, PartitionId::new(n));
+        let door = |count| DoorPartitions {
+            address: "a:1".to_owned(),
+            partitions: (0..count).map(id).collect(),
+        };
+        for (partitions, connections, shares) in [(5, 2, 2), (2, 8, 2), (4, 1, 1), (3, 0, 1)] {
+            let split = split(door(partitions), connections);
+            assert_eq!(split.len(), shares);
+            let dealt: usize = split.iter().map(|share| share.partitions.len()).sum();
+            assert_eq!(dealt, partitions as usize);
+        }
+    }
+}
