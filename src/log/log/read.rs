@@ -102,7 +102,8 @@ impl<I: Io> Log<I> {
         Ok(Some(out))
     }
 
-    /// Roughly how many bytes lie between two offsets: exact to the runs of the index, and never 0 if a record lies between.
+    /// How many bytes of batches lie between two offsets: exact where the bytes are in memory, elsewhere to the runs of the
+    /// index, and never 0 if a record lies between.
     #[must_use]
     pub fn bytes_between(&self, from: Offset, to: Offset) -> u64 {
         let state = self.inner.state.borrow();
@@ -157,7 +158,7 @@ fn stop(segment: &Segment, index: &SegmentIndex, start: u64, end: Offset, bytes_
     stop
 }
 
-/// The position of an offset counted from the log's first byte, exact to the runs of the index.
+/// The position of an offset's batch counted from the log's first byte.
 fn place_of(state: &LogState, offset: Offset) -> u64 {
     let mut before = 0;
     for segment in &state.segments {
@@ -168,7 +169,9 @@ fn place_of(state: &LogState, offset: Offset) -> u64 {
         let run = segment.index.as_ref().and_then(|index| {
             index.run_of_offset(offset).and_then(|run| index.runs().get(run).copied())
         });
-        return before + run.map_or(0, |run| run.position);
+        let run = run.map_or(0, |run| run.position);
+        let held = run >= segment.tail.start();
+        return before + if held { find(segment, run, offset).unwrap_or(run) } else { run };
     }
     before
 }
