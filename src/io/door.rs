@@ -152,7 +152,9 @@ pub trait File: Clone + 'static {
     /// Writes as [`File::write_at`] and, only if all of it was written, makes the file's data
     /// durable: one submission.
     ///
-    /// The sync covers this write and those of this file that were complete at the call.
+    /// It covers this write, those through this handle and its clones that were complete at the
+    /// call, and what was complete when the file was opened. Where nothing else waits for a sync,
+    /// the write itself is made synchronous, which is cheaper than a sync of the file.
     fn write_and_sync_at(
         &self,
         position: u64,
@@ -290,18 +292,18 @@ pub struct Space {
     pub total_bytes: u64,
 }
 
-/// Where the time of one linked write and fdatasync went.
+/// Where the time of one durable write went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteSyncTiming {
     /// From the call to the completion of both, in nanoseconds.
     pub total_ns: u64,
-    /// The fdatasync's share in nanoseconds, on calls where it was sampled: telling the write's
-    /// end costs a wake-up, so only one call in [`SYNC_SAMPLE_EVERY`] asks for it.
+    /// The fdatasync's share in nanoseconds, on calls where it was sampled: a sync of its own
+    /// costs more than a synchronous write, so only about one call in [`SYNC_SAMPLE_EVERY`] asks.
     pub fdatasync_ns: Option<u64>,
 }
 
-/// One linked write in this many reports the fdatasync's own time.
-pub const SYNC_SAMPLE_EVERY: u64 = 16;
+/// About one durable write in this many reports the fdatasync's own time.
+pub const SYNC_SAMPLE_EVERY: u64 = 64;
 
 /// Asserts what every direct transfer must keep: alignment of position and length.
 pub(crate) fn assert_aligned(op: Op, position: u64, bytes: u64) {

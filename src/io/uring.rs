@@ -1,20 +1,26 @@
-//! The real world: glommio runs the tasks, a private ring of each executor runs the I/O.
+//! The real world: one thread per executor, one ring per thread, everything through it.
 
+mod changes;
 mod clock;
 mod descriptor;
-mod directory;
+mod eventfd;
+mod executor;
+mod names;
 mod ring;
 pub mod shard;
 mod slots;
 pub mod socket;
+mod tasks;
 mod ticker;
+mod timers;
 pub mod uring_file;
 pub mod uring_io;
+mod workers;
 
 pub use ring::RingCounts;
 pub use ticker::LagReport;
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod socket_tests;
+#[cfg(test)]
+mod tests;

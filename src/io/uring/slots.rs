@@ -10,6 +10,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::Waker;
 
+use super::clock;
 use super::descriptor::Descriptor;
 use crate::buf::{AlignedBuf, AlignedSlice};
 use crate::net::RawAddress;
@@ -45,8 +46,9 @@ pub(super) enum HeldMemory {
         pages: Vec<AlignedSlice>,
         iovecs: Box<[libc::iovec]>,
     },
-    Paths(CString, Option<CString>),
+    Path(CString),
     Accept(Box<Peer>),
+    Counter(Box<[u8; 8]>),
 }
 
 /// Where the kernel writes the peer's address of an accepted connection.
@@ -194,11 +196,14 @@ impl Slots {
     }
 
     /// Notes an answer of the kernel.
-    pub(super) fn answer(&mut self, data: u64, result: i32, at: Monotonic) -> Noted {
+    pub(super) fn answer(&mut self, data: u64, result: i32) -> Noted {
         let (token, half) = Token::from_user_data(data);
         let Some(entry) = self.entry_mut(token) else { return Noted::Nothing };
         match half {
-            Half::First => (entry.outcome.first, entry.outcome.first_at) = (Some(result), Some(at)),
+            Half::First => {
+                entry.outcome.first = Some(result);
+                entry.outcome.first_at = Some(clock::now());
+            }
             Half::Last => entry.outcome.last = Some(result),
         }
         if entry.held.makes == Makes::Descriptor && result >= 0 {
@@ -291,8 +296,6 @@ pub(super) enum Abandoned {
 mod tests {
     use super::*;
 
-    const NOW: Monotonic = Monotonic::new(1);
-
     fn take(slots: &mut Slots, token: Token) -> Option<Outcome> {
         slots.take(token, Waker::noop()).map(|finished| finished.outcome)
     }
@@ -311,13 +314,13 @@ mod tests {
     fn a_late_answer_does_not_reach_the_next_user_of_an_entry() {
         let mut slots = Slots::default();
         let first = slots.insert(Answers::One, Held::default());
-        slots.answer(first.user_data(Half::Last), 1, NOW);
+        slots.answer(first.user_data(Half::Last), 1);
         assert_eq!(take(&mut slots, first).unwrap().last, Some(1));
         let second = slots.insert(Answers::One, Held::default());
         assert_eq!(second.index, first.index);
-        assert!(matches!(slots.answer(first.user_data(Half::Last), 9, NOW), Noted::Nothing));
+        assert!(matches!(slots.answer(first.user_data(Half::Last), 9), Noted::Nothing));
         assert!(take(&mut slots, second).is_none());
-        assert!(matches!(slots.answer(UNHEEDED, 0, NOW), Noted::Nothing));
+        assert!(matches!(slots.answer(UNHEEDED, 0), Noted::Nothing));
         assert_eq!(slots.in_kernel(), 1);
     }
 
@@ -328,7 +331,7 @@ mod tests {
         let token = slots.insert(Answers::One, Held { memory, ..Held::default() });
         assert!(matches!(slots.abandon(token), Abandoned::InKernel(_)));
         assert_eq!(slots.in_kernel(), 1);
-        let noted = slots.answer(token.user_data(Half::Last), 4096, NOW);
+        let noted = slots.answer(token.user_data(Half::Last), 4096);
         let Noted::Drop(finished) = noted else { panic!("nobody waits") };
         assert!(matches!(finished.held.memory, HeldMemory::Read(_)));
         assert_eq!(slots.in_kernel(), 0);
@@ -341,7 +344,7 @@ mod tests {
         let number = std::os::fd::IntoRawFd::into_raw_fd(other);
         let held = Held { makes: Makes::Descriptor, ..Held::default() };
         let token = slots.insert(Answers::One, held);
-        slots.answer(token.user_data(Half::Last), number, NOW);
+        slots.answer(token.user_data(Half::Last), number);
         drop(slots.abandon(token));
         // The pipe's only writer is gone: its reader meets the end.
         assert_eq!(std::io::read_to_string(end).unwrap(), "");
@@ -351,13 +354,13 @@ mod tests {
     fn pairs_are_complete_when_no_answer_is_to_come() {
         let mut slots = Slots::default();
         let both = slots.insert(Answers::Two, Held::default());
-        assert!(matches!(slots.answer(both.user_data(Half::First), 5, NOW), Noted::Nothing));
-        assert!(matches!(slots.answer(both.user_data(Half::Last), 0, NOW), Noted::Wake(None)));
+        assert!(matches!(slots.answer(both.user_data(Half::First), 5), Noted::Nothing));
+        assert!(matches!(slots.answer(both.user_data(Half::Last), 0), Noted::Wake(None)));
         let outcome = take(&mut slots, both).unwrap();
         assert_eq!((outcome.first, outcome.last), (Some(5), Some(0)));
         for half in [Half::First, Half::Last] {
             let quiet = slots.insert(Answers::LastUnlessFirstFails, Held::default());
-            assert!(matches!(slots.answer(quiet.user_data(half), -5, NOW), Noted::Wake(None)));
+            assert!(matches!(slots.answer(quiet.user_data(half), -5), Noted::Wake(None)));
             assert!(take(&mut slots, quiet).is_some());
         }
         assert_eq!(slots.in_kernel(), 0);

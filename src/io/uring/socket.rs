@@ -55,7 +55,7 @@ impl Net for UringIo {
     fn listen(&self, socket: BoundSocket) -> Result<UringListener, IoError> {
         let (fd, address) = socket.into_listening()?;
         let socket = Rc::new(Descriptor::new(fd, name_of(address)));
-        Ok(UringListener { socket, ring: Rc::clone(&self.ring), address })
+        Ok(UringListener { socket, ring: Rc::clone(self.ring()), address })
     }
 }
 
@@ -63,11 +63,14 @@ impl UringIo {
     /// Takes a connected socket over, accepted by another executor for example.
     #[must_use]
     pub fn adopt(&self, socket: OwnedFd, peer: SocketAddr) -> UringStream {
-        let socket = Rc::new(Descriptor::new(socket, name_of(peer)));
-        let ring = Rc::clone(&self.ring);
-        let (read_poll, write_poll) = (RefCell::default(), RefCell::default());
-        UringStream { connection: Rc::new(Connection { socket, ring, read_poll, write_poll }) }
+        stream_of(Rc::clone(self.ring()), socket, peer)
     }
+}
+
+fn stream_of(ring: Rc<Ring>, socket: OwnedFd, peer: SocketAddr) -> UringStream {
+    let socket = Rc::new(Descriptor::new(socket, name_of(peer)));
+    let (read_poll, write_poll) = (RefCell::default(), RefCell::default());
+    UringStream { connection: Rc::new(Connection { socket, ring, read_poll, write_poll }) }
 }
 
 impl Listener for UringListener {
@@ -78,11 +81,10 @@ impl Listener for UringListener {
     }
 
     fn accept(&self) -> impl Future<Output = Result<(UringStream, SocketAddr), IoError>> + use<> {
-        let accepted = accept_on(Rc::clone(&self.ring), Rc::clone(&self.socket));
-        let io = UringIo::new(Rc::clone(&self.ring));
+        let (ring, socket) = (Rc::clone(&self.ring), Rc::clone(&self.socket));
         async move {
-            let (fd, peer) = accepted.await?;
-            let stream = io.adopt(fd, peer);
+            let (fd, peer) = accept_on(&ring, socket).await?;
+            let stream = stream_of(ring, fd, peer);
             // Replies are whole when they are sent: waiting for more only delays them.
             set_option(stream.connection.socket.raw(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
                 .map_err(|errno| IoError::from_errno(Op::SocketOption, errno, &name_of(peer)))?;
@@ -92,7 +94,7 @@ impl Listener for UringListener {
 }
 
 async fn accept_on(
-    ring: Rc<Ring>,
+    ring: &Rc<Ring>,
     socket: Rc<Descriptor>,
 ) -> Result<(OwnedFd, SocketAddr), IoError> {
     let error = |errno| IoError::from_errno(Op::Accept, errno, socket.name());

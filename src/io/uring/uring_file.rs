@@ -8,6 +8,7 @@ use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, FsyncFlags};
 
+use super::changes::Changes;
 use super::clock;
 use super::descriptor::Descriptor;
 use super::ring::{InFlight, Ring, to_result};
@@ -19,36 +20,44 @@ use crate::error::{IoError, Op};
 /// An open file of one executor. Cloning shares the descriptor.
 #[derive(Clone)]
 pub struct UringFile {
-    open: Rc<Descriptor>,
+    open: Rc<Open>,
+}
+
+struct Open {
+    descriptor: Rc<Descriptor>,
     ring: Rc<Ring>,
+    changes: Changes,
 }
 
 impl UringFile {
-    pub(super) const fn new(open: Rc<Descriptor>, ring: Rc<Ring>) -> Self {
-        Self { open, ring }
+    pub(super) fn new(descriptor: Rc<Descriptor>, ring: Rc<Ring>) -> Self {
+        Self { open: Rc::new(Open { descriptor, ring, changes: Changes::default() }) }
     }
 
     fn fd(&self) -> Fd {
-        Fd(self.open.raw())
+        Fd(self.open.descriptor.raw())
     }
 
     fn held(&self, memory: HeldMemory) -> Held {
-        Held { descriptor: Some(Rc::clone(&self.open)), memory, ..Held::default() }
+        let descriptor = Some(Rc::clone(&self.open.descriptor));
+        Held { descriptor, memory, ..Held::default() }
     }
 
     fn error(&self, op: Op, errno: i32) -> IoError {
-        IoError::from_errno(op, errno, self.open.name())
+        IoError::from_errno(op, errno, self.open.descriptor.name())
     }
 
     /// Starts an operation that needs no memory.
     fn start_plain(&self, entry: Entry) -> InFlight {
         // SAFETY: the descriptor is held; there is no memory.
-        unsafe { self.ring.start(self.held(HeldMemory::None), |_| entry) }
+        unsafe { self.open.ring.start(self.held(HeldMemory::None), |_| entry) }
     }
 
-    async fn finish_plain(self, op: Op, started: InFlight) -> Result<(), IoError> {
+    async fn finish_change(self, op: Op, started: InFlight) -> Result<(), IoError> {
         let finished = started.await.ok_or(IoError::ExecutorGone)?;
-        finished.result().map(drop).map_err(|errno| self.error(op, errno))
+        finished.result().map_err(|errno| self.error(op, errno))?;
+        self.open.changes.end();
+        Ok(())
     }
 
     fn start_read(&self, position: u64, buf: AlignedBuf, filled: usize, bytes: usize) -> InFlight {
@@ -56,7 +65,7 @@ impl UringFile {
         let held = self.held(HeldMemory::Read(buf));
         // SAFETY: the memory is in `held` and has `bytes` bytes, of which `filled` are left out.
         unsafe {
-            self.ring.start(held, |held| {
+            self.open.ring.start(held, |held| {
                 let HeldMemory::Read(buf) = &mut held.memory else {
                     unreachable!("a read holds its buffer")
                 };
@@ -103,12 +112,33 @@ impl UringFile {
         (wanted, self.held(HeldMemory::Write { pages, iovecs }))
     }
 
+    fn start_write(&self, position: u64, held: Held, flags: libc::c_int) -> InFlight {
+        let fd = self.fd();
+        // SAFETY: iovecs and pages are in `held`.
+        unsafe { self.open.ring.start(held, |held| write_entry(fd, position, held, flags)) }
+    }
+
+    fn start_write_and_sync(&self, position: u64, held: Held, sampled: bool) -> InFlight {
+        let fd = self.fd();
+        // SAFETY: iovecs and pages are in `held`.
+        unsafe {
+            self.open.ring.start_linked(held, sampled, |held| {
+                [write_entry(fd, position, held, 0), sync_entry(fd)]
+            })
+        }
+    }
+
+    async fn finish_write(&self, wanted: u64, started: InFlight) -> Result<(), IoError> {
+        let finished = started.await.ok_or(IoError::ExecutorGone)?;
+        self.check_written(wanted, finished.outcome.last.unwrap_or(-libc::ECANCELED))
+    }
+
     fn check_written(&self, wanted: u64, result: i32) -> Result<(), IoError> {
         let written = to_result(result).map_err(|errno| self.error(Op::Write, errno))?;
         if u64::from(written) == wanted {
             return Ok(());
         }
-        let path = self.open.name().to_path_buf();
+        let path = self.open.descriptor.name().to_path_buf();
         Err(IoError::ShortWrite { path, wanted, written: written.into() })
     }
 
@@ -138,13 +168,13 @@ impl File for UringFile {
         pages: Vec<AlignedSlice>,
     ) -> impl Future<Output = Result<(), IoError>> + use<> {
         let (wanted, held) = self.hold_pages(position, pages);
-        let fd = self.fd();
-        // SAFETY: iovecs and pages are in `held`.
-        let started = unsafe { self.ring.start(held, |held| write_entry(fd, position, held)) };
+        self.open.changes.begin();
+        let started = self.start_write(position, held, 0);
         let file = self.clone();
         async move {
-            let finished = started.await.ok_or(IoError::ExecutorGone)?;
-            file.check_written(wanted, finished.outcome.last.unwrap_or(-libc::ECANCELED))
+            file.finish_write(wanted, started).await?;
+            file.open.changes.end();
+            Ok(())
         }
     }
 
@@ -155,65 +185,85 @@ impl File for UringFile {
     ) -> impl Future<Output = Result<WriteSyncTiming, IoError>> + use<> {
         let begin = clock::now();
         let (wanted, held) = self.hold_pages(position, pages);
-        let fd = self.fd();
-        let sampled = self.ring.counts().submissions.is_multiple_of(SYNC_SAMPLE_EVERY);
-        // SAFETY: iovecs and pages are in `held`.
-        let started = unsafe {
-            self.ring.start_linked(held, sampled, |held| {
-                [write_entry(fd, position, held), sync_entry(fd)]
-            })
+        let sampled = self.open.ring.counts().submissions.is_multiple_of(SYNC_SAMPLE_EVERY);
+        let alone = self.open.changes.all_durable() && !sampled;
+        let covers = self.open.changes.covered();
+        let change = self.open.changes.begin();
+        let started = if alone {
+            self.start_write(position, held, libc::RWF_DSYNC)
+        } else {
+            self.start_write_and_sync(position, held, sampled)
         };
         let file = self.clone();
         async move {
-            let finished = started.await.ok_or(IoError::ExecutorGone)?;
-            file.check_pair(wanted, &finished)?;
-            let end = clock::now();
-            let sync_ns =
-                |written| end.as_ns().saturating_sub(crate::time::Monotonic::as_ns(written));
+            let mut written_at = None;
+            if alone {
+                file.finish_write(wanted, started).await?;
+                file.open.changes.ended_durable(change);
+            } else {
+                let finished = started.await.ok_or(IoError::ExecutorGone)?;
+                file.check_pair(wanted, &finished)?;
+                written_at = finished.outcome.first_at;
+                file.open.changes.end();
+                file.open.changes.synced(covers.map(|_| change));
+            }
+            let end = clock::now().as_ns();
             Ok(WriteSyncTiming {
-                total_ns: end.as_ns().saturating_sub(begin.as_ns()),
-                fdatasync_ns: finished.outcome.first_at.map(sync_ns),
+                total_ns: end.saturating_sub(begin.as_ns()),
+                fdatasync_ns: written_at.map(|written| end.saturating_sub(written.as_ns())),
             })
         }
     }
 
     fn sync(&self) -> impl Future<Output = Result<(), IoError>> + use<> {
+        let covers = self.open.changes.covered();
         let started = self.start_plain(sync_entry(self.fd()));
-        self.clone().finish_plain(Op::Sync, started)
+        let file = self.clone();
+        async move {
+            let finished = started.await.ok_or(IoError::ExecutorGone)?;
+            finished.result().map_err(|errno| file.error(Op::Sync, errno))?;
+            file.open.changes.synced(covers);
+            Ok(())
+        }
     }
 
     fn allocate(&self, from: u64, bytes: u64) -> impl Future<Output = Result<(), IoError>> + use<> {
-        let started =
-            self.start_plain(opcode::Fallocate::new(self.fd(), bytes).offset(from).build());
-        self.clone().finish_plain(Op::Allocate, started)
+        self.open.changes.begin();
+        let entry = opcode::Fallocate::new(self.fd(), bytes).offset(from).build();
+        let started = self.start_plain(entry);
+        self.clone().finish_change(Op::Allocate, started)
     }
 
     fn truncate(&self, bytes: u64) -> impl Future<Output = Result<(), IoError>> + use<> {
-        let started = if self.ring.features().ftruncate {
+        self.open.changes.begin();
+        let started = if self.open.ring.features().ftruncate {
             Ok(self.start_plain(opcode::Ftruncate::new(self.fd(), bytes).build()))
         } else {
-            Err(truncate_now(&self.open, bytes))
+            Err(truncate_now(&self.open.descriptor, bytes))
         };
         let file = self.clone();
         async move {
             match started {
-                Ok(started) => file.finish_plain(Op::Truncate, started).await,
-                Err(done) => done.map_err(|errno| file.error(Op::Truncate, errno)),
+                Ok(started) => return file.finish_change(Op::Truncate, started).await,
+                Err(done) => done.map_err(|errno| file.error(Op::Truncate, errno))?,
             }
+            file.open.changes.end();
+            Ok(())
         }
     }
 
     /// Answered from the inode in memory: a ring would send it to a worker thread.
     fn len(&self) -> impl Future<Output = Result<u64, IoError>> + use<> {
-        let length = length_now(&self.open).map_err(|errno| self.error(Op::Stat, errno));
+        let length = length_now(&self.open.descriptor).map_err(|errno| self.error(Op::Stat, errno));
         std::future::ready(length)
     }
 
     fn close(self) -> impl Future<Output = Result<(), IoError>> + use<> {
-        let Self { open, ring } = self;
-        let last = Rc::try_unwrap(open).ok();
+        let last = Rc::into_inner(self.open);
         async move {
-            let Some(descriptor) = last else { return Ok(()) };
+            let Some(Open { descriptor, ring, .. }) = last else { return Ok(()) };
+            // An operation whose future was dropped may still hold it, and closes it then.
+            let Some(descriptor) = Rc::into_inner(descriptor) else { return Ok(()) };
             let (fd, name) = descriptor.into_parts();
             close_on_ring(&ring, fd)
                 .await
@@ -239,18 +289,19 @@ async fn close_on_ring(ring: &Rc<Ring>, fd: std::os::fd::OwnedFd) -> Result<(), 
     }
 }
 
-fn write_entry(fd: Fd, position: u64, held: &Held) -> Entry {
+fn write_entry(fd: Fd, position: u64, held: &Held, flags: libc::c_int) -> Entry {
     let HeldMemory::Write { iovecs, .. } = &held.memory else {
         unreachable!("a write holds its pages")
     };
     match &**iovecs {
         [one] => {
             let length = length_of(one.iov_len);
-            opcode::Write::new(fd, one.iov_base.cast(), length).offset(position).build()
+            let write = opcode::Write::new(fd, one.iov_base.cast(), length);
+            write.offset(position).rw_flags(flags).build()
         }
         many => {
             let count = length_of(many.len());
-            opcode::Writev::new(fd, many.as_ptr(), count).offset(position).build()
+            opcode::Writev::new(fd, many.as_ptr(), count).offset(position).rw_flags(flags).build()
         }
     }
 }
