@@ -87,7 +87,7 @@ pub struct AssignedProducer {
 }
 
 /// Opens a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HelloReply {
     /// The version that both sides use from here on.
     pub protocol_version: u16,
