@@ -209,3 +209,6 @@ fn read_all<N: Net>(shard: &Shard<N>) -> ReadAll {
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

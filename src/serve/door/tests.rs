@@ -1,0 +1,242 @@
+//! A shard with its doors on a real executor, spoken to over real sockets.
+
+mod bad_input;
+mod http;
+mod native;
+mod stopping;
+
+use std::collections::VecDeque;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kolk_io::channel;
+use kolk_io::net::bind;
+use kolk_io::uring::shard::{ShardHandle, ShardSpec, spawn_shard};
+use kolk_metric::shard::{MetricsSnapshot, ShardMetrics};
+use kolk_model::batch_builder::BatchBuilder;
+use kolk_model::compression::Compression;
+use kolk_model::durability::AckLevel;
+use kolk_model::ids::{NodeId, PartitionId, TopicId, TopicName, TopicPartition};
+use kolk_model::offset::Offset;
+use kolk_model::time::TimestampMs;
+use kolk_native::encoder::Encoder;
+use kolk_native::frame::{FrameDecoder, FrameLimits};
+use kolk_native::reply::{self, CreateTopicReply, FetchReply, Produced, Reply};
+use kolk_native::request::{
+    CorrelationId, CreateTopic, Fetch, FetchPartition, Hello, Produce, ProducePartition, Request,
+};
+use kolk_shard::settings::ShardSettings;
+use kolk_shard::shard::Shard;
+use kolk_shard::start::{StartPlan, recover};
+
+use super::{Serving, ShardDoors};
+use crate::http::resources::Readiness;
+use crate::native::identity::Identity;
+use crate::settings::ServeSettings;
+
+/// How long a test waits for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A broker of one shard in this process.
+struct Broker {
+    native: SocketAddr,
+    shard_door: SocketAddr,
+    http: SocketAddr,
+    stop: channel::Sender<()>,
+    thread: ShardHandle<MetricsSnapshot>,
+    _data: tempfile::TempDir,
+}
+
+impl Broker {
+    fn start() -> Self {
+        Self::start_with(ServeSettings::default())
+    }
+
+    fn start_with(settings: ServeSettings) -> Self {
+        // Beside the test binary: a temporary directory in memory would take no direct I/O.
+        let binary = std::env::current_exe().unwrap();
+        let data = tempfile::tempdir_in(binary.parent().unwrap()).unwrap();
+        let dir = data.path().to_path_buf();
+        let door = || bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let doors = ShardDoors { common: door(), own: door(), http: Some(door()) };
+        let native = doors.common.local_address();
+        let shard_door = doors.own.local_address();
+        let http = doors.http.as_ref().unwrap().local_address();
+        let (stop, stopped) = channel::pair::<()>(1);
+        let (opened, is_open) = mpsc::channel();
+        let thread = spawn_shard(ShardSpec::new("serve-test"), move |io| async move {
+            let mut shard_settings = ShardSettings::default();
+            shard_settings.log.journal_file_bytes = 1 << 20;
+            shard_settings.log.memory_bytes_max = 64 << 20;
+            let log = shard_settings.log.clone();
+            let plan = StartPlan { dir: &dir, shards: 1, log: &log, boot: 0, accept_loss: false };
+            let part = recover(&io, &plan).await.unwrap().parts.remove(0);
+            let metrics = Rc::new(ShardMetrics::new(0));
+            let shard =
+                Shard::open(io.clone(), part, shard_settings, Rc::clone(&metrics)).await.unwrap();
+            let identity = Identity {
+                broker_version: "test",
+                node: NodeId::new(7),
+                advertise: None,
+                shard_ports: vec![shard_door.port()],
+                started_ns: 0,
+            };
+            let serving = Serving::open(&shard, &settings, identity, doors).unwrap();
+            serving.set_readiness(Readiness::Ready);
+            opened.send(()).unwrap();
+            stopped.recv().await;
+            serving.close().await;
+            shard.stop().await.unwrap();
+            metrics.snapshot()
+        })
+        .unwrap();
+        is_open.recv_timeout(PATIENCE).unwrap();
+        Self { native, shard_door, http, stop, thread, _data: data }
+    }
+
+    fn connect(&self) -> Client {
+        let mut client = Client::connect(self.native);
+        client.hello();
+        client
+    }
+
+    fn stop(self) -> MetricsSnapshot {
+        drop(self.stop);
+        self.thread.join().unwrap()
+    }
+}
+
+/// A native client that does what it is told, one thread, blocking.
+struct Client {
+    stream: TcpStream,
+    encoder: Encoder,
+    received: BytesMut,
+    next: u64,
+}
+
+impl Client {
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, encoder: Encoder::new(), received: BytesMut::new(), next: 0 }
+    }
+
+    fn hello(&mut self) -> reply::HelloReply {
+        let hello = Hello {
+            protocol_version: 1,
+            features: 0,
+            client_id: "test".to_owned(),
+            wants_producer_id: true,
+        };
+        match self.call(&Request::Hello(hello)) {
+            Reply::Hello(reply) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn call(&mut self, request: &Request) -> Reply {
+        let correlation = self.send(request);
+        let (answered, reply) = self.receive();
+        assert_eq!(answered, correlation);
+        reply
+    }
+
+    fn send(&mut self, request: &Request) -> CorrelationId {
+        let correlation = CorrelationId::new(self.next);
+        self.next += 1;
+        let mut wire = BytesMut::new();
+        let payload = self.encoder.request(correlation, request, &mut wire).unwrap();
+        self.stream.write_all(&wire).unwrap();
+        for slice in payload {
+            self.stream.write_all(&slice).unwrap();
+        }
+        correlation
+    }
+
+    fn receive(&mut self) -> (CorrelationId, Reply) {
+        self.try_receive().expect("the broker closed the connection")
+    }
+
+    /// The next reply; `None` when the broker closed the connection.
+    fn try_receive(&mut self) -> Option<(CorrelationId, Reply)> {
+        let decoder = FrameDecoder::new(FrameLimits::REPLY);
+        loop {
+            if let Some(frame) = decoder.decode(&mut self.received).unwrap() {
+                let reply = reply::decode(&frame).unwrap();
+                return Some((reply.correlation, reply.reply));
+            }
+            let mut bytes = [0; 64 << 10];
+            match self.stream.read(&mut bytes) {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => self.received.extend_from_slice(&bytes[..read]),
+            }
+        }
+    }
+
+    fn create_topic(&mut self, name: &str, partitions: u32) -> TopicId {
+        let create = CreateTopic {
+            name: TopicName::new(name).unwrap(),
+            partitions: Some(partitions),
+            settings: Vec::new(),
+            validate_only: false,
+        };
+        match self.call(&Request::CreateTopic(create)) {
+            Reply::CreateTopic(CreateTopicReply { id, .. }) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn produce(&mut self, topic: TopicId, partition: u32, values: &[&str]) -> Produced {
+        match self.call(&produce(topic, partition, batch(values))) {
+            Reply::Produce(mut reply) => reply.partitions.remove(0).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn fetch(&mut self, topic: TopicId, partition: u32, offset: u64) -> FetchReply {
+        match self.call(&fetch(topic, partition, offset, 0)) {
+            Reply::Fetch(reply) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn produce(topic: TopicId, partition: u32, batches: Bytes) -> Request {
+    let id = TopicPartition::new(topic, PartitionId::new(partition));
+    let part = ProducePartition { id, batches, expected_next_offset: None };
+    Request::Produce(Produce { durability: AckLevel::Topic, partitions: vec![part] })
+}
+
+fn fetch(topic: TopicId, partition: u32, offset: u64, wait_ms_max: u32) -> Request {
+    let id = TopicPartition::new(topic, PartitionId::new(partition));
+    let part = FetchPartition { id, offset: Offset::new(offset), bytes_max: 1 << 20 };
+    Request::Fetch(Fetch { wait_ms_max, bytes_min: 1, bytes_max: 8 << 20, partitions: vec![part] })
+}
+
+fn batch(values: &[&str]) -> Bytes {
+    let mut builder = BatchBuilder::new();
+    for value in values {
+        let time = TimestampMs::new(1_700_000_000_000);
+        builder.append(time, None, Some(value.as_bytes()), &[]).unwrap();
+    }
+    builder.build(Compression::None).unwrap()
+}
+
+/// The values of the records in a fetched partition.
+fn values(slices: Vec<Bytes>) -> VecDeque<String> {
+    let joined: Vec<u8> = slices.into_iter().flatten().collect();
+    let mut values = VecDeque::new();
+    for batch in kolk_model::batch::batches(&joined) {
+        let batch = batch.unwrap();
+        batch.verify_crc().unwrap();
+        for record in kolk_model::records::Records::of(&batch).unwrap() {
+            let value = record.unwrap().value.unwrap().to_vec();
+            values.push_back(String::from_utf8(value).unwrap());
+        }
+    }
+    values
+}
