@@ -3,6 +3,7 @@
 //! Everything above this crate is written against [`door::Io`] and [`door::File`]. Two answers
 //! exist: the real one on io_uring, and a seeded simulator.
 
+pub mod host;
 pub mod sim;
 pub mod uring;
 

@@ -1,0 +1,100 @@
+//! What the host grants: descriptors, locked memory, memory; and which boot this is.
+#![allow(unsafe_code, reason = "resource limits are filled by system calls")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "files below /proc and /sys, read before any executor runs"
+)]
+
+use std::ffi::CString;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A soft and a hard limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// In force.
+    pub soft: u64,
+    /// What the process may raise it to.
+    pub hard: u64,
+}
+
+/// The most files the process may have open.
+#[must_use]
+pub fn open_files() -> Limit {
+    limit(libc::RLIMIT_NOFILE)
+}
+
+/// The most bytes the process may lock in memory.
+#[must_use]
+pub fn locked_bytes() -> Limit {
+    limit(libc::RLIMIT_MEMLOCK)
+}
+
+fn limit(resource: libc::__rlimit_resource_t) -> Limit {
+    let mut found = MaybeUninit::<libc::rlimit>::zeroed();
+    // SAFETY: `found` has room for the limits.
+    unsafe { libc::getrlimit(resource, found.as_mut_ptr()) };
+    // SAFETY: zeroed bytes are limits, and the call may have filled them.
+    let found = unsafe { found.assume_init() };
+    Limit { soft: found.rlim_cur, hard: found.rlim_max }
+}
+
+/// Raises the soft limit of open files to the hard one; gives what is in force after it.
+#[must_use]
+pub fn raise_open_files() -> u64 {
+    let Limit { hard, .. } = open_files();
+    let wanted = libc::rlimit { rlim_cur: hard, rlim_max: hard };
+    // SAFETY: `wanted` is a valid pair of limits. A refusal leaves the limit as it is.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &wanted) };
+    open_files().soft
+}
+
+/// Bytes of memory this process may use: the machine's, or its control group's where that is less.
+#[must_use]
+pub fn memory_bytes() -> u64 {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = meminfo.lines().find_map(|line| {
+        let rest = line.strip_prefix("MemTotal:")?;
+        rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    });
+    let machine = kib.map_or(1 << 30, |kib| kib * 1024);
+    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    group.map_or(machine, |group| group.min(machine))
+}
+
+/// Bytes that an ordinary user may still write below `path`; `None` if the kernel does not tell.
+#[must_use]
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the path ends with a zero byte and `found` has room for the answer.
+    let result = unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) };
+    // SAFETY: zeroed bytes are an answer, and the call may have filled it.
+    let found = unsafe { found.assume_init() };
+    (result == 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// A number that differs between two boots of the machine; 0 if the kernel does not tell.
+#[must_use]
+pub fn boot_id() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&digits, 16).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_and_raised() {
+        let raised = raise_open_files();
+        assert_eq!(raised, open_files().hard);
+        assert!(memory_bytes() > 64 << 20);
+        assert_eq!(boot_id(), boot_id());
+        assert!(locked_bytes().soft <= locked_bytes().hard);
+    }
+}
