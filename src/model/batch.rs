@@ -554,10 +554,13 @@ pub(crate) fn write_producer(header: &mut [u8; HEADER_BYTES], producer: Option<P
     put(header, at::BASE_SEQUENCE, sequence.to_be_bytes());
 }
 
-/// Computes the CRC of a whole batch and writes it into the header.
-pub(crate) fn seal(batch: &mut [u8]) {
-    let crc = crc32c(batch.get(CRC_FROM..).unwrap_or_default());
-    put(batch, at::CRC, crc.to_be_bytes());
+/// Computes the CRC of a whole batch and writes it into the header. The same conditions as
+/// [`patch_append_time`].
+pub fn seal(batch: &mut [u8]) {
+    if let Some(covered) = batch.get(CRC_FROM..) {
+        let crc = crc32c(covered);
+        put(batch, at::CRC, crc.to_be_bytes());
+    }
 }
 
 /// The `N` bytes at `at`; zeros beyond the end, which no caller reaches.

@@ -174,13 +174,24 @@ impl BatchBuilder {
     /// # Errors
     /// [`BuildError::Empty`] without records; [`BuildError::Compress`] when the codec fails.
     pub fn build(self, compression: Compression) -> Result<Bytes, BuildError> {
+        let mut batch = self.build_unsealed(compression)?;
+        seal(&mut batch);
+        Ok(batch.freeze())
+    }
+
+    /// Finishes all but the CRC, which is 0: for a producer that numbers the batch later, with
+    /// [`crate::batch::patch_producer`], or just [`crate::batch::seal`]s it.
+    ///
+    /// # Errors
+    /// As [`BatchBuilder::build`].
+    pub fn build_unsealed(self, compression: Compression) -> Result<BytesMut, BuildError> {
         if self.summary.count == 0 {
             return Err(BuildError::Empty);
         }
         if compression == Compression::None {
             let mut batch = self.bytes;
-            finish(&mut batch, compression, self.summary);
-            return Ok(batch.freeze());
+            write_header(&mut batch, compression, self.summary);
+            return Ok(batch);
         }
         let plain = self.bytes.get(HEADER_BYTES..).unwrap_or_default();
         let mut batch = Vec::with_capacity(HEADER_BYTES + plain.len() / 2);
@@ -188,8 +199,9 @@ impl BatchBuilder {
         if compression::compress(compression, plain, &mut batch).is_err() {
             return Err(BuildError::Compress { codec: compression });
         }
-        finish(&mut batch, compression, self.summary);
-        Ok(Bytes::from(batch))
+        write_header(&mut batch, compression, self.summary);
+        // Nobody else holds these bytes, so they are not copied.
+        Ok(BytesMut::from(Bytes::from(batch)))
     }
 
     /// Bytes of the batch as it stands, uncompressed, header included.
@@ -271,7 +283,7 @@ fn wire_count(count: usize) -> i32 {
 }
 
 /// Writes the header over the first bytes of a batch whose records are in place.
-fn finish(batch: &mut [u8], compression: Compression, summary: Summary) {
+fn write_header(batch: &mut [u8], compression: Compression, summary: Summary) {
     let length = wire_count(batch.len() - LENGTH_PREFIX_BYTES);
     if let Some(header) = batch.first_chunk_mut::<HEADER_BYTES>() {
         put(header, at::BASE_OFFSET, 0_u64.to_be_bytes());
@@ -285,7 +297,6 @@ fn finish(batch: &mut [u8], compression: Compression, summary: Summary) {
         write_producer(header, summary.producer);
         put(header, at::RECORD_COUNT, summary.count.to_be_bytes());
     }
-    seal(batch);
 }
 
 #[cfg(test)]

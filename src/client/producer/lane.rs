@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kolk_model::batch::{BatchView, ProducerStamp, patch_producer};
+use kolk_model::batch::{BatchView, ProducerStamp, patch_producer, seal};
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::Sequence;
 use kolk_native::reply::{AssignedProducer, Produced};
@@ -27,7 +27,8 @@ use crate::error::ClientError;
 /// A finished batch on its way.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) bytes: Bytes,
+    /// Without a CRC until the lane has numbered it.
+    bytes: Bytes,
     pub(crate) cell: Arc<BatchCell>,
     /// When its first record came.
     pub(crate) opened: Instant,
@@ -37,33 +38,51 @@ pub(crate) struct Batch {
     order: u64,
     /// The sequence in its header; the lane sets it.
     sequence: Option<Sequence>,
+    /// Whether it has its CRC.
+    sealed: bool,
     /// It came back before, perhaps from having been written.
     returned: bool,
 }
 
 impl Batch {
+    /// Takes a batch from [`kolk_model::batch_builder::BatchBuilder::build_unsealed`].
     pub(crate) fn new(
-        bytes: Bytes,
+        unsealed: BytesMut,
         cell: Arc<BatchCell>,
         opened: Instant,
         room: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { bytes, cell, opened, _room: room, order: 0, sequence: None, returned: false }
+        Self {
+            bytes: unsealed.freeze(),
+            cell,
+            opened,
+            _room: room,
+            order: 0,
+            sequence: None,
+            sealed: false,
+            returned: false,
+        }
     }
 
     fn record_count(&self) -> u32 {
         BatchView::parse(&self.bytes).map_or(0, |(view, _)| view.record_count())
     }
 
-    /// Writes producer and sequence into the header.
-    fn stamp(&mut self, producer: AssignedProducer, base_sequence: Sequence) {
+    /// Changes the bytes in place.
+    fn change(&mut self, change: impl FnOnce(&mut [u8])) {
         let bytes = std::mem::take(&mut self.bytes);
         // Nobody else holds a batch that is not in flight, so nothing is copied but after a broken
         // connection, whose buffers may still hold a slice.
         let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-        let (id, epoch) = (producer.id, producer.epoch);
-        patch_producer(&mut bytes, ProducerStamp { id, epoch, base_sequence });
+        change(&mut bytes);
         self.bytes = bytes.freeze();
+        self.sealed = true;
+    }
+
+    /// Writes producer and sequence into the header.
+    fn stamp(&mut self, producer: AssignedProducer, base_sequence: Sequence) {
+        let (id, epoch) = (producer.id, producer.epoch);
+        self.change(|bytes| patch_producer(bytes, ProducerStamp { id, epoch, base_sequence }));
         self.sequence = Some(base_sequence);
     }
 }
@@ -199,9 +218,12 @@ impl Lane {
     }
 
     fn send(&mut self) -> Step {
-        let Some(batch) = self.waiting.pop_front() else {
+        let Some(mut batch) = self.waiting.pop_front() else {
             return Step::Empty;
         };
+        if !batch.sealed {
+            batch.change(seal);
+        }
         let step = Step::Send(Ticket(batch.order), batch.bytes.clone());
         self.flying.push_back(batch);
         step

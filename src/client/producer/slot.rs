@@ -171,7 +171,7 @@ impl Slot {
             return;
         }
         inner.bytes_hint = open.builder.len().min(self.shape.bytes) + 64;
-        match open.builder.build(self.shape.compression) {
+        match open.builder.build_unsealed(self.shape.compression) {
             Ok(bytes) => inner.full.push_back(Batch::new(bytes, open.cell, open.opened, open.room)),
             Err(error) => open.cell.complete(Err(build_error(&error))),
         }

@@ -117,6 +117,22 @@ fn the_size_so_far_is_the_size_of_the_uncompressed_batch() {
 }
 
 #[test]
+fn an_unsealed_batch_lacks_only_its_crc() {
+    for codec in Compression::ALL {
+        let draft = || {
+            let mut builder = BatchBuilder::new();
+            builder.append(TimestampMs::new(5), None, Some(b"value"), &[]).unwrap();
+            builder
+        };
+        let mut unsealed = draft().build_unsealed(codec).unwrap();
+        assert!(BatchView::parse(&unsealed).unwrap().0.verify_crc().is_err(), "{codec}");
+        seal(&mut unsealed);
+        assert_eq!(unsealed, draft().build(codec).unwrap(), "{codec}");
+    }
+    assert_eq!(BatchBuilder::new().build_unsealed(Compression::None), Err(BuildError::Empty));
+}
+
+#[test]
 fn a_buffer_is_used_again_without_a_trace_of_its_past() {
     let build = |buffer| {
         let mut builder = BatchBuilder::with_buffer(buffer);
