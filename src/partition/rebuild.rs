@@ -1,6 +1,8 @@
 //! The producers of a partition after a start: from the snapshot, then from the log behind it. Apart
 //! because it is the one thing here that reads, and runs beside everything else.
 
+use bytes::Bytes;
+
 use kolk_io::door::Io;
 use kolk_log::error::LogError;
 use kolk_log::log::Log;
@@ -55,17 +57,23 @@ pub async fn load_producers<I: Io>(
             slices => slices?,
         };
         let before = from;
-        for slice in &slices {
-            for batch in batches(slice) {
-                let batch = batch?;
-                from = batch.next_offset();
-                if let Some(head) = ProducerBatch::of(&batch) {
-                    producers.record(&head, batch.base_offset(), now);
-                }
+        for batch in batches(&joined(slices)) {
+            let batch = batch?;
+            from = batch.next_offset();
+            if let Some(head) = ProducerBatch::of(&batch) {
+                producers.record(&head, batch.base_offset(), now);
             }
         }
         assert!(from > before, "log {} gave nothing at {before}, below {end}", log.id());
         io.yield_now().await;
+    }
+}
+
+/// A batch may lie across two slices.
+fn joined(mut slices: Vec<Bytes>) -> Bytes {
+    match slices.as_mut_slice() {
+        [only] => std::mem::take(only),
+        several => several.concat().into(),
     }
 }
 

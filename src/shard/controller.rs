@@ -200,6 +200,7 @@ async fn finish<I: Io>(
     }
     match (event, failed) {
         (Event::TopicCreated { topic }, None) => {
+            tracing::info!(topic = %topic.name, id = %topic.id, partitions = topic.partitions, "topic created");
             let created = CreatedTopic { id: topic.id, partitions: topic.partitions };
             Ok(Changed::Created(created))
         }
@@ -210,6 +211,10 @@ async fn finish<I: Io>(
             state.order(Ordered::Change(delete), waiter);
             Waiting::new(&state.waiters, waiter).await;
             Err(refusal)
+        }
+        (Event::TopicDeleted { topic }, None) => {
+            tracing::info!(topic = %topic.name, id = %topic.id, "topic deleted");
+            Ok(Changed::Done)
         }
         (_, None) => Ok(Changed::Done),
         (_, Some(refusal)) => Err(refusal),

@@ -97,12 +97,8 @@ impl Seat {
             let own = || Rc::clone(state);
             state.io.spawn(send(own(), other, calls_out, |lanes| &lanes.requests));
             state.io.spawn(send(own(), other, answers_out, |lanes| &lanes.replies));
-            state.io.spawn(receive(own(), calls_in, move |state, calls| {
-                take_calls(state, other, calls);
-            }));
-            state.io.spawn(receive(own(), answers_in, |state, answers| {
-                take_answers(state, answers);
-            }));
+            state.io.spawn(receive_calls(own(), other, calls_in));
+            state.io.spawn(receive_answers(own(), answers_in));
         }
     }
 }
@@ -123,12 +119,18 @@ async fn send<I: Io, T: Send>(
     }
 }
 
-async fn receive<I: Io, T: Send>(
+async fn receive_calls<I: Io>(
     state: Rc<ShardState<I>>,
-    channel: Receiver<Vec<T>>,
-    take: impl Fn(&Rc<ShardState<I>>, Vec<T>),
+    other: ShardId,
+    channel: Receiver<Vec<Call>>,
 ) {
-    while let Some(values) = channel.recv().await {
-        take(&state, values);
+    while let Some(calls) = channel.recv().await {
+        take_calls(&state, other, calls).await;
+    }
+}
+
+async fn receive_answers<I: Io>(state: Rc<ShardState<I>>, channel: Receiver<Vec<Answer>>) {
+    while let Some(answers) = channel.recv().await {
+        take_answers(&state, answers);
     }
 }

@@ -29,7 +29,8 @@ pub struct ShardSettings {
     /// Milliseconds that a disagreement of wall and monotonic clock must last until retention by time believes the wall
     /// clock again. Default: 86,400,000. Restart.
     pub clock_distrust_ms: u64,
-    /// Milliseconds that a clean stop waits for requests in flight. Default: 5,000. Restart.
+    /// Milliseconds that a clean stop waits for requests in flight, once for its own and once for
+    /// those of other shards. Default: 2,000. Restart.
     pub stop_drain_ms_max: u64,
     /// The bounds of each partition.
     pub partition: PartitionLimits,
@@ -49,7 +50,7 @@ impl Default for ShardSettings {
             producer_save_bytes: 64 << 20,
             producer_save_ms: 300_000,
             clock_distrust_ms: 86_400_000,
-            stop_drain_ms_max: 5_000,
+            stop_drain_ms_max: 2_000,
             partition: PartitionLimits::default(),
             log: LogSettings::default(),
         }

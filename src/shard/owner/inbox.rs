@@ -13,9 +13,22 @@ use crate::owner::{append, lookup};
 use crate::request::Refusal;
 use crate::state::{Announced, Ordered, ShardState};
 
-/// Takes what one other shard said in one turn.
-pub(crate) fn take_calls<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, calls: Vec<Call>) {
+/// Bytes of batches appended, and calls taken, before other tasks get their turn.
+const TURN_BYTES: usize = 1 << 20;
+const TURN_CALLS: usize = 128;
+
+/// Takes what one other shard said in one turn, in order.
+pub(crate) async fn take_calls<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, calls: Vec<Call>) {
+    let (mut bytes, mut taken) = (0, 0);
     for Call { waiter, request } in calls {
+        if bytes >= TURN_BYTES || taken >= TURN_CALLS {
+            state.io.yield_now().await;
+            (bytes, taken) = (0, 0);
+        }
+        taken += 1;
+        if let Request::Produce(op) = &request {
+            bytes += op.batches.len();
+        }
         take_call(state, from, waiter, request);
     }
 }

@@ -12,11 +12,17 @@ use crate::message::{PartitionNews, Standing};
 use crate::request::Refusal;
 use crate::state::ShardState;
 
+/// Events taken before other tasks get their turn.
+const TURN_EVENTS: usize = 128;
+
 /// Runs as long as the shard.
 pub(crate) async fn run<I: Io>(state: Rc<ShardState<I>>) {
     let mut effects = Vec::new();
     loop {
-        for event in state.storage.next_events().await {
+        for (taken, event) in state.storage.next_events().await.into_iter().enumerate() {
+            if taken % TURN_EVENTS == TURN_EVENTS - 1 {
+                state.io.yield_now().await;
+            }
             take(&state, event, &mut effects);
             state.deliver(&mut effects);
         }

@@ -21,6 +21,7 @@ use crate::request::{
     CreateTopicOp, FetchOp, FetchSlot, FetchedSlot, Intent, ProduceOp, Produced, Refusal,
 };
 
+mod executors;
 mod fetch;
 mod keeping;
 mod lives;
@@ -148,8 +149,8 @@ fn produce_op(partition: TopicPartition, batches: Bytes) -> ProduceOp {
     ProduceOp { partition, batches, wait: AckLevel::Topic, expected_next_offset: None }
 }
 
-async fn produce(
-    shard: &Shard<SimIo>,
+async fn produce<I: Io>(
+    shard: &Shard<I>,
     partition: TopicPartition,
     texts: &[&str],
 ) -> Result<Produced, Refusal> {
