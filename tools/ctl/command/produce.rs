@@ -1,0 +1,210 @@
+//! `kolk produce`: a line a record.
+
+mod key;
+pub(crate) mod lines;
+mod pace;
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use kolk_client::admin::{Admin, NewTopic};
+use kolk_client::producer::settings::ProducerSettings;
+use kolk_client::producer::{Producer, Record};
+use kolk_inspect::text::size;
+use kolk_model::compression::Compression;
+use kolk_model::durability::AckLevel;
+use kolk_model::ids::PartitionId;
+use kolk_model::records::Header;
+use serde::Serialize;
+
+use crate::answer::{Answer, Counted, grouped, print, progress};
+use crate::command::topic::{exists, select};
+use crate::error::CtlError;
+use crate::global::Global;
+use crate::session::{Session, name_and_value};
+
+use key::{KeyFinder, KeyPattern};
+use lines::Lines;
+use pace::Pace;
+
+const EXAMPLES: &str = "\
+Examples:
+  kolk produce web --create=8 --file access.log           a record a line, topic made with 8 partitions
+  kolk produce web -f access.log --key-regex '^(\\S+)'      the first word is the key, the value stays whole
+  tail -F app.log | kolk produce logs -H host=web-1       as lines come
+  kolk produce web -f access.log --rate 1000              1,000 records a second
+
+Records with a key go to the partition of the key, as Kafka's clients choose it; others fill the partitions in turn. The
+command ends when every record is acknowledged.";
+
+/// Arguments of `kolk produce`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The topic.
+    #[arg(value_name = "TOPIC")]
+    topic: String,
+
+    /// Create the topic first unless it exists, with so many partitions or the broker's default.
+    #[arg(long, value_name = "PARTITIONS", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    create: Option<u32>,
+
+    /// Read lines from this file; - is standard input, and the default.
+    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true)]
+    file: PathBuf,
+
+    /// Group 1 of this pattern is a line's key; a line that does not match has none.
+    #[arg(short, long, value_name = "REGEX")]
+    key_regex: Option<KeyPattern>,
+
+    /// Put all records into this partition.
+    #[arg(short, long, value_name = "PARTITION")]
+    partition: Option<u32>,
+
+    /// A header of every record.
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    headers: Vec<(String, String)>,
+
+    /// Records a second; as fast as possible without it.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+
+    /// What an acknowledgement waits for: topic (its own setting), none, process-crash or power-loss.
+    #[arg(long, value_name = "LEVEL", default_value = "topic")]
+    durability: AckLevel,
+
+    /// How batches are compressed: none, gzip, snappy, lz4 or zstd.
+    #[arg(short = 'z', long, value_name = "CODEC", default_value = "none")]
+    compression: Compression,
+
+    /// How long a record waits for others to share its batch, in ms.
+    #[arg(long, value_name = "MS", default_value_t = 5)]
+    linger_ms: u64,
+
+    /// Bytes of a batch before compression.
+    #[arg(long, value_name = "BYTES", default_value_t = 262_144)]
+    batch_bytes: usize,
+
+    /// Requests in flight on a connection.
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    in_flight: usize,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, global: &Global) -> Result<(), CtlError> {
+    let (input, total) = open(&args.file)?;
+    let session = Session::open(global)?;
+    let bar = bar(args, global, total);
+    let produced = session.run(async {
+        prepare(&session.admin(), args).await?;
+        let producer = session.client().producer(settings(args))?;
+        feed(args, &producer, input, &bar).await
+    })?;
+    bar.finish_and_clear();
+    print(global, &produced)
+}
+
+fn open(path: &std::path::Path) -> Result<(Box<dyn Read>, u64), CtlError> {
+    if path.as_os_str() == "-" {
+        return Ok((Box::new(io::stdin()), 0));
+    }
+    let fault = |source| CtlError::File { path: path.to_owned(), source };
+    let file = File::open(path).map_err(fault)?;
+    let bytes = file.metadata().map_err(fault)?.len();
+    Ok((Box::new(file), bytes))
+}
+
+/// No bar where somebody types lines: it would write over them.
+fn bar(args: &Args, global: &Global, total: u64) -> ProgressBar {
+    let typed = args.file.as_os_str() == "-" && io::stdin().is_terminal();
+    if typed { ProgressBar::hidden() } else { progress(global, Counted::Bytes, total, "producing") }
+}
+
+fn settings(args: &Args) -> ProducerSettings {
+    let mut settings = ProducerSettings::default();
+    settings.linger = Duration::from_millis(args.linger_ms);
+    settings.batch_bytes = args.batch_bytes;
+    settings.in_flight_max = args.in_flight;
+    settings.compression = args.compression;
+    settings.durability = args.durability;
+    settings
+}
+
+/// Makes the topic if that was asked for, and looks whether it and the partition exist before the first line is read.
+async fn prepare(admin: &Admin, args: &Args) -> Result<(), CtlError> {
+    if let Some(partitions) = args.create {
+        let topic = NewTopic::named(args.topic.as_str());
+        let topic = if partitions == 0 { topic } else { topic.partitions(partitions) };
+        match admin.create_topic(topic).await {
+            Err(error) if exists(&error) => {}
+            created => drop(created?),
+        }
+    }
+    let named: Vec<u32> = args.partition.into_iter().collect();
+    select(admin, &args.topic, &named).await.map(drop)
+}
+
+/// Sends every line and waits until all are acknowledged.
+async fn feed(
+    args: &Args,
+    producer: &Producer,
+    input: Box<dyn Read>,
+    bar: &ProgressBar,
+) -> Result<Produced, CtlError> {
+    let headers: Vec<Header<'_>> =
+        args.headers.iter().map(|(name, value)| Header::new(name, value.as_bytes())).collect();
+    let mut keys = args.key_regex.as_ref().map(KeyFinder::new);
+    let pace = args.rate.map(Pace::new);
+    let mut lines = Lines::new(input);
+    let begin = Instant::now();
+    let mut produced = Produced::new(&args.topic);
+    let broken = |source| CtlError::Stream { what: "reading lines", source };
+    while let Some(line) = lines.next().map_err(broken)? {
+        if let Some(pause) = pace.and_then(|pace| pace.pause(produced.records, begin.elapsed())) {
+            tokio::time::sleep(pause).await;
+        }
+        let mut record = Record::to(&args.topic).value(line).headers(&headers);
+        if let Some(key) = keys.as_mut().and_then(|keys| keys.key(line)) {
+            record = record.key(key);
+        }
+        if let Some(partition) = args.partition {
+            record = record.partition(PartitionId::new(partition));
+        }
+        producer.push(record).await?;
+        produced.records += 1;
+        produced.bytes += line.len() as u64;
+        // A look at the clock each time would cost as much as the record.
+        if produced.records.is_multiple_of(1024) {
+            bar.set_position(produced.bytes);
+        }
+    }
+    producer.close().await?;
+    produced.seconds = begin.elapsed().as_secs_f64();
+    Ok(produced)
+}
+
+/// What was sent and acknowledged.
+#[derive(Serialize)]
+struct Produced {
+    topic: String,
+    records: u64,
+    /// Of values.
+    bytes: u64,
+    seconds: f64,
+}
+
+impl Produced {
+    fn new(topic: &str) -> Self {
+        Self { topic: topic.to_owned(), records: 0, bytes: 0, seconds: 0.0 }
+    }
+}
+
+impl Answer for Produced {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (records, topic, seconds) = (grouped(self.records), &self.topic, self.seconds);
+        writeln!(out, "{records} records ({}) to {topic} in {seconds:.2} s", size(self.bytes))
+    }
+}

@@ -1,0 +1,172 @@
+//! Why a command failed, in words that say what to do about it, and the exit code that goes with them.
+
+use std::io;
+use std::path::PathBuf;
+
+use kolk_client::error::ClientError;
+use kolk_inspect::error::InspectError;
+use kolk_model::error::ErrorCode;
+
+use crate::exit::Exit;
+
+/// Errors of the command line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CtlError {
+    /// The topic does not exist.
+    #[error("topic '{topic}' does not exist; create it with: kolk topic create {topic}")]
+    TopicUnknown {
+        /// Its name.
+        topic: String,
+    },
+    /// The topic has fewer partitions.
+    #[error("topic '{topic}' has no partition {partition}, only {count}, from 0 on")]
+    PartitionUnknown {
+        /// The topic's name.
+        topic: String,
+        /// The partition asked for.
+        partition: u32,
+        /// How many there are.
+        count: u32,
+    },
+    /// No broker answers.
+    #[error(
+        "no broker answers at {tried}: {reason}; start one with: kolk serve, or name one with -b HOST:PORT"
+    )]
+    Unreachable {
+        /// The addresses.
+        tried: String,
+        /// Why the last of them failed.
+        reason: String,
+    },
+    /// The client's words.
+    #[error("{0}")]
+    Client(ClientError),
+    /// A file could not be read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's words.
+        source: io::Error,
+    },
+    /// Standard input or output broke.
+    #[error("{what}: {source}")]
+    Stream {
+        /// Which.
+        what: &'static str,
+        /// The operating system's words.
+        source: io::Error,
+    },
+    /// An inspection could not be carried out.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// What was read back is not what was written.
+    #[error("{what}")]
+    Mismatch {
+        /// What differs.
+        what: String,
+    },
+}
+
+impl CtlError {
+    pub(crate) const fn output(source: io::Error) -> Self {
+        Self::Stream { what: "standard output", source }
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::TopicUnknown { .. } | Self::PartitionUnknown { .. } => Exit::NotFound,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Mismatch { .. } => Exit::Damaged,
+            Self::Client(error) => of_client(error),
+            Self::Inspect(InspectError::NotFound { .. }) => Exit::NotFound,
+            Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
+            Self::File { .. } | Self::Stream { .. } | Self::Inspect(_) => Exit::Failed,
+        }
+    }
+
+    /// Whether whoever read the output has gone away, as `head` does: no failure of ours.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        let broken = |source: &io::Error| source.kind() == io::ErrorKind::BrokenPipe;
+        match self {
+            Self::Stream { source, .. } | Self::Inspect(InspectError::Output(source)) => {
+                broken(source)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn of_client(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Address { .. } | ClientError::Setting { .. } => Exit::Usage,
+        ClientError::Batch { .. } => Exit::Damaged,
+        _ => match error.code() {
+            Some(
+                ErrorCode::UnknownTopicOrPartition
+                | ErrorCode::UnknownTopicId
+                | ErrorCode::ResourceNotFound,
+            ) => Exit::NotFound,
+            Some(ErrorCode::PartitionDamaged | ErrorCode::CorruptMessage) => Exit::Damaged,
+            _ => Exit::Failed,
+        },
+    }
+}
+
+impl From<ClientError> for CtlError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::TopicUnknown { topic } => Self::TopicUnknown { topic: topic.to_string() },
+            ClientError::Unreachable { tried, reason } => {
+                Self::Unreachable { tried, reason: reason.to_string() }
+            }
+            ClientError::PartitionUnknown { topic, partition, count } => Self::PartitionUnknown {
+                topic: topic.to_string(),
+                partition: partition.get(),
+                count: u32::try_from(count).unwrap_or(u32::MAX),
+            },
+            error => Self::Client(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn refused(code: ErrorCode) -> CtlError {
+        CtlError::from(ClientError::Refused { code, detail: Arc::from("why") })
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_exit_code() {
+        let unknown = CtlError::from(ClientError::TopicUnknown { topic: Arc::from("web") });
+        assert_eq!(unknown.exit(), Exit::NotFound);
+        assert!(
+            unknown.to_string().ends_with("create it with: kolk topic create web"),
+            "{unknown}"
+        );
+        let reason = Arc::from("connection refused");
+        let tried = "127.0.0.1:1".to_owned();
+        let away = CtlError::from(ClientError::Unreachable { tried, reason });
+        assert_eq!(away.exit(), Exit::Unreachable);
+        assert!(away.to_string().contains("kolk serve"), "{away}");
+        assert_eq!(refused(ErrorCode::UnknownTopicOrPartition).exit(), Exit::NotFound);
+        assert_eq!(refused(ErrorCode::PartitionDamaged).exit(), Exit::Damaged);
+        assert_eq!(refused(ErrorCode::StorageFull).exit(), Exit::Failed);
+        let address = CtlError::from(ClientError::Address { text: "x".to_owned() });
+        assert_eq!(address.exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_failure() {
+        assert!(CtlError::output(io::ErrorKind::BrokenPipe.into()).is_broken_pipe());
+        assert!(!CtlError::output(io::ErrorKind::StorageFull.into()).is_broken_pipe());
+    }
+}
