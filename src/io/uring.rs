@@ -1,25 +1,22 @@
-//! The real world: one thread per executor, one ring per thread, everything through it.
+//! The real world: glommio runs the tasks, a private ring of each executor does the I/O.
 
 mod changes;
 mod clock;
 mod descriptor;
 mod eventfd;
-mod executor;
 mod names;
 mod ring;
 pub mod shard;
 mod slots;
 pub mod socket;
-mod tasks;
 mod ticker;
-mod timers;
 pub mod uring_file;
 pub mod uring_io;
-mod workers;
 
 pub use ring::RingCounts;
-pub use ticker::LagReport;
 
+#[cfg(test)]
+mod guard_tests;
 #[cfg(test)]
 mod socket_tests;
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! Calls on names and directories that block; the executor's worker threads make them.
+//! Calls on names and directories that block, for glommio's pool of threads.
+//!
+//! A ring would give them to a worker thread of the kernel just the same, and Linux 5.10 has no
+//! rename, unlink or mkdir in a ring. None of them may panic: its waiter would wait for ever.
 #![allow(unsafe_code, reason = "statvfs writes to memory of this frame")]
 #![allow(clippy::disallowed_methods, reason = "this is Io's own way to the file system")]
 
@@ -44,7 +47,7 @@ pub(super) fn remove_dir(path: &Path) -> Result<(), IoError> {
     std::fs::remove_dir(path).map_err(|error| error_of(Op::Remove, &error, path))
 }
 
-pub(crate) fn space(path: &Path) -> Result<Space, IoError> {
+pub(super) fn space(path: &Path) -> Result<Space, IoError> {
     let bad_path = |_| IoError::BadPath { path: path.to_path_buf() };
     let name = CString::new(path.as_os_str().as_bytes()).map_err(bad_path)?;
     let mut found = MaybeUninit::<libc::statvfs>::uninit();

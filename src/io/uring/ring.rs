@@ -1,11 +1,13 @@
 //! The private ring: submissions collected per turn, answers handed to their futures.
 //!
-//! Tasks push submissions; one turn of the executor gives all of them to the kernel with one
-//! `io_uring_enter`, which also waits if there is nothing else to do, and reaps what is complete.
+//! Tasks push submissions; one turn of the driver gives all of them to the kernel with one
+//! `io_uring_enter` and reaps what is complete. The kernel rings an eventfd for answers that come
+//! later. Why there is a ring beside glommio's own: decision 0001.
 #![allow(unsafe_code, reason = "submissions point to memory that the table of operations holds")]
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -13,9 +15,11 @@ use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
-use io_uring::{Builder, IoUring, Probe, opcode};
+use io_uring::{IoUring, Probe, opcode};
 
+use super::eventfd;
 use super::slots::{Abandoned, Answers, Finished, Half, Held, Noted, Slots, Token, UNHEEDED};
+use crate::wait::Bell;
 
 impl Finished {
     /// Returns the single result: bytes or zero, or a positive error number.
@@ -32,13 +36,13 @@ pub(super) fn to_result(result: i32) -> Result<u32, i32> {
 /// Counts of one ring since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RingCounts {
-    /// Calls of `io_uring_enter`, those that sleep included.
+    /// Calls of `io_uring_enter` by this ring; those of glommio's rings are not in it.
     pub enters: u64,
     /// Submissions given to the kernel; a linked write and sync is two.
     pub submissions: u64,
     /// Answers reaped.
     pub answers: u64,
-    /// Times another thread woke the executor from its sleep.
+    /// Times the eventfd woke the executor.
     pub doorbells: u64,
 }
 
@@ -49,16 +53,6 @@ pub(super) struct Features {
     pub(super) quiet_success: bool,
     /// `ftruncate` goes through the ring (6.9).
     pub(super) ftruncate: bool,
-    /// An enter may wait for a limited time (5.11).
-    timed_wait: bool,
-}
-
-/// How long a turn may sleep when nothing is complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    No,
-    For(Duration),
-    Forever,
 }
 
 /// One executor's private ring.
@@ -66,7 +60,10 @@ pub(super) struct Ring {
     /// `None` once the executor has ended.
     uring: RefCell<Option<IoUring>>,
     slots: RefCell<Slots>,
+    eventfd: OwnedFd,
     features: Features,
+    /// Rung when something waits for submission.
+    pub(super) pushed: Bell,
     counts: Cell<RingCounts>,
     /// Reused between turns, so that reaping allocates nothing.
     wakers: RefCell<Vec<Waker>>,
@@ -83,12 +80,15 @@ impl Ring {
         let features = Features {
             quiet_success: uring.params().is_feature_skip_cqe_on_success(),
             ftruncate: probe.is_supported(opcode::Ftruncate::CODE),
-            timed_wait: uring.params().is_feature_ext_arg(),
         };
+        let eventfd = eventfd::make()?;
+        uring.submitter().register_eventfd(eventfd.as_raw_fd())?;
         Ok(Self {
             uring: RefCell::new(Some(uring)),
             slots: RefCell::default(),
+            eventfd,
             features,
+            pushed: Bell::new(),
             counts: Cell::default(),
             wakers: RefCell::default(),
             iovecs: RefCell::default(),
@@ -101,6 +101,16 @@ impl Ring {
 
     pub(super) fn counts(&self) -> RingCounts {
         self.counts.get()
+    }
+
+    /// Returns a descriptor of the eventfd, for the listener to own.
+    pub(super) fn doorbell(&self) -> std::io::Result<OwnedFd> {
+        self.eventfd.try_clone()
+    }
+
+    /// Rings the doorbell by hand, so that its listener looks up.
+    pub(super) fn ring_doorbell(&self) {
+        eventfd::ring(&self.eventfd);
     }
 
     pub(super) fn count_doorbell(&self) {
@@ -161,24 +171,16 @@ impl Ring {
         result
     }
 
-    /// Gives the kernel what waits for submission, sleeps if asked to and nothing is complete, and
-    /// hands out what is.
-    pub(super) fn turn(&self, wait: Wait) {
-        self.enter(wait);
-        self.reap();
-        // Answers beyond the queue's size wait in the kernel until an enter asks for them.
-        while self.has_overflown() {
-            self.enter(Wait::No);
+    /// Gives the kernel what waits for submission and hands out what is complete.
+    pub(super) fn turn(&self) {
+        loop {
+            self.submit();
             self.reap();
+            // Answers beyond the queue's size wait in the kernel until an enter asks for them.
+            if !self.has_overflown() {
+                return;
+            }
         }
-    }
-
-    /// Tells whether answers are there, or would be after an enter.
-    pub(super) fn has_answers(&self) -> bool {
-        self.uring
-            .borrow_mut()
-            .as_mut()
-            .is_some_and(|uring| !uring.completion().is_empty() || uring.submission().taskrun())
     }
 
     /// Ends the ring: cancels what waits for sockets, waits for the disk, closes.
@@ -221,38 +223,33 @@ impl Ring {
             }
             drop(guard);
             // A full queue: an enter makes room at once, the kernel copies submissions.
-            self.enter(Wait::No);
+            self.submit();
         }
+        self.pushed.ring();
     }
 
-    fn enter(&self, wait: Wait) {
-        let mut wait = wait;
+    fn submit(&self) {
         loop {
             let mut guard = self.uring.borrow_mut();
             let Some(uring) = guard.as_mut() else { return };
-            if !uring.completion().is_empty() {
-                wait = Wait::No;
-            }
             let waiting = uring.submission().len();
-            let submission = uring.submission();
-            let asked = submission.cq_overflow() || submission.taskrun();
-            drop(submission);
-            if wait == Wait::No && waiting == 0 && !asked {
+            if waiting == 0 && !uring.submission().cq_overflow() {
                 return;
             }
-            let entered = self.enter_once(uring, wait);
+            // Answers that come during this call are reaped right after it: no doorbell for them.
+            uring.completion().disable_eventfd();
+            let submitted = uring.submit();
+            uring.completion().enable_eventfd();
             drop(guard);
             self.count(|counts| counts.enters += 1);
-            match entered {
+            match submitted {
                 Ok(submitted) => {
                     self.count(|counts| counts.submissions += submitted as u64);
-                    if submitted >= waiting {
+                    if submitted == waiting {
                         return;
                     }
                 }
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::ETIME) => return,
-                    Some(libc::EINTR) if wait != Wait::No => return,
                     Some(libc::EINTR) => {}
                     // The answers' queue overflows or memory is short: make room, then go on.
                     Some(libc::EBUSY | libc::EAGAIN) => self.reap(),
@@ -260,25 +257,6 @@ impl Ring {
                 },
             }
         }
-    }
-
-    fn enter_once(&self, uring: &mut IoUring, wait: Wait) -> std::io::Result<usize> {
-        let duration = match wait {
-            Wait::No => return uring.submit(),
-            Wait::Forever => return uring.submit_and_wait(1),
-            Wait::For(duration) => duration,
-        };
-        let duration = Timespec::from(duration);
-        if self.features.timed_wait {
-            return uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&duration));
-        }
-        // Before 5.11 a timeout is an operation: it ends with the first answer or by itself.
-        let timeout = opcode::Timeout::new(&raw const duration).count(1).build();
-        // SAFETY: the kernel copies the duration when it takes the submission, in this call.
-        if unsafe { uring.submission().push(&timeout.user_data(UNHEEDED)) }.is_err() {
-            return uring.submit();
-        }
-        uring.submit_and_wait(1)
     }
 
     fn reap(&self) {
@@ -321,30 +299,21 @@ impl Drop for Ring {
     }
 }
 
-/// Sets a ring up with the cheapest way to deliver answers that the kernel knows.
 fn set_up(entries: u32) -> std::io::Result<IoUring> {
-    let ways: [fn(&mut Builder) -> &mut Builder; 3] = [
-        // Answers are worked out when we enter, on our own time (6.1).
-        |builder| builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag(),
-        // Or at the next system call of any kind (5.19).
-        |builder| builder.setup_coop_taskrun().setup_taskrun_flag(),
-        |builder| builder,
-    ];
-    let mut refused = None;
-    for way in ways {
-        let mut builder = IoUring::builder();
-        // Waiting connections each have a poll in the kernel; a storm of them must not overflow.
-        builder.setup_clamp().setup_cqsize(entries.saturating_mul(8));
-        match way(&mut builder).build(entries) {
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = Some(error),
-            uring => return uring,
-        }
+    let mut builder = IoUring::builder();
+    // Waiting connections each have a poll in the kernel; a storm of them must not overflow.
+    builder.setup_clamp().setup_cqsize(entries.saturating_mul(8));
+    // Answers are worked out at our next system call instead of interrupting us (5.19).
+    match builder.clone().setup_coop_taskrun().build(entries) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => builder.build(entries),
+        uring => uring,
     }
-    Err(refused.unwrap_or_else(|| std::io::Error::from_raw_os_error(libc::EINVAL)))
 }
 
 /// Waits for every operation of a ring that ends, so that its memory may be freed.
 fn drain(mut uring: IoUring, slots: &RefCell<Slots>) {
+    // Nobody listens any more, and a late ring would write into a read of glommio's.
+    let _without_doorbell = uring.submitter().unregister_eventfd();
     for _ in 0..DRAIN_ROUNDS_MAX {
         if slots.borrow().in_kernel() == 0 {
             return;

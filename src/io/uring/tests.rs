@@ -20,7 +20,7 @@ fn temporary_dir() -> TempDir {
 }
 
 /// Runs a test's program on an executor of its own.
-fn on_shard<T, F>(main: impl FnOnce(UringIo, PathBuf) -> F + Send + 'static) -> T
+pub(super) fn on_shard<T, F>(main: impl FnOnce(UringIo, PathBuf) -> F + Send + 'static) -> T
 where
     T: Send + 'static,
     F: Future<Output = T> + 'static,
@@ -31,7 +31,7 @@ where
     shard.wait_ready(Duration::from_secs(20)).unwrap().join().unwrap()
 }
 
-fn page(byte: u8) -> AlignedSlice {
+pub(super) fn page(byte: u8) -> AlignedSlice {
     AlignedBuf::from_bytes(&[byte; 4096]).into_slice()
 }
 
@@ -39,7 +39,7 @@ fn byte_of(nth: u64) -> u8 {
     nth.to_le_bytes()[0]
 }
 
-async fn create(io: &UringIo, path: &Path) -> super::uring_file::UringFile {
+pub(super) async fn create(io: &UringIo, path: &Path) -> super::uring_file::UringFile {
     io.open(path, OpenMode::CreateNew).await.unwrap()
 }
 
@@ -231,15 +231,61 @@ fn an_executor_that_cannot_start_says_why() {
     let spec = ShardSpec::new("io-test").on_core(100_000);
     let refused = spawn_shard(spec, |_| async {}).unwrap();
     let error = refused.wait_ready(Duration::from_secs(20)).err().unwrap().to_string();
-    assert!(error.contains("io-test") && error.contains("core 100000"), "{error}");
+    assert!(error.contains("io-test") && error.contains("can't start"), "{error}");
 }
 
 #[test]
 fn the_ticker_reports_lag() {
-    let (lag, seen) = std::sync::mpsc::channel();
-    let on_lag = Box::new(move |late| lag.send(late).unwrap_or(()));
-    let spec = ShardSpec { on_lag: Some(on_lag), ..ShardSpec::new("io-test") };
-    let shard = spawn_shard(spec, |io| async move { io.sleep(Duration::from_millis(350)).await });
-    shard.unwrap().join().unwrap();
-    assert!((2..=4).contains(&seen.iter().count()));
+    on_shard(|io, _| async move {
+        let seen = Rc::new(std::cell::Cell::new(0));
+        let count = Rc::clone(&seen);
+        io.on_lag(move |_| count.set(count.get() + 1));
+        io.sleep(Duration::from_millis(350)).await;
+        // 100 ms apart, or 10 ms where answers were seen in between.
+        assert!((2..=36).contains(&seen.get()), "{} ticks", seen.get());
+    });
+}
+
+#[test]
+fn an_executor_runs_where_it_is_pinned() {
+    let cores = crate::host::cores::allowed();
+    let last = *cores.last().unwrap();
+    let spec = ShardSpec::new("io-test").on_core(last);
+    let shard = spawn_shard(spec, |_| async { crate::host::cores::allowed() }).unwrap();
+    assert_eq!(shard.join().unwrap(), [last]);
+}
+
+#[test]
+fn an_executor_runs_on_the_calling_thread() {
+    let thread = std::thread::current().id();
+    let here = super::shard::run_here(ShardSpec::new("io-here"), |io| async move {
+        io.sleep(Duration::from_millis(1)).await;
+        std::thread::current().id()
+    });
+    assert_eq!(here.unwrap(), thread);
+    // The thread is free for the next one.
+    super::shard::run_here(ShardSpec::new("io-here"), |_| async {}).unwrap();
+}
+
+#[test]
+fn a_spinning_executor_finds_its_work() {
+    let core = crate::host::cores::allowed().into_iter().next();
+    let spin = Duration::from_micros(200);
+    let spec = ShardSpec { spin, core, ..ShardSpec::new("io-spin") };
+    let (to_spinner, values) = crate::channel::pair::<u32>(4);
+    let spinner = spawn_shard(spec, move |io| async move {
+        io.sleep(Duration::from_millis(5)).await;
+        let mut sum = 0;
+        while let Some(value) = values.recv().await {
+            sum += value;
+        }
+        sum
+    });
+    crate::channel::block_on(async {
+        for value in 0..1000 {
+            to_spinner.send(value).await.unwrap();
+        }
+    });
+    drop(to_spinner);
+    assert_eq!(spinner.unwrap().join().unwrap(), 499_500);
 }

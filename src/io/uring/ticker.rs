@@ -1,19 +1,19 @@
-//! The executor's heartbeat: measures how late it is.
+//! The executor's heartbeat: measures how late it is, and keeps glommio from oversleeping.
+//!
+//! glommio 0.9 can park although tasks are runnable; a timer that always comes bounds that sleep.
 
 use std::time::Duration;
 
 use super::uring_io::UringIo;
 use crate::door::Io;
 
-/// Takes the ticker's lateness, on the executor.
-pub type LagReport = Box<dyn FnMut(Duration) + Send>;
-
 const BUSY: Duration = Duration::from_millis(10);
-/// Ten times slower when nothing is under way: an idle broker should cost nothing.
+/// Ten times slower when nothing is under way: two idle executors ticking at 10 ms cost 2 % of a
+/// core, at 100 ms 0.2 %.
 const IDLE: Duration = Duration::from_millis(100);
 
-pub(super) async fn tick(io: UringIo, report: Option<LagReport>) {
-    let Some(mut report) = report else { return };
+/// Reports for ever how much later than asked for the executor came back to a timer.
+pub(super) async fn tick(io: UringIo) {
     let mut answers = 0;
     loop {
         let seen = io.ring_counts().answers;
@@ -21,6 +21,6 @@ pub(super) async fn tick(io: UringIo, report: Option<LagReport>) {
         answers = seen;
         let due = io.now() + interval;
         io.sleep(interval).await;
-        report(io.now() - due);
+        io.report_lag(io.now() - due);
     }
 }

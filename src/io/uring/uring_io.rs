@@ -1,6 +1,7 @@
-//! The kernel's answer to [`Io`].
+//! The kernel's answer to [`Io`]: tasks and timers are glommio's, files go through the ring.
 #![allow(unsafe_code, reason = "submissions point to paths that the table of operations holds")]
 
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::future::Future;
 use std::os::unix::ffi::OsStrExt;
@@ -13,13 +14,10 @@ use io_uring::types::Fd;
 
 use super::clock;
 use super::descriptor::Descriptor;
-use super::executor::Executor;
 use super::names;
 use super::ring::{Ring, RingCounts};
 use super::slots::{Held, HeldMemory, Makes};
-use super::timers::Timers;
 use super::uring_file::UringFile;
-use super::workers::Lane;
 use crate::door::{DirEntry, Io, OpenMode, Space};
 use crate::error::{IoError, Op};
 use crate::time::{Monotonic, WallClock};
@@ -30,33 +28,46 @@ use crate::wait::YieldNow;
 /// It is made by [`spawn_shard`](super::shard::spawn_shard) and works on that executor only.
 #[derive(Clone)]
 pub struct UringIo {
-    executor: Rc<Executor>,
+    ring: Rc<Ring>,
+    on_lag: Rc<RefCell<Option<LagReport>>>,
 }
 
+type LagReport = Box<dyn FnMut(Duration)>;
+
 impl UringIo {
-    pub(super) const fn new(executor: Rc<Executor>) -> Self {
-        Self { executor }
+    pub(super) fn new(ring: Rc<Ring>) -> Self {
+        Self { ring, on_lag: Rc::default() }
     }
 
-    /// Returns what the executor's ring has done so far.
+    /// Returns what the executor's private ring has done so far.
     #[must_use]
     pub fn ring_counts(&self) -> RingCounts {
-        self.ring().counts()
+        self.ring.counts()
     }
 
-    pub(super) fn ring(&self) -> &Rc<Ring> {
-        &self.executor.ring
+    /// Sets who is told how late the executor is: every 10 ms while it is busy, else every
+    /// 100 ms. Not to be called by the report itself.
+    pub fn on_lag(&self, report: impl FnMut(Duration) + 'static) {
+        *self.on_lag.borrow_mut() = Some(Box::new(report));
     }
 
-    /// Runs a call that blocks on a thread of the executor's own.
+    pub(super) fn report_lag(&self, late: Duration) {
+        if let Some(report) = &mut *self.on_lag.borrow_mut() {
+            report(late);
+        }
+    }
+
+    pub(super) const fn ring(&self) -> &Rc<Ring> {
+        &self.ring
+    }
+
+    /// Runs a call that blocks in the executor's pool of threads, off its core.
     fn block<T: Send + 'static>(
-        &self,
-        lane: Lane,
         path: &Path,
         call: fn(&Path) -> Result<T, IoError>,
     ) -> impl Future<Output = Result<T, IoError>> + use<T> {
         let path = path.to_path_buf();
-        self.executor.workers.run(lane, move || call(&path))
+        async move { glommio::executor().spawn_blocking(move || call(&path)).await }
     }
 
     async fn open_fd(
@@ -123,11 +134,11 @@ impl Io for UringIo {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        self.executor.tasks.spawn(task);
+        glommio::spawn_local(task).detach();
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + use<> {
-        Timers::sleep(&self.executor.timers, duration)
+        glommio::timer::sleep(duration)
     }
 
     fn yield_now(&self) -> impl Future<Output = ()> + use<> {
@@ -157,11 +168,11 @@ impl Io for UringIo {
         &self,
         path: &Path,
     ) -> impl Future<Output = Result<Vec<DirEntry>, IoError>> + use<> {
-        self.block(Lane::Names, path, names::list)
+        Self::block(path, names::list)
     }
 
     fn create_dir(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
-        self.block(Lane::Names, path, names::create_dir)
+        Self::block(path, names::create_dir)
     }
 
     fn sync_dir(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
@@ -170,19 +181,19 @@ impl Io for UringIo {
 
     fn rename(&self, from: &Path, to: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
         let (from, to) = (from.to_path_buf(), to.to_path_buf());
-        self.executor.workers.run(Lane::Names, move || names::rename(&from, &to))
+        async move { glommio::executor().spawn_blocking(move || names::rename(&from, &to)).await }
     }
 
     fn remove_file(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
-        self.block(Lane::Removals, path, names::remove_file)
+        Self::block(path, names::remove_file)
     }
 
     fn remove_dir(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
-        self.block(Lane::Removals, path, names::remove_dir)
+        Self::block(path, names::remove_dir)
     }
 
     fn space(&self, path: &Path) -> impl Future<Output = Result<Space, IoError>> + use<> {
-        self.block(Lane::Names, path, names::space)
+        Self::block(path, names::space)
     }
 }
 
