@@ -1,16 +1,26 @@
 //! The entry: looks at what a path is and has it checked.
 
+mod directory;
+mod single;
+
+mod log_check;
+mod shard_journal;
+
+mod segment_walk;
+
+mod content;
+
 use std::path::{Path, PathBuf};
 
 use kolk_log::log::parse_segment_name;
 use kolk_model::ids::{PartitionId, TopicId};
 use kolk_model::offset::Offset;
 
-use crate::directory::{self, Scope};
 use crate::error::InspectError;
 use crate::report::Report;
-use crate::single;
 use crate::watch::Watch;
+
+use directory::Scope;
 
 /// What of a data directory is asked for. The default is everything.
 #[derive(Clone, Debug, Default)]

@@ -14,16 +14,6 @@ mod tests;
 
 pub mod inspection;
 
-mod directory;
-mod single;
-
-mod log_check;
-mod shard_journal;
-
-mod segment_walk;
-
-mod content;
-
 pub mod json;
 pub mod text;
 

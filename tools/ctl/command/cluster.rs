@@ -46,7 +46,7 @@ pub(crate) fn run(command: Command, global: &Global) -> Result<Exit, CtlError> {
 }
 
 #[derive(Serialize)]
-struct Info {
+struct Overview {
     cluster_id: String,
     broker_version: String,
     uptime_ms: u64,
@@ -65,7 +65,7 @@ struct Shard {
     controller: bool,
 }
 
-async fn info(admin: &Admin) -> Result<Info, CtlError> {
+async fn info(admin: &Admin) -> Result<Overview, CtlError> {
     let cluster = admin.describe_cluster().await?;
     let stats = admin.stats().await?;
     let controller = cluster.controller;
@@ -76,7 +76,7 @@ async fn info(admin: &Admin) -> Result<Info, CtlError> {
         port: door.port,
         controller: place == controller,
     });
-    Ok(Info {
+    Ok(Overview {
         cluster_id: cluster.cluster_id,
         broker_version: cluster.broker_version,
         uptime_ms: stats.uptime_ms,
@@ -87,7 +87,7 @@ async fn info(admin: &Admin) -> Result<Info, CtlError> {
     })
 }
 
-impl Answer for Info {
+impl Answer for Overview {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let up = duration(self.uptime_ms.saturating_mul(1_000_000));
         writeln!(out, "cluster {}, kolk {}, up {up}", self.cluster_id, self.broker_version)?;

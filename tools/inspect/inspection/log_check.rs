@@ -11,10 +11,10 @@ use kolk_model::ids::TopicPartition;
 use kolk_model::offset::Offset;
 use kolk_partition::producer_snapshot;
 
-use crate::content::Content;
 use crate::error::InspectError;
+use crate::inspection::content::Content;
+use crate::inspection::segment_walk::{Place, WalkFault, walk};
 use crate::report::{EpochReport, Finding, PartitionReport, Report, SegmentReport};
-use crate::segment_walk::{Place, WalkFault, walk};
 use crate::watch::Watch;
 
 /// A log to check.

@@ -14,15 +14,15 @@ use kolk_model::ids::ShardId;
 use kolk_model::offset::Offset;
 use kolk_partition::producer_snapshot;
 
-use crate::content::Content;
-use crate::directory::{CURRENT, decode_catalogue, decode_current};
 use crate::error::InspectError;
-use crate::log_check::{FoundIndex, read_index};
+use crate::inspection::content::Content;
+use crate::inspection::directory::{CURRENT, decode_catalogue, decode_current};
+use crate::inspection::log_check::{FoundIndex, read_index};
+use crate::inspection::segment_walk::{Place, WalkFault, first_nonzero, walk};
+use crate::inspection::shard_journal::headers;
 use crate::report::{
     EpochReport, Finding, JournalReport, Kind, PartitionReport, Report, SegmentReport,
 };
-use crate::segment_walk::{Place, WalkFault, first_nonzero, walk};
-use crate::shard_journal::headers;
 use crate::watch::Watch;
 
 /// `meta/CURRENT`.

@@ -11,9 +11,9 @@ use kolk_model::ids::{PartitionId, ShardId, TopicId, TopicPartition};
 use kolk_model::offset::Offset;
 
 use crate::error::InspectError;
-use crate::log_check::{self, Target, read_if_there};
+use crate::inspection::log_check::{self, Target, read_if_there};
+use crate::inspection::shard_journal;
 use crate::report::{CatalogueReport, JournalReport, Kind, Report, TopicReport};
-use crate::shard_journal;
 use crate::watch::Watch;
 
 /// Which part of a data directory is asked for.

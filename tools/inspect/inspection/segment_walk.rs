@@ -10,7 +10,7 @@ use kolk_model::batch::BatchView;
 use kolk_model::checksum::crc32c_append;
 use kolk_model::offset::{FilePosition, Offset};
 
-use crate::content::{Content, ReadFault};
+use crate::inspection::content::{Content, ReadFault};
 use crate::watch::{FoundBatch, Watch};
 
 /// Bytes read at a time; a larger batch is read as a whole.
