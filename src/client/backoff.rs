@@ -1,8 +1,10 @@
 //! Pauses between retries. Apart because everything that retries does it alike.
 
+pub(crate) mod chance;
+
 use std::time::Duration;
 
-use crate::chance::Chance;
+use crate::backoff::chance::Chance;
 use crate::settings::ClientSettings;
 
 /// Exponential pauses with jitter: each between half of its nominal length and all of it, so that clients

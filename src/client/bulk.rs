@@ -9,8 +9,8 @@ use kolk_model::ids::{PartitionId, TopicPartition};
 use kolk_native::reply::{Produced, Reply};
 use kolk_native::request::{Produce, ProducePartition, Request};
 
+use crate::cluster::connection::Connection;
 use crate::cluster::{Cluster, unexpected};
-use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::producer::topic_name;
 

@@ -1,6 +1,8 @@
 //! What is known about the cluster: where topics are, and the connections to their owners. Apart because
 //! producer, consumer and admin each keep one.
 
+pub(crate) mod connection;
+
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use kolk_native::request::{MetadataQuery, Request};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::connection::Connection;
+use crate::cluster::connection::Connection;
 use crate::error::ClientError;
 use crate::settings::{ClientSettings, join_address};
 
@@ -152,13 +154,14 @@ impl Cluster {
             let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
             doors.values().cloned().collect()
         };
-        for door in &known {
-            if let Some(open) = door.open().await {
-                return Ok(open);
-            }
+        if let Some(open) = known.iter().find_map(|door| door.open()) {
+            return Ok(open);
         }
+        let bootstrap = &self.settings.bootstrap;
+        let learned = known.iter().map(|door| &door.address);
+        let learned = learned.filter(|address| !bootstrap.contains(address));
         let mut reason = Arc::from("no address is known");
-        for address in &self.settings.bootstrap {
+        for address in bootstrap.iter().chain(learned) {
             match self.connect(address).await {
                 Ok(connection) => return Ok(connection),
                 Err(error @ ClientError::Protocol { .. }) => return Err(error),
@@ -241,8 +244,8 @@ impl TopicView {
 
 impl Door {
     /// The connection, if there is one and nobody is making another.
-    async fn open(&self) -> Option<Arc<Connection>> {
-        self.connection.lock().await.clone().filter(|connection| connection.is_open())
+    fn open(&self) -> Option<Arc<Connection>> {
+        self.connection.try_lock().ok()?.clone().filter(|connection| connection.is_open())
     }
 
     async fn connect(&self, settings: &ClientSettings) -> Result<Arc<Connection>, ClientError> {

@@ -194,7 +194,20 @@ impl Consumer {
     /// As [`Consumer::next_batches`].
     pub async fn next_records(&mut self) -> Result<FetchedRecords, ClientError> {
         let cap = self.settings.decompressed_bytes_max;
-        self.next_batches().await?.records(cap)
+        let fetched = self.next_batches().await?;
+        let target = (fetched.topic.clone(), fetched.partition);
+        fetched.records(cap).inspect_err(|_| self.halt(&target))
+    }
+
+    /// Reads a partition no further until it is sought: something of it is damaged.
+    fn halt(&mut self, target: &Target) {
+        self.generation += 1;
+        if let Some(assigned) = self.assigned.get_mut(target) {
+            // What is on its way is of an older generation now.
+            assigned.generation = self.generation;
+        }
+        // Without a fetcher nothing is read anyway.
+        let _stopped = self.post.send(Event::Drop(target.clone()));
     }
 
     /// What is delivered and still wanted.
@@ -214,6 +227,7 @@ impl Consumer {
         if self.settings.check_crcs
             && let Err(error) = fetched.verify()
         {
+            self.halt(&target);
             return Some(Err(error));
         }
         assigned.position = Some(fetched.next_offset);

@@ -45,11 +45,8 @@ pub mod producer;
 pub mod wire;
 
 mod cluster;
-mod connection;
 
 mod backoff;
-mod chance;
-mod clock;
 pub mod error;
 pub mod settings;
 

@@ -5,6 +5,7 @@ pub mod delivery;
 pub mod partitioner;
 pub mod settings;
 
+mod clock;
 mod lane;
 mod sender;
 mod shared;
@@ -30,9 +31,9 @@ use self::sender::{Event, Sender};
 use self::settings::ProducerSettings;
 use self::shared::{Shared, TopicSlots};
 use self::slot::{Added, BatchShape, Parts};
-use crate::clock::now_ms;
 use crate::cluster::{Cluster, unexpected};
 use crate::error::ClientError;
+use crate::producer::clock::now_ms;
 
 /// A record to be sent; its parts are borrowed and copied once, into the batch.
 ///

@@ -21,6 +21,15 @@
 //! | 57 | 4 | number of records |
 //! | 61 | … | the records, compressed as one piece if the attributes say so |
 
+pub mod builder;
+pub mod records;
+
+mod varint;
+mod verify;
+
+#[cfg(test)]
+mod fuzz;
+
 use crate::checksum::crc32c;
 use crate::compression::Compression;
 use crate::ids::{LeaderEpoch, ProducerEpoch, ProducerId, Sequence};

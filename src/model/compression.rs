@@ -1,6 +1,8 @@
 //! The five ways a batch's records are packed, as Kafka numbers and frames them. Apart so that the
 //! choice of codec crates stays in one file, and every inflation runs under a cap.
 
+mod snappy;
+
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::str::FromStr;
@@ -8,7 +10,6 @@ use std::str::FromStr;
 use bytes::Bytes;
 
 use crate::batch::{BatchError, BatchView};
-use crate::snappy;
 
 /// How a batch's records are compressed; the discriminant is Kafka's id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]

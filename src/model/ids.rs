@@ -1,13 +1,15 @@
 //! Names and numbers that identify things: topics, partitions, shards, nodes, producers. Apart so that
 //! no crate passes a bare integer where another id is meant.
 
+pub(crate) mod newtype;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use self::newtype::number;
 use crate::limits::TOPIC_NAME_BYTES_MAX;
-use crate::newtype::number;
 
 number! {
     /// A partition's number within its topic, counted from 0.

@@ -5,34 +5,24 @@
 //! A record batch is Kafka's format version 2 everywhere: on both wires, on disk and between replicas.
 //! Read one with [`batch::BatchView`], write one with [`batch_builder::BatchBuilder`].
 //!
-//! A module names only modules listed below it.
-
-#[cfg(test)]
-mod fuzz;
-
-pub mod batch_builder;
-mod verify;
-
-pub mod records;
+//! A module names only modules listed below it, but for `batch` and `compression`, which name each other.
 
 pub mod batch;
-
 pub mod compression;
-mod snappy;
-
-mod varint;
 
 pub mod topic_config;
 
 pub mod limits;
 
-pub mod checksum;
-
 pub mod durability;
 pub mod error;
-pub mod ids;
-pub mod map;
 pub mod offset;
 pub mod time;
 
-mod newtype;
+pub mod ids;
+
+pub mod checksum;
+pub mod map;
+
+// The two parts of a batch's format that nearly every crate names.
+pub use batch::{builder as batch_builder, records};

@@ -3,7 +3,7 @@
 
 use std::ops::{Add, AddAssign};
 
-use crate::newtype::number;
+use crate::ids::newtype::number;
 
 number! {
     /// A record's number within its partition, counted from 0. On the wire an `i64`, so at most 2^63 - 1.

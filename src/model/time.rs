@@ -1,6 +1,6 @@
 //! Wall-clock time as records carry it. Apart because reading a clock is not this crate's business.
 
-use crate::newtype::number;
+use crate::ids::newtype::number;
 
 number! {
     /// Milliseconds since 1970-01-01 UTC, as records carry them; negative numbers are legal.

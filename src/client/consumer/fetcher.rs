@@ -21,8 +21,8 @@ use super::Position;
 use super::fetched::FetchedBatches;
 use super::settings::{ConsumerSettings, OutOfRange};
 use crate::backoff::Backoff;
+use crate::cluster::connection::Connection;
 use crate::cluster::{Cluster, View};
-use crate::connection::Connection;
 use crate::error::ClientError;
 
 /// A partition by name, as the caller knows it.

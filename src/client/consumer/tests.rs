@@ -205,7 +205,7 @@ async fn a_topic_or_partition_that_does_not_exist_is_told() {
 #[tokio::test]
 async fn a_damaged_batch_is_not_given_out() {
     let broker = broker(1).await;
-    fill(&broker, 0, 0, 3).await;
+    fill(&broker, 0, 0, 6).await;
     broker.with(|state| {
         let batch = &mut state.store.log("web", 0).batches[0];
         let mut bytes = batch.to_vec();
@@ -218,6 +218,26 @@ async fn a_damaged_batch_is_not_given_out() {
     let damaged = consumer.next_batches().await.unwrap_err();
     assert!(matches!(damaged, ClientError::Batch { .. }), "{damaged}");
     assert!(damaged.to_string().contains("crc"), "{damaged}");
+    consumer.seek("web", P0, Position::Offset(Offset::new(3))).unwrap();
+    assert_eq!(values(&read(&mut consumer, 3).await), [3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_batch_that_inflates_too_far_is_not_given_out() {
+    let broker = broker(1).await;
+    let compression = Compression::Zstd;
+    let settings = ProducerSettings { compression, ..ProducerSettings::default() };
+    let producer = broker.client().producer(settings).unwrap();
+    producer.send(Record::to("web").value(&[b'x'; 50_000])).await.unwrap();
+    producer.send(Record::to("web").value(b"7")).await.unwrap();
+    let decompressed_bytes_max = 10_000;
+    let settings = ConsumerSettings { decompressed_bytes_max, ..ConsumerSettings::default() };
+    let mut consumer = broker.client().consumer(settings).unwrap();
+    consumer.assign("web", P0, Position::Beginning).unwrap();
+    let bomb = consumer.next_records().await.unwrap_err();
+    assert!(bomb.to_string().contains("inflates to more than 10000 bytes"), "{bomb}");
+    consumer.seek("web", P0, Position::Offset(Offset::new(1))).unwrap();
+    assert_eq!(values(&read(&mut consumer, 1).await), [7]);
 }
 
 #[tokio::test]

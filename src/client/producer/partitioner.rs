@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kolk_model::ids::PartitionId;
 
-use crate::chance::Chance;
+use crate::backoff::chance::Chance;
 
 /// MurmurHash2, 32 bits, with the seed of Kafka's default partitioner (Austin Appleby, public domain;
 /// `org.apache.kafka.common.utils.Utils.murmur2`).

@@ -21,8 +21,8 @@ use super::settings::ProducerSettings;
 use super::shared::Shared;
 use super::slot::{Offer, Slot};
 use crate::backoff::Backoff;
+use crate::cluster::connection::Connection;
 use crate::cluster::{Cluster, View};
-use crate::connection::Connection;
 use crate::error::ClientError;
 
 /// What wakes the sender, beside full slots and its timers.

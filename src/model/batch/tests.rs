@@ -1,7 +1,7 @@
 //! The header as bytes, and every way in which it can be wrong.
 
 use super::*;
-use crate::records::Records;
+use crate::batch::records::Records;
 
 /// Two records of an idempotent producer, computed by hand from Kafka's format description. The CRC was
 /// computed with an independent bit-by-bit implementation.
@@ -57,8 +57,8 @@ fn the_golden_batch_reads_as_kafka_says() {
 
 #[test]
 fn the_builder_writes_the_golden_batch() {
-    use crate::batch_builder::BatchBuilder;
-    use crate::records::Header;
+    use crate::batch::builder::BatchBuilder;
+    use crate::batch::records::Header;
     let mut builder = BatchBuilder::new();
     builder.append(TimestampMs::new(1_700_000_000_000), Some(b"k1"), Some(b"hello"), &[]).unwrap();
     let headers = [Header::new("h", &[1]), Header { key: b"n", value: None }];

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Asked, Event, Fetcher, Generation, Partition, Stage, Target};
 use crate::admin::list_offsets;
 use crate::cluster::View;
-use crate::connection::Connection;
+use crate::cluster::connection::Connection;
 use crate::consumer::Position;
 use crate::error::ClientError;
 

@@ -11,8 +11,8 @@ use kolk_native::request::Request;
 use tokio::time::Instant;
 
 use super::{DoorState, Event, Sender, Timer};
+use crate::cluster::connection::Connection;
 use crate::cluster::{Cluster, View, unexpected};
-use crate::connection::Connection;
 use crate::error::ClientError;
 
 /// Whether a refusal says that the partition is elsewhere.

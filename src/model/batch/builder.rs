@@ -2,13 +2,13 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::batch::records::Header;
+use crate::batch::varint::{Scratch, size_i32, size_i64};
 use crate::batch::{
     HEADER_BYTES, LENGTH_PREFIX_BYTES, MAGIC, ProducerStamp, at, put, seal, write_producer,
 };
 use crate::compression::{self, Compression};
-use crate::records::Header;
 use crate::time::TimestampMs;
-use crate::varint::{Scratch, size_i32, size_i64};
 
 /// Why a batch can't be made. The caller's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

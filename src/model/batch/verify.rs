@@ -3,9 +3,9 @@
 
 use std::io::Read;
 
+use crate::batch::varint::{Cursor, Source, read_i32, read_i64};
 use crate::batch::{BatchError, BatchView, RecordFault};
 use crate::compression::{self, Compression};
-use crate::varint::{Cursor, Source, read_i32, read_i64};
 
 impl BatchView<'_> {
     /// Walks the records of a batch that a producer made: as many as the header says, offset deltas

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::batch::records::Records;
 use crate::batch::{BatchError, BatchView};
 use crate::compression::decompress;
 use crate::ids::{ProducerEpoch, ProducerId, Sequence};
 use crate::offset::Offset;
-use crate::records::Records;
 
 const CAP: usize = 1 << 20;
 

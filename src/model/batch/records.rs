@@ -5,11 +5,11 @@
 //! `length · attributes (1 byte, 0) · timestamp delta · offset delta · key length or -1 · key ·
 //! value length or -1 · value · header count · (key length · key · value length or -1 · value)*`.
 
+use crate::batch::varint::{Cursor, Source, read_i32, read_i64};
 use crate::batch::{BatchError, BatchView, RecordFault};
 use crate::compression::Compression;
 use crate::offset::Offset;
 use crate::time::{TimestampMs, TimestampType};
-use crate::varint::{Cursor, Source, read_i32, read_i64};
 
 /// A record in borrowed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

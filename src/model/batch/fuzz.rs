@@ -3,12 +3,12 @@
 
 use std::io::Read;
 
+use crate::batch::builder::BatchBuilder;
+use crate::batch::records::{Header, Records};
+use crate::batch::verify;
 use crate::batch::{self, BatchError, BatchView};
-use crate::batch_builder::BatchBuilder;
 use crate::compression::{self, Compression, decompress};
-use crate::records::{Header, Records};
 use crate::time::TimestampMs;
-use crate::verify;
 
 /// SplitMix64 (Steele, Lea and Flood 2014): one number a case makes a failure repeatable.
 struct Dice(u64);
