@@ -24,7 +24,7 @@ use crate::producer::topic_name;
 /// use kolk_client::admin::NewTopic;
 /// use kolk_client::client::Client;
 /// use kolk_model::ids::PartitionId;
-/// use kolk_native::request::OffsetPlace;
+/// use kolk_client::answer::OffsetPlace;
 ///
 /// # async fn example() -> Result<(), kolk_client::error::ClientError> {
 /// let admin = Client::new("localhost:9640")?.admin();

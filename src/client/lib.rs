@@ -42,10 +42,9 @@ pub mod consumer;
 pub mod admin;
 pub mod producer;
 
-pub mod wire;
-
 mod cluster;
 
+pub mod answer;
 mod backoff;
 pub mod error;
 pub mod settings;
