@@ -1,6 +1,17 @@
-//! The broker: reads configuration, plans the cores, starts and stops them.
+//! The broker: reads configuration, plans the cores, starts and stops them; and the command line around it.
+//!
+//! [`broker::Broker::start`] starts a broker in this process; [`command_line::run`] is the `kolk` command.
+
+pub mod command_line;
+
+mod quickstart;
+
+pub mod broker;
+
+mod shard_life;
 
 pub mod config_show;
+pub mod serve_args;
 
 pub mod config_sources;
 

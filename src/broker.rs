@@ -1,0 +1,436 @@
+//! Starts a broker in this process and stops it: the order of steps, and nothing else.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use kolk_io::channel;
+use kolk_io::error::IoError;
+use kolk_io::host::check::{self, Wants};
+use kolk_io::host::lock::{DirLock, LockError};
+use kolk_io::host::{cores, limits};
+use kolk_io::net::{BoundSocket, bind};
+use kolk_io::uring::shard::{ShardError, ShardHandle, ShardSpec, spawn_shard};
+use kolk_serve::door::ShardDoors;
+use kolk_serve::native::identity::Identity;
+use kolk_shard::mesh::seats;
+use kolk_shard::start::{RecoveredNode, RecoveryReport, StartError, StartPlan, recover};
+use thiserror::Error;
+
+use crate::config::Config;
+use crate::core_plan::{CorePlan, CorePlanError};
+use crate::shard_life::{self, NotAtRest, Order, Report, ShardFailure, ShardSeed};
+
+/// How long an executor may take to come up.
+const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Orders a shard may have to read: to listen, and to stop.
+const ORDERS_MAX: usize = 2;
+
+/// Journal files of a shard that must find room at the start.
+const JOURNAL_FILES_MIN: u64 = 2;
+
+/// Into so many parts the descriptors of the process are divided: one for connections, one for segments.
+const OPEN_FILES_PARTS: u64 = 3;
+
+/// The version that clients and people are told.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Where a broker listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// The common native door.
+    pub native: SocketAddr,
+    /// Each shard's own native door, by shard.
+    pub native_shards: Vec<SocketAddr>,
+    /// Metrics and health.
+    pub http: SocketAddr,
+}
+
+/// Why a broker does not start. Nothing on disk was lost.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// Cores and shards don't fit the machine. The operator's fault.
+    #[error(transparent)]
+    Cores(#[from] CorePlanError),
+    /// The machine lacks what the broker needs.
+    #[error("{}", lines(.faults))]
+    Requirements {
+        /// A line each: what is missing, and its cure.
+        faults: Vec<String>,
+    },
+    /// The data directory can't be locked: another broker runs on it, or it can't be written.
+    #[error(transparent)]
+    Data(#[from] LockError),
+    /// A port can't be taken.
+    #[error("{door} can't listen on {address}: {error}; set {setting} to a free port or address")]
+    Door {
+        /// Which door.
+        door: String,
+        /// The address.
+        address: SocketAddr,
+        /// The setting to change.
+        setting: &'static str,
+        /// What the kernel said.
+        error: IoError,
+    },
+    /// The ports of the shards' doors go beyond the last there is. The operator's fault.
+    #[error(
+        "shard {shard} would listen on port {first} + {shard}, beyond 65535; lower native.shard_port"
+    )]
+    NoPort {
+        /// The shard.
+        shard: u16,
+        /// The port of shard 0.
+        first: u16,
+    },
+    /// An executor did not come up.
+    #[error(transparent)]
+    Executor(#[from] ShardError),
+    /// The data directory can't be recovered.
+    #[error(transparent)]
+    Recovery(#[from] StartError),
+    /// A shard did not come up.
+    #[error(transparent)]
+    Shard(#[from] ShardFailure),
+    /// A shard's thread ended before it was up.
+    #[error("a shard ended before it was up; the log says why")]
+    ShardGone,
+}
+
+/// Why a broker did not stop cleanly. The next start recovers as after a crash.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BrokerStopError {
+    /// A shard's executor failed.
+    #[error(transparent)]
+    Executor(#[from] ShardError),
+    /// A shard's logs did not come to rest.
+    #[error(transparent)]
+    Shard(#[from] NotAtRest),
+}
+
+fn lines(faults: &[String]) -> String {
+    faults.join("\n")
+}
+
+/// A broker, see [`Broker::start`].
+#[derive(Debug)]
+pub struct Broker;
+
+/// A running broker. Dropping it asks the shards to stop and does not wait for them; call
+/// [`BrokerHandle::stop`].
+pub struct BrokerHandle {
+    addresses: Addresses,
+    report: RecoveryReport,
+    shards: Vec<RunningShard>,
+    _lock: DirLock,
+}
+
+struct RunningShard {
+    orders: channel::Sender<Order>,
+    thread: ShardHandle<Result<(), NotAtRest>>,
+}
+
+impl Broker {
+    /// Starts a broker with `config` and returns when it takes requests. Blocks; called on a thread that is no
+    /// executor.
+    ///
+    /// In this order: what the machine must offer is checked, ports are taken, the data directory is
+    /// locked and recovered, shards open their part and connect with each other, doors open.
+    ///
+    /// # Errors
+    /// See [`BrokerError`]; nothing of the broker runs then.
+    pub fn start(config: &Config) -> Result<BrokerHandle, BrokerError> {
+        let plan = CorePlan::new(&cores::allowed(), config.cores.as_ref(), config.shards)?;
+        let config = &within_open_files(config, plan.shards(), limits::raise_open_files());
+        check_host(config, &plan)?;
+        let sockets = Sockets::bind(config, plan.shards())?;
+        let lock = DirLock::take(&config.data)?;
+        let settings = config.shard_settings(plan.shards());
+        let RecoveredNode { parts, report } = recover_node(config, &plan)?;
+        log_recovery(&report);
+        let addresses = sockets.addresses();
+        let (reports, shard_reports) = mpsc::channel();
+        let mut shards = Vec::with_capacity(plan.cores.len());
+        let doors = sockets.into_doors()?;
+        let seats = seats(plan.shards(), settings.mesh_slots);
+        for (((part, seat), doors), core) in
+            parts.into_iter().zip(seats).zip(doors).zip(&plan.cores)
+        {
+            let (orders, shard_orders) = channel::pair(ORDERS_MAX);
+            let name = format!("kolk-{}", part.shard());
+            let seed = ShardSeed {
+                part,
+                seat,
+                settings: settings.clone(),
+                serve: config.serve.clone(),
+                identity: identity(config, &addresses),
+                doors,
+                orders: shard_orders,
+                reports: reports.clone(),
+            };
+            let spec = ShardSpec { core: *core, ..ShardSpec::new(&name) };
+            let thread = spawn_shard(spec, move |io| shard_life::run(io, seed))?;
+            shards.push(RunningShard { orders, thread: thread.wait_ready(EXECUTOR_TIMEOUT)? });
+        }
+        drop(reports);
+        let broker = BrokerHandle { addresses, report, shards, _lock: lock };
+        broker.await_reports(&shard_reports, Report::Open)?;
+        broker.order(Order::Listen);
+        broker.await_reports(&shard_reports, Report::Listening)?;
+        tracing::info!(
+            version = VERSION,
+            native = %broker.addresses.native,
+            http = %broker.addresses.http,
+            shards = broker.shards.len(),
+            "broker ready"
+        );
+        Ok(broker)
+    }
+}
+
+impl BrokerHandle {
+    /// Where the broker listens.
+    #[must_use]
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What the start found in the data directory.
+    #[must_use]
+    pub const fn recovery(&self) -> &RecoveryReport {
+        &self.report
+    }
+
+    /// Stops the broker: doors close, requests in flight are answered, logs come to rest. Blocks for some
+    /// seconds at most.
+    ///
+    /// # Errors
+    /// The first shard's failure; all others were stopped all the same.
+    pub fn stop(self) -> Result<(), BrokerStopError> {
+        tracing::info!("broker stopping");
+        // All at once: a shard comes to rest when no other asks it anything more.
+        self.order(Order::Stop);
+        let mut outcome = Ok(());
+        for RunningShard { orders, thread } in self.shards {
+            drop(orders);
+            let ended = match thread.join() {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(BrokerStopError::Shard(error)),
+                Err(error) => Err(BrokerStopError::Executor(error)),
+            };
+            if let Err(error) = &ended {
+                tracing::error!(%error, "shard did not stop cleanly");
+            }
+            outcome = outcome.and(ended);
+        }
+        tracing::info!("broker stopped");
+        outcome
+    }
+
+    fn order(&self, order: Order) {
+        for shard in &self.shards {
+            // There is room for every order; a shard that has ended needs none.
+            let _ended = shard.orders.try_send(order);
+        }
+    }
+
+    fn await_reports(
+        &self,
+        reports: &mpsc::Receiver<Result<Report, ShardFailure>>,
+        expected: Report,
+    ) -> Result<(), BrokerError> {
+        for _ in &self.shards {
+            let report = reports.recv().map_err(|_| BrokerError::ShardGone)??;
+            assert_eq!(report, expected, "shards report step by step");
+        }
+        Ok(())
+    }
+}
+
+/// Lowers what would need more descriptors than the process may open: a part for connections, one for
+/// segments, the rest for everything else.
+fn within_open_files(config: &Config, shards: u16, open_files_max: u64) -> Config {
+    let mut config = config.clone();
+    let part = open_files_max / OPEN_FILES_PARTS;
+    let connections = u32::try_from(part).unwrap_or(u32::MAX);
+    let files = usize::try_from(part / u64::from(shards)).unwrap_or(usize::MAX);
+    if config.serve.connections_max > connections || config.shard.log.open_files_max > files {
+        tracing::info!(
+            open_files_max,
+            connections_max = config.serve.connections_max.min(connections),
+            shard_open_files_max = config.shard.log.open_files_max.min(files),
+            "the limit of open files lowers what may be open at once"
+        );
+    }
+    config.serve.connections_max = config.serve.connections_max.min(connections);
+    config.shard.log.open_files_max = config.shard.log.open_files_max.min(files);
+    config
+}
+
+/// Checks what the machine must offer; what only makes the broker worse is a warning.
+fn check_host(config: &Config, plan: &CorePlan) -> Result<(), BrokerError> {
+    // A journal grows file by file; two for each shard are what a run can begin with.
+    let files = JOURNAL_FILES_MIN * u64::from(plan.shards());
+    let free_bytes_min = config.shard.log.journal_file_bytes.saturating_mul(files);
+    let wants = Wants { data: config.data.clone(), free_bytes_min };
+    let (fatal, worse): (Vec<_>, Vec<_>) =
+        check::run(&wants).into_iter().partition(|finding| finding.fatal);
+    for finding in worse {
+        tracing::warn!("{}", finding.line);
+    }
+    if fatal.is_empty() {
+        return Ok(());
+    }
+    Err(BrokerError::Requirements {
+        faults: fatal.into_iter().map(|finding| finding.line).collect(),
+    })
+}
+
+/// The ports of a broker, taken.
+struct Sockets {
+    common: BoundSocket,
+    own: Vec<BoundSocket>,
+    http: BoundSocket,
+}
+
+impl Sockets {
+    fn bind(config: &Config, shards: u16) -> Result<Self, BrokerError> {
+        let ip = config.listen;
+        let common =
+            bind_door(ip, config.native_port, "the native door".to_owned(), "native.port")?;
+        let own = (0..shards).map(|shard| {
+            let port = match config.native_shard_port {
+                0 => 0,
+                first => first.checked_add(shard).ok_or(BrokerError::NoPort { shard, first })?,
+            };
+            bind_door(ip, port, format!("the native door of shard {shard}"), "native.shard_port")
+        });
+        let own = own.collect::<Result<_, _>>()?;
+        let http = bind_door(ip, config.http_port, "the HTTP door".to_owned(), "http.port")?;
+        Ok(Self { common, own, http })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            native: self.common.local_address(),
+            native_shards: self.own.iter().map(BoundSocket::local_address).collect(),
+            http: self.http.local_address(),
+        }
+    }
+
+    /// The doors of each shard, by shard. HTTP is shard 0's.
+    fn into_doors(self) -> Result<Vec<ShardDoors>, BrokerError> {
+        let mut http = Some(self.http);
+        let address = self.common.local_address();
+        let common = || {
+            self.common.try_clone().map_err(|error| BrokerError::Door {
+                door: "the native door".to_owned(),
+                address,
+                setting: "native.port",
+                error,
+            })
+        };
+        let doors = self.own.into_iter();
+        doors.map(|own| Ok(ShardDoors { common: common()?, own, http: http.take() })).collect()
+    }
+}
+
+fn bind_door(
+    ip: IpAddr,
+    port: u16,
+    door: String,
+    setting: &'static str,
+) -> Result<BoundSocket, BrokerError> {
+    let address = SocketAddr::new(ip, port);
+    bind(address).map_err(|error| BrokerError::Door { door, address, setting, error })
+}
+
+fn identity(config: &Config, addresses: &Addresses) -> Identity {
+    Identity {
+        broker_version: VERSION,
+        node_id: config.node_id,
+        advertise: config.advertise.clone(),
+        shard_ports: addresses.native_shards.iter().map(SocketAddr::port).collect(),
+        started_ns: 0,
+    }
+}
+
+/// Recovers the data directory on an executor of its own, which ends with it.
+fn recover_node(config: &Config, plan: &CorePlan) -> Result<RecoveredNode, BrokerError> {
+    let settings = config.shard_settings(plan.shards());
+    let (data, shards, accept_loss) = (config.data.clone(), plan.shards(), config.accept_loss);
+    let boot = boot_id();
+    let recovery = spawn_shard(ShardSpec::new("kolk-recovery"), move |io| async move {
+        let log = &settings.log;
+        recover(&io, &StartPlan { dir: &data, shards, log, boot, accept_loss }).await
+    })?;
+    Ok(recovery.wait_ready(EXECUTOR_TIMEOUT)?.join()??)
+}
+
+fn log_recovery(report: &RecoveryReport) {
+    tracing::info!(
+        cluster = %report.cluster,
+        run = report.run,
+        generation = report.generation,
+        topics = report.topics,
+        partitions = report.partitions,
+        replayed_groups = report.groups,
+        replayed_bytes = report.payload_bytes,
+        torn_groups = report.torn_groups,
+        "data recovered"
+    );
+    for partition in &report.damaged {
+        tracing::error!(%partition, "partition is offline: its data is damaged");
+    }
+    for partition in &report.possibly_short {
+        tracing::warn!(
+            %partition,
+            "partition may lack its last records: the machine went down, and its topic survives only a crash of the process"
+        );
+    }
+}
+
+/// A number for this boot of the machine; 0 when the kernel does not tell.
+fn boot_id() -> u64 {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&digits, 16).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_descriptors_lower_connections_and_open_segments() {
+        let lowered = within_open_files(&Config::default(), 2, 1_024);
+        assert_eq!(lowered.serve.connections_max, 341);
+        assert_eq!(lowered.shard.log.open_files_max, 170);
+        let default = Config::default();
+        assert_eq!(within_open_files(&default, 2, 1 << 20), default);
+    }
+
+    #[test]
+    fn shard_ports_beyond_the_last_are_refused_by_name() {
+        let config =
+            Config { native_port: 0, native_shard_port: 65_535, http_port: 0, ..Config::default() };
+        let error = Sockets::bind(&config, 3).err().unwrap();
+        assert!(error.to_string().contains("native.shard_port"), "{error}");
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_named_with_its_setting() {
+        let free =
+            Config { native_port: 0, native_shard_port: 0, http_port: 0, ..Config::default() };
+        let sockets = Sockets::bind(&free, 1).unwrap();
+        let address = sockets.addresses().http;
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = Config { http_port: taken.local_addr().unwrap().port(), ..free };
+        let error = Sockets::bind(&config, 1).err().unwrap();
+        assert!(error.to_string().contains("http.port"), "{error}");
+        assert_ne!(address.port(), config.http_port);
+    }
+}
