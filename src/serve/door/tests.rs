@@ -20,7 +20,7 @@ use kolk_metric::shard::{MetricsSnapshot, ShardMetrics};
 use kolk_model::batch_builder::BatchBuilder;
 use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
-use kolk_model::ids::{NodeId, PartitionId, TopicId, TopicName, TopicPartition};
+use kolk_model::ids::{PartitionId, TopicId, TopicName, TopicPartition};
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 use kolk_native::encoder::Encoder;
@@ -80,7 +80,7 @@ impl Broker {
                 Shard::open(io.clone(), part, shard_settings, Rc::clone(&metrics)).await.unwrap();
             let identity = Identity {
                 broker_version: "test",
-                node: NodeId::new(7),
+                node_id: 7,
                 advertise: None,
                 shard_ports: vec![shard_door.port()],
                 started_ns: 0,

@@ -202,7 +202,7 @@ impl<N: Net> Calls<N> {
             features: 0,
             broker_version: self.identity.broker_version.to_owned(),
             cluster_id: self.shard.metadata().cluster().to_string(),
-            node: self.identity.node,
+            node: self.identity.node(),
             shard: self.shard.id(),
             frame_bytes_max: u32::try_from(self.frame_bytes_max).unwrap_or(u32::MAX),
             producer,

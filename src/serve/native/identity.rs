@@ -9,8 +9,8 @@ use kolk_model::ids::{NodeId, ShardId};
 pub struct Identity {
     /// The broker's version.
     pub broker_version: &'static str,
-    /// The node.
-    pub node: NodeId,
+    /// The node's number.
+    pub node_id: u32,
     /// The host that clients are told; `None` = the address each connected to.
     pub advertise: Option<String>,
     /// The port of every shard's own native door, by shard.
@@ -20,6 +20,10 @@ pub struct Identity {
 }
 
 impl Identity {
+    pub(crate) const fn node(&self) -> NodeId {
+        NodeId::new(self.node_id)
+    }
+
     /// The host to tell a client that connected to `local`.
     #[must_use]
     pub fn host(&self, local: IpAddr) -> String {
@@ -40,7 +44,7 @@ mod tests {
     fn a_client_is_told_the_address_it_connected_to() {
         let mut identity = Identity {
             broker_version: "0",
-            node: NodeId::new(0),
+            node_id: 0,
             advertise: None,
             shard_ports: vec![7, 8],
             started_ns: 0,

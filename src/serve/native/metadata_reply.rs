@@ -16,7 +16,7 @@ pub(crate) fn metadata_reply(
     host: &str,
 ) -> MetadataReply {
     let doors = identity.doors().map(|(shard, port)| Door {
-        node: identity.node,
+        node: identity.node(),
         shard,
         host: host.to_owned(),
         port,

@@ -1,6 +1,7 @@
 //! The native wire, call by call.
 
 use kolk_model::error::ErrorCode;
+use kolk_model::ids::NodeId;
 use kolk_native::reply::ListedOffset;
 use kolk_native::request::{
     AddPartitions, AlterTopic, ListOffsets, MetadataQuery, OffsetPlace, OffsetQuery, Trim,
