@@ -153,8 +153,7 @@ pub trait File: Clone + 'static {
     /// durable: one submission.
     ///
     /// It covers this write, those through this handle and its clones that were complete at the
-    /// call, and what was complete when the file was opened. Where nothing else waits for a sync,
-    /// the write itself is made synchronous, which is cheaper than a sync of the file.
+    /// call, and what was complete when the file was opened.
     fn write_and_sync_at(
         &self,
         position: u64,
@@ -297,13 +296,13 @@ pub struct Space {
 pub struct WriteSyncTiming {
     /// From the call to the completion of both, in nanoseconds.
     pub total_ns: u64,
-    /// The fdatasync's share in nanoseconds, on calls where it was sampled: a sync of its own
-    /// costs more than a synchronous write, so only about one call in [`SYNC_SAMPLE_EVERY`] asks.
+    /// The fdatasync's share in nanoseconds, on calls where it was sampled: telling the write's
+    /// end costs a wake-up, so only one call in [`SYNC_SAMPLE_EVERY`] asks for it.
     pub fdatasync_ns: Option<u64>,
 }
 
-/// About one durable write in this many reports the fdatasync's own time.
-pub const SYNC_SAMPLE_EVERY: u64 = 64;
+/// One durable write of an executor in this many reports the fdatasync's own time.
+pub const SYNC_SAMPLE_EVERY: u64 = 32;
 
 /// Asserts what every direct transfer must keep: alignment of position and length.
 pub(crate) fn assert_aligned(op: Op, position: u64, bytes: u64) {

@@ -1,6 +1,5 @@
 //! The real world: glommio runs the tasks, a private ring of each executor does the I/O.
 
-mod changes;
 mod clock;
 mod descriptor;
 mod eventfd;

@@ -19,6 +19,7 @@ use io_uring::{IoUring, Probe, opcode};
 
 use super::eventfd;
 use super::slots::{Abandoned, Answers, Finished, Half, Held, Noted, Slots, Token, UNHEEDED};
+use crate::door::SYNC_SAMPLE_EVERY;
 use crate::wait::Bell;
 
 impl Finished {
@@ -65,6 +66,8 @@ pub(super) struct Ring {
     /// Rung when something waits for submission.
     pub(super) pushed: Bell,
     counts: Cell<RingCounts>,
+    /// Linked pairs started.
+    pairs: Cell<u64>,
     /// Reused between turns, so that reaping allocates nothing.
     wakers: RefCell<Vec<Waker>>,
     /// Reused between gather sends.
@@ -90,6 +93,7 @@ impl Ring {
             features,
             pushed: Bell::new(),
             counts: Cell::default(),
+            pairs: Cell::default(),
             wakers: RefCell::default(),
             iovecs: RefCell::default(),
         })
@@ -136,17 +140,18 @@ impl Ring {
         InFlight { ring: Rc::clone(self), token, cancel: Cancel::Never }
     }
 
-    /// Starts a linked pair: the second is run only if the first did all it was asked.
+    /// Starts a linked pair: the second is run only if the first did all it was asked. The first
+    /// answers once in [`SYNC_SAMPLE_EVERY`] times, or if it fails: an answer is a wake-up.
     ///
     /// # Safety
     /// As for [`Ring::start`], for both.
     pub(super) unsafe fn start_linked(
         self: &Rc<Self>,
         held: Held,
-        first_answers: bool,
         build: impl FnOnce(&mut Held) -> [Entry; 2],
     ) -> InFlight {
-        let quiet = self.features.quiet_success && !first_answers;
+        let pair = self.pairs.replace(self.pairs.get() + 1);
+        let quiet = self.features.quiet_success && !pair.is_multiple_of(SYNC_SAMPLE_EVERY);
         let (answers, flags) = if quiet {
             (Answers::LastUnlessFirstFails, Flags::IO_LINK | Flags::SKIP_SUCCESS)
         } else {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::shard::{ShardSpec, spawn_shard};
 use super::uring_io::UringIo;
 use crate::buf::{AlignedBuf, AlignedSlice, TailBuf};
-use crate::door::{File, Io, OpenMode};
+use crate::door::{File, Io, OpenMode, SYNC_SAMPLE_EVERY};
 use crate::error::{IoError, Op};
 use crate::wait::Completion;
 
@@ -60,6 +60,20 @@ fn written_pages_are_read_back() {
         assert_eq!(file.len().await.unwrap(), 16_384);
         file.sync().await.unwrap();
         file.close().await.unwrap();
+    });
+}
+
+#[test]
+fn some_durable_writes_tell_the_share_of_the_sync() {
+    on_shard(|io, dir| async move {
+        let file = create(&io, &dir.join("f")).await;
+        let mut sampled = Vec::new();
+        for nth in 0..2 * SYNC_SAMPLE_EVERY {
+            let timing = file.write_and_sync_at(nth * 4096, vec![page(1)]).await.unwrap();
+            assert!(timing.fdatasync_ns.is_none_or(|ns| ns < timing.total_ns));
+            sampled.extend(timing.fdatasync_ns);
+        }
+        assert!(sampled.len() >= 2, "{sampled:?}");
     });
 }
 

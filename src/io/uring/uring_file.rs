@@ -8,13 +8,12 @@ use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, FsyncFlags};
 
-use super::changes::Changes;
 use super::clock;
 use super::descriptor::Descriptor;
 use super::ring::{InFlight, Ring, to_result};
 use super::slots::{Finished, Held, HeldMemory};
 use crate::buf::{AlignedBuf, AlignedSlice, PAGE_BYTES};
-use crate::door::{File, SYNC_SAMPLE_EVERY, WRITE_SLICES_MAX, WriteSyncTiming, assert_aligned};
+use crate::door::{File, WRITE_SLICES_MAX, WriteSyncTiming, assert_aligned};
 use crate::error::{IoError, Op};
 
 /// An open file of one executor. Cloning shares the descriptor.
@@ -26,12 +25,11 @@ pub struct UringFile {
 struct Open {
     descriptor: Rc<Descriptor>,
     ring: Rc<Ring>,
-    changes: Changes,
 }
 
 impl UringFile {
     pub(super) fn new(descriptor: Rc<Descriptor>, ring: Rc<Ring>) -> Self {
-        Self { open: Rc::new(Open { descriptor, ring, changes: Changes::default() }) }
+        Self { open: Rc::new(Open { descriptor, ring }) }
     }
 
     fn fd(&self) -> Fd {
@@ -53,11 +51,9 @@ impl UringFile {
         unsafe { self.open.ring.start(self.held(HeldMemory::None), |_| entry) }
     }
 
-    async fn finish_change(self, op: Op, started: InFlight) -> Result<(), IoError> {
+    async fn finish_plain(self, op: Op, started: InFlight) -> Result<(), IoError> {
         let finished = started.await.ok_or(IoError::ExecutorGone)?;
-        finished.result().map_err(|errno| self.error(op, errno))?;
-        self.open.changes.end();
-        Ok(())
+        finished.result().map(drop).map_err(|errno| self.error(op, errno))
     }
 
     fn start_read(&self, position: u64, buf: AlignedBuf, filled: usize, bytes: usize) -> InFlight {
@@ -112,27 +108,6 @@ impl UringFile {
         (wanted, self.held(HeldMemory::Write { pages, iovecs }))
     }
 
-    fn start_write(&self, position: u64, held: Held, flags: libc::c_int) -> InFlight {
-        let fd = self.fd();
-        // SAFETY: iovecs and pages are in `held`.
-        unsafe { self.open.ring.start(held, |held| write_entry(fd, position, held, flags)) }
-    }
-
-    fn start_write_and_sync(&self, position: u64, held: Held, sampled: bool) -> InFlight {
-        let fd = self.fd();
-        // SAFETY: iovecs and pages are in `held`.
-        unsafe {
-            self.open.ring.start_linked(held, sampled, |held| {
-                [write_entry(fd, position, held, 0), sync_entry(fd)]
-            })
-        }
-    }
-
-    async fn finish_write(&self, wanted: u64, started: InFlight) -> Result<(), IoError> {
-        let finished = started.await.ok_or(IoError::ExecutorGone)?;
-        self.check_written(wanted, finished.outcome.last.unwrap_or(-libc::ECANCELED))
-    }
-
     fn check_written(&self, wanted: u64, result: i32) -> Result<(), IoError> {
         let written = to_result(result).map_err(|errno| self.error(Op::Write, errno))?;
         if u64::from(written) == wanted {
@@ -168,16 +143,17 @@ impl File for UringFile {
         pages: Vec<AlignedSlice>,
     ) -> impl Future<Output = Result<(), IoError>> + use<> {
         let (wanted, held) = self.hold_pages(position, pages);
-        self.open.changes.begin();
-        let started = self.start_write(position, held, 0);
+        let fd = self.fd();
+        // SAFETY: iovecs and pages are in `held`.
+        let started = unsafe { self.open.ring.start(held, |held| write_entry(fd, position, held)) };
         let file = self.clone();
         async move {
-            file.finish_write(wanted, started).await?;
-            file.open.changes.end();
-            Ok(())
+            let finished = started.await.ok_or(IoError::ExecutorGone)?;
+            file.check_written(wanted, finished.outcome.last.unwrap_or(-libc::ECANCELED))
         }
     }
 
+    /// Not RWF_DSYNC, though that is quicker on a quiet machine: decision 0001.
     fn write_and_sync_at(
         &self,
         position: u64,
@@ -185,29 +161,19 @@ impl File for UringFile {
     ) -> impl Future<Output = Result<WriteSyncTiming, IoError>> + use<> {
         let begin = clock::now();
         let (wanted, held) = self.hold_pages(position, pages);
-        let sampled = self.open.ring.counts().submissions.is_multiple_of(SYNC_SAMPLE_EVERY);
-        let alone = self.open.changes.all_durable() && !sampled;
-        let covers = self.open.changes.covered();
-        let change = self.open.changes.begin();
-        let started = if alone {
-            self.start_write(position, held, libc::RWF_DSYNC)
-        } else {
-            self.start_write_and_sync(position, held, sampled)
+        let fd = self.fd();
+        // SAFETY: iovecs and pages are in `held`.
+        let started = unsafe {
+            self.open
+                .ring
+                .start_linked(held, |held| [write_entry(fd, position, held), sync_entry(fd)])
         };
         let file = self.clone();
         async move {
-            let mut written_at = None;
-            if alone {
-                file.finish_write(wanted, started).await?;
-                file.open.changes.ended_durable(change);
-            } else {
-                let finished = started.await.ok_or(IoError::ExecutorGone)?;
-                file.check_pair(wanted, &finished)?;
-                written_at = finished.outcome.first_at;
-                file.open.changes.end();
-                file.open.changes.synced(covers.map(|_| change));
-            }
+            let finished = started.await.ok_or(IoError::ExecutorGone)?;
+            file.check_pair(wanted, &finished)?;
             let end = clock::now().as_ns();
+            let written_at = finished.outcome.first_at;
             Ok(WriteSyncTiming {
                 total_ns: end.saturating_sub(begin.as_ns()),
                 fdatasync_ns: written_at.map(|written| end.saturating_sub(written.as_ns())),
@@ -216,26 +182,17 @@ impl File for UringFile {
     }
 
     fn sync(&self) -> impl Future<Output = Result<(), IoError>> + use<> {
-        let covers = self.open.changes.covered();
         let started = self.start_plain(sync_entry(self.fd()));
-        let file = self.clone();
-        async move {
-            let finished = started.await.ok_or(IoError::ExecutorGone)?;
-            finished.result().map_err(|errno| file.error(Op::Sync, errno))?;
-            file.open.changes.synced(covers);
-            Ok(())
-        }
+        self.clone().finish_plain(Op::Sync, started)
     }
 
     fn allocate(&self, from: u64, bytes: u64) -> impl Future<Output = Result<(), IoError>> + use<> {
-        self.open.changes.begin();
         let entry = opcode::Fallocate::new(self.fd(), bytes).offset(from).build();
         let started = self.start_plain(entry);
-        self.clone().finish_change(Op::Allocate, started)
+        self.clone().finish_plain(Op::Allocate, started)
     }
 
     fn truncate(&self, bytes: u64) -> impl Future<Output = Result<(), IoError>> + use<> {
-        self.open.changes.begin();
         let started = if self.open.ring.features().ftruncate {
             Ok(self.start_plain(opcode::Ftruncate::new(self.fd(), bytes).build()))
         } else {
@@ -244,11 +201,9 @@ impl File for UringFile {
         let file = self.clone();
         async move {
             match started {
-                Ok(started) => return file.finish_change(Op::Truncate, started).await,
-                Err(done) => done.map_err(|errno| file.error(Op::Truncate, errno))?,
+                Ok(started) => file.finish_plain(Op::Truncate, started).await,
+                Err(done) => done.map_err(|errno| file.error(Op::Truncate, errno)),
             }
-            file.open.changes.end();
-            Ok(())
         }
     }
 
@@ -261,7 +216,7 @@ impl File for UringFile {
     fn close(self) -> impl Future<Output = Result<(), IoError>> + use<> {
         let last = Rc::into_inner(self.open);
         async move {
-            let Some(Open { descriptor, ring, .. }) = last else { return Ok(()) };
+            let Some(Open { descriptor, ring }) = last else { return Ok(()) };
             // An operation whose future was dropped may still hold it, and closes it then.
             let Some(descriptor) = Rc::into_inner(descriptor) else { return Ok(()) };
             let (fd, name) = descriptor.into_parts();
@@ -289,19 +244,18 @@ async fn close_on_ring(ring: &Rc<Ring>, fd: std::os::fd::OwnedFd) -> Result<(), 
     }
 }
 
-fn write_entry(fd: Fd, position: u64, held: &Held, flags: libc::c_int) -> Entry {
+fn write_entry(fd: Fd, position: u64, held: &Held) -> Entry {
     let HeldMemory::Write { iovecs, .. } = &held.memory else {
         unreachable!("a write holds its pages")
     };
     match &**iovecs {
         [one] => {
             let length = length_of(one.iov_len);
-            let write = opcode::Write::new(fd, one.iov_base.cast(), length);
-            write.offset(position).rw_flags(flags).build()
+            opcode::Write::new(fd, one.iov_base.cast(), length).offset(position).build()
         }
         many => {
             let count = length_of(many.len());
-            opcode::Writev::new(fd, many.as_ptr(), count).offset(position).rw_flags(flags).build()
+            opcode::Writev::new(fd, many.as_ptr(), count).offset(position).build()
         }
     }
 }
