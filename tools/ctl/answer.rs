@@ -47,7 +47,11 @@ pub(crate) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()>
     let cell = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |c| c.chars().count());
     let widths: Vec<usize> =
         (0..columns).map(|c| rows.iter().map(|row| cell(row, c)).max().unwrap_or(0)).collect();
-    let amount = |text: &str| text == "-" || text.starts_with(|c: char| c.is_ascii_digit());
+    // A number, with a unit behind it or not; an id may begin with digits, too.
+    let amount = |text: &str| {
+        let number = text.split(' ').next().unwrap_or_default();
+        !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || "-.,".contains(c))
+    };
     let right: Vec<bool> = (0..columns)
         .map(|c| rows.iter().skip(1).all(|row| row.get(c).is_none_or(|cell| amount(cell))))
         .collect();
