@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use kolk_client::admin::Admin;
+use kolk_client::answer::OffsetPlace;
 use kolk_model::ids::PartitionId;
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
-use kolk_native::request::OffsetPlace;
 
 use crate::error::CtlError;
 
