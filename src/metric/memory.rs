@@ -9,5 +9,7 @@ domain! {
         budget_bytes: Gauge::new => "kolk_memory_budget_bytes",
         /// Bytes of the budget in use.
         used_bytes: Gauge::new => "kolk_memory_used_bytes",
+        /// Bytes of produce requests in flight on the shard's connections.
+        produce_bytes: Gauge::new => "kolk_produce_in_flight_bytes",
     }
 }

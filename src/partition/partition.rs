@@ -348,6 +348,10 @@ impl<I: Io> Partition<I> {
     pub fn set_config(&mut self, config: TopicConfig, effects: &mut Vec<Effect>) {
         self.config = config;
         self.log.set_config(log_config(&config));
+        if config.durability == Durability::PowerLoss {
+            // What was appended under the lower level becomes visible by a sync that nobody else asks for.
+            self.log.request_sync();
+        }
         self.advance(effects);
     }
 

@@ -220,6 +220,7 @@ impl<I: Io> Shard<I> {
             budget: Rc::new(Budget::new(settings.produce_bytes_max)),
             lanes: (0..placement.shards()).map(|_| lanes()).collect(),
             phase: Cell::new(Phase::Open),
+            busy: Cell::new(0),
             drained: Bell::default(),
             shards_drained: RefCell::new(Set::new()),
             remote_fetches: RefCell::new(Map::new()),

@@ -52,6 +52,8 @@ pub(crate) struct ShardState<I: Io> {
     /// To each shard, by its number; the own pair is not used.
     pub(crate) lanes: Vec<Lanes>,
     pub(crate) phase: Cell<Phase>,
+    /// Requests of this shard that are carried out here and wait for a disk.
+    pub(crate) busy: Cell<usize>,
     /// Rung when a request of this shard was answered while it stops, and when another shard has drained.
     pub(crate) drained: Bell,
     pub(crate) shards_drained: RefCell<Set<ShardId>>,
@@ -199,10 +201,34 @@ impl<I: Io> ShardState<I> {
         Rc::make_mut(&mut self.metadata.borrow_mut()).note(news);
     }
 
+    /// Requests of this shard that were not answered yet.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.waiters.local() + self.busy.get()
+    }
+
     /// A refusal unless requests of clients are taken.
     #[inline]
     pub(crate) fn check_open(&self) -> Result<(), Refusal> {
         if self.phase.get() == Phase::Open { Ok(()) } else { Err(Refusal::shutting_down()) }
+    }
+}
+
+/// A request that is carried out here and not answered yet: a stop waits for it.
+pub(crate) struct Busy<I: Io> {
+    state: Rc<ShardState<I>>,
+}
+
+impl<I: Io> Busy<I> {
+    pub(crate) fn new(state: &Rc<ShardState<I>>) -> Self {
+        state.busy.set(state.busy.get() + 1);
+        Self { state: Rc::clone(state) }
+    }
+}
+
+impl<I: Io> Drop for Busy<I> {
+    fn drop(&mut self) {
+        self.state.busy.set(self.state.busy.get() - 1);
+        self.state.drained.ring();
     }
 }
 

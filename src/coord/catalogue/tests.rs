@@ -334,6 +334,9 @@ impl Model {
 }
 
 proptest! {
+    // A file of failures would land beside the crates, where only crates may be.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn the_catalogue_equals_a_plain_list(steps in commands()) {
         let mut catalogue = Catalogue::new(CLUSTER);

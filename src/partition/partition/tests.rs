@@ -302,9 +302,12 @@ fn raising_a_topics_durability_does_not_hide_what_was_visible() {
     check(Durability::ProcessCrash, |desk| async move {
         desk.append(1, batch(5), AckLevel::None).unwrap().unwrap();
         desk.pump_until(|desk| desk.marks().1 == 5).await;
+        desk.append(2, batch(1), AckLevel::None).unwrap().unwrap();
         let mut effects = Vec::new();
         desk.partition.borrow_mut().set_config(config(Durability::PowerLoss), &mut effects);
-        assert_eq!(desk.marks(), (0, 5, 5));
+        assert_eq!(desk.marks(), (0, 5, 6));
+        // And what was not visible becomes so, though nobody appends any more.
+        desk.pump_until(|desk| desk.marks().1 == 6).await;
     });
 }
 

@@ -76,7 +76,12 @@ fn a_newer_file_is_refused_by_its_version() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    // A file of failures would land beside the crates, where only crates may be.
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn fuzzed_snapshots_never_panic_and_keep_their_rules(

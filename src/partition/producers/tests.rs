@@ -191,6 +191,9 @@ fn concrete(history: &[(ProducerBatch, u64)], producer: u64, step: &Move) -> Pro
 }
 
 proptest! {
+    // A file of failures would land beside the crates, where only crates may be.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn verdicts_equal_those_of_a_model_that_forgets_nothing(steps in moves()) {
         let mut producers = Producers::new(8);

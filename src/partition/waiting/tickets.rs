@@ -89,3 +89,49 @@ impl Tickets {
         self.written.len() + self.durable.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(waiter: u64, next_offset: u64) -> Ticket {
+        Ticket {
+            waiter: WaiterId::new(waiter),
+            base_offset: Offset::ZERO,
+            next_offset: Offset::new(next_offset),
+            append_time: WallClock::new(0),
+            duplicate: false,
+        }
+    }
+
+    fn completed(tickets: &mut Tickets, level: Durability, reached: u64) -> Vec<u64> {
+        let mut effects = Vec::new();
+        tickets.complete(level, Offset::new(reached), Offset::ZERO, &mut effects);
+        let waiter = |effect| match effect {
+            Effect::Produced { waiter, result: Ok(_) } => waiter.get(),
+            other => panic!("{other:?}"),
+        };
+        effects.into_iter().map(waiter).collect()
+    }
+
+    #[test]
+    fn a_duplicate_does_not_wait_for_what_was_appended_after_its_original() {
+        let mut tickets = Tickets::default();
+        for (waiter, next_offset) in [(1, 10), (2, 20), (3, 30), (4, 10), (5, 20)] {
+            tickets.push(Durability::PowerLoss, ticket(waiter, next_offset));
+        }
+        assert_eq!(completed(&mut tickets, Durability::PowerLoss, 9), [] as [u64; 0]);
+        assert_eq!(completed(&mut tickets, Durability::PowerLoss, 10), [1, 4]);
+        assert_eq!(completed(&mut tickets, Durability::PowerLoss, 29), [2, 5]);
+        assert_eq!(tickets.len(), 1);
+    }
+
+    #[test]
+    fn levels_wait_apart() {
+        let mut tickets = Tickets::default();
+        tickets.push(Durability::PowerLoss, ticket(1, 10));
+        tickets.push(Durability::ProcessCrash, ticket(2, 20));
+        assert_eq!(completed(&mut tickets, Durability::ProcessCrash, 20), [2]);
+        assert_eq!(completed(&mut tickets, Durability::PowerLoss, 20), [1]);
+    }
+}

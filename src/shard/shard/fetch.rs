@@ -16,7 +16,7 @@ use crate::owner::fetch::{await_bytes, fetch, fetch_now, refused};
 use crate::request::{FetchOp, FetchSlot, FetchedSlot, Refusal};
 use crate::shard::{Shard, wrong_reply};
 use crate::state::waiters::Waiting;
-use crate::state::{NOBODY, Phase, ShardState};
+use crate::state::{Busy, NOBODY, Phase, ShardState};
 
 /// A fetch under way. Dropping it ends it.
 #[must_use = "the answer comes out of it"]
@@ -45,8 +45,12 @@ impl<I: Io> Shard<I> {
         state.metrics.requests.forwarded.add((op.slots.len() - own) as u64);
         let first = op.slots.first().map_or(state.id, owner_of);
         if op.slots.iter().any(|slot| owner_of(slot) != first) {
-            let own = Rc::clone(state);
-            return Fetching::running(async move { fetch_several(own, op).await });
+            let (own, busy) = (Rc::clone(state), Busy::new(state));
+            return Fetching::running(async move {
+                let slots = fetch_several(own, op).await;
+                drop(busy);
+                slots
+            });
         }
         let FetchOp { slots, bytes_min, bytes_max, wait_max } = op;
         let part = FetchPart { slots, bytes_min, bytes_max, wait: wait_max };
@@ -54,8 +58,12 @@ impl<I: Io> Shard<I> {
             if let Some(fetched) = fetch_now(state, &part) {
                 return Fetching { step: Step::Done(fetched.slots) };
             }
-            let own = Rc::clone(state);
-            return Fetching::running(async move { fetch(own, part, None).await.slots });
+            let (own, busy) = (Rc::clone(state), Busy::new(state));
+            return Fetching::running(async move {
+                let fetched = fetch(own, part, None).await;
+                drop(busy);
+                fetched.slots
+            });
         }
         let asked = Asked::new(state, first, Request::Fetch(part.clone()));
         Fetching::running(async move { fetched(&part, asked).await.slots })

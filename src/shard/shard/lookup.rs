@@ -11,7 +11,7 @@ use crate::message::{Reply, Request};
 use crate::owner::lookup;
 use crate::request::{ListedOffset, OffsetPlace, Refusal, Stats, TopicDescription};
 use crate::shard::{Shard, ask, wrong_reply};
-use crate::state::ShardState;
+use crate::state::{Busy, ShardState};
 
 impl<I: Io> Shard<I> {
     /// What stands at a place of a partition.
@@ -26,6 +26,7 @@ impl<I: Io> Shard<I> {
         async move {
             let owner = count(&state, partition)?;
             if owner == state.id {
+                let _busy = Busy::new(&state);
                 return lookup::list_offset(&state, partition, place).await;
             }
             match ask(&state, owner, Request::ListOffset { partition, place }).await? {
@@ -48,6 +49,7 @@ impl<I: Io> Shard<I> {
         async move {
             let owner = count(&state, partition)?;
             if owner == state.id {
+                let _busy = Busy::new(&state);
                 return lookup::trim(&state, partition, before).await;
             }
             match ask(&state, owner, Request::Trim { partition, before }).await? {

@@ -73,9 +73,9 @@ async fn drain<I: Io>(state: &Rc<ShardState<I>>) {
     }
     state.deliver(&mut effects);
     let limit = Duration::from_millis(state.settings.stop_drain_ms_max);
-    let own = state.drained.until(|| (state.waiters.local() == 0).then_some(()));
+    let own = state.drained.until(|| (state.in_flight() == 0).then_some(()));
     if within(&state.io, limit, own).await.is_none() {
-        let left = state.waiters.local();
+        let left = state.in_flight();
         tracing::warn!(shard = %state.id, left, "requests still in flight at the end of the wait");
     }
     state.tell_others(|| Request::Drained);
