@@ -1,4 +1,4 @@
-//! The descriptor by which the kernel wakes an executor when the private ring has answers.
+//! The descriptor by which another thread, or the kernel, wakes an executor that sleeps.
 #![allow(unsafe_code, reason = "eventfd has no safe wrapper in the standard library")]
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

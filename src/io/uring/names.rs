@@ -1,7 +1,4 @@
-//! Calls on names and directories that block, for glommio's pool of threads.
-//!
-//! A ring would give them to a worker thread of the kernel just the same, and Linux 5.10 has no
-//! rename, unlink or mkdir in a ring. None of them may panic: its waiter would wait for ever.
+//! Calls on names and directories that block; the executor's worker threads make them.
 #![allow(unsafe_code, reason = "statvfs writes to memory of this frame")]
 #![allow(clippy::disallowed_methods, reason = "this is Io's own way to the file system")]
 

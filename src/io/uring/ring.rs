@@ -1,8 +1,8 @@
 //! The private ring: submissions collected per turn, answers handed to their futures.
 //!
-//! Tasks push submissions; one turn of the driver gives all of them to the kernel with one
-//! `io_uring_enter` and reaps what is complete. The kernel rings an eventfd for answers that come
-//! later. Why there is a ring beside glommio's own: decision 0001.
+//! Tasks push submissions; one turn gives all of them to the kernel with one `io_uring_enter`,
+//! which sleeps as well where the ring's own loop turns it, and hands out what is complete. Beside
+//! glommio the kernel rings an eventfd for answers that come later.
 #![allow(unsafe_code, reason = "submissions point to memory that the table of operations holds")]
 
 use std::cell::{Cell, RefCell};
@@ -37,13 +37,14 @@ pub(super) fn to_result(result: i32) -> Result<u32, i32> {
 /// Counts of one ring since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RingCounts {
-    /// Calls of `io_uring_enter` by this ring; those of glommio's rings are not in it.
+    /// Calls of `io_uring_enter` by this ring, sleeping ones included; those of glommio's own rings
+    /// are not in it.
     pub enters: u64,
     /// Submissions given to the kernel; a linked write and sync is two.
     pub submissions: u64,
     /// Answers reaped.
     pub answers: u64,
-    /// Times the eventfd woke the executor.
+    /// Times an eventfd woke the executor: another thread or, on glommio, this ring.
     pub doorbells: u64,
 }
 
@@ -54,6 +55,25 @@ pub(super) struct Features {
     pub(super) quiet_success: bool,
     /// `ftruncate` goes through the ring (6.9).
     pub(super) ftruncate: bool,
+    /// An enter may wait for a limited time (5.11).
+    timed_wait: bool,
+}
+
+/// How long a turn may sleep when nothing is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    No,
+    For(Duration),
+    Forever,
+}
+
+/// Who looks after the ring while its executor sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// The executor's loop, which sleeps in the ring itself.
+    Loop,
+    /// An eventfd that the kernel rings: the executor sleeps elsewhere.
+    Doorbell,
 }
 
 /// One executor's private ring.
@@ -61,7 +81,8 @@ pub(super) struct Ring {
     /// `None` once the executor has ended.
     uring: RefCell<Option<IoUring>>,
     slots: RefCell<Slots>,
-    eventfd: OwnedFd,
+    /// Rung by the kernel with each answer, if the executor sleeps elsewhere.
+    eventfd: Option<OwnedFd>,
     features: Features,
     /// Rung when something waits for submission.
     pub(super) pushed: Bell,
@@ -76,16 +97,22 @@ pub(super) struct Ring {
 
 impl Ring {
     /// Sets the ring up: `entries` submissions a turn, answers for many more.
-    pub(super) fn new(entries: u32) -> std::io::Result<Self> {
+    pub(super) fn new(entries: u32, watch: Watch) -> std::io::Result<Self> {
         let uring = set_up(entries)?;
         let mut probe = Probe::new();
         uring.submitter().register_probe(&mut probe)?;
         let features = Features {
             quiet_success: uring.params().is_feature_skip_cqe_on_success(),
             ftruncate: probe.is_supported(opcode::Ftruncate::CODE),
+            timed_wait: uring.params().is_feature_ext_arg(),
         };
-        let eventfd = eventfd::make()?;
-        uring.submitter().register_eventfd(eventfd.as_raw_fd())?;
+        let eventfd = match watch {
+            Watch::Loop => None,
+            Watch::Doorbell => Some(eventfd::make()?),
+        };
+        if let Some(eventfd) = &eventfd {
+            uring.submitter().register_eventfd(eventfd.as_raw_fd())?;
+        }
         Ok(Self {
             uring: RefCell::new(Some(uring)),
             slots: RefCell::default(),
@@ -107,14 +134,9 @@ impl Ring {
         self.counts.get()
     }
 
-    /// Returns a descriptor of the eventfd, for the listener to own.
-    pub(super) fn doorbell(&self) -> std::io::Result<OwnedFd> {
-        self.eventfd.try_clone()
-    }
-
-    /// Rings the doorbell by hand, so that its listener looks up.
-    pub(super) fn ring_doorbell(&self) {
-        eventfd::ring(&self.eventfd);
+    /// Returns the eventfd of a ring that is watched by one.
+    pub(super) const fn doorbell(&self) -> Option<&OwnedFd> {
+        self.eventfd.as_ref()
     }
 
     pub(super) fn count_doorbell(&self) {
@@ -176,16 +198,24 @@ impl Ring {
         result
     }
 
-    /// Gives the kernel what waits for submission and hands out what is complete.
-    pub(super) fn turn(&self) {
-        loop {
-            self.submit();
+    /// Gives the kernel what waits for submission, sleeps if asked to and nothing is complete, and
+    /// hands out what is.
+    pub(super) fn turn(&self, wait: Wait) {
+        self.enter(wait);
+        self.reap();
+        // Answers beyond the queue's size wait in the kernel until an enter asks for them.
+        while self.has_overflown() {
+            self.enter(Wait::No);
             self.reap();
-            // Answers beyond the queue's size wait in the kernel until an enter asks for them.
-            if !self.has_overflown() {
-                return;
-            }
         }
+    }
+
+    /// Tells whether answers are there, or would be after an enter.
+    pub(super) fn has_answers(&self) -> bool {
+        self.uring
+            .borrow_mut()
+            .as_mut()
+            .is_some_and(|uring| !uring.completion().is_empty() || uring.submission().taskrun())
     }
 
     /// Ends the ring: cancels what waits for sockets, waits for the disk, closes.
@@ -228,33 +258,36 @@ impl Ring {
             }
             drop(guard);
             // A full queue: an enter makes room at once, the kernel copies submissions.
-            self.submit();
+            self.enter(Wait::No);
         }
         self.pushed.ring();
     }
 
-    fn submit(&self) {
+    fn enter(&self, wait: Wait) {
         loop {
             let mut guard = self.uring.borrow_mut();
             let Some(uring) = guard.as_mut() else { return };
-            let waiting = uring.submission().len();
-            if waiting == 0 && !uring.submission().cq_overflow() {
+            let wait = if uring.completion().is_empty() { wait } else { Wait::No };
+            let submission = uring.submission();
+            let waiting = submission.len();
+            let asked = submission.cq_overflow() || submission.taskrun();
+            drop(submission);
+            if wait == Wait::No && waiting == 0 && !asked {
                 return;
             }
-            // Answers that come during this call are reaped right after it: no doorbell for them.
-            uring.completion().disable_eventfd();
-            let submitted = uring.submit();
-            uring.completion().enable_eventfd();
+            let entered = self.enter_once(uring, wait);
             drop(guard);
             self.count(|counts| counts.enters += 1);
-            match submitted {
+            match entered {
                 Ok(submitted) => {
                     self.count(|counts| counts.submissions += submitted as u64);
-                    if submitted == waiting {
+                    if submitted >= waiting {
                         return;
                     }
                 }
                 Err(error) => match error.raw_os_error() {
+                    Some(libc::ETIME) => return,
+                    Some(libc::EINTR) if wait != Wait::No => return,
                     Some(libc::EINTR) => {}
                     // The answers' queue overflows or memory is short: make room, then go on.
                     Some(libc::EBUSY | libc::EAGAIN) => self.reap(),
@@ -262,6 +295,30 @@ impl Ring {
                 },
             }
         }
+    }
+
+    fn enter_once(&self, uring: &mut IoUring, wait: Wait) -> std::io::Result<usize> {
+        let duration = match wait {
+            Wait::No => {
+                // Answers that come during this call are reaped right after it: no doorbell.
+                uring.completion().disable_eventfd();
+                let submitted = uring.submit();
+                uring.completion().enable_eventfd();
+                return submitted;
+            }
+            Wait::Forever => return uring.submit_and_wait(1),
+            Wait::For(duration) => Timespec::from(duration),
+        };
+        if self.features.timed_wait {
+            return uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&duration));
+        }
+        // Before 5.11 a timeout is an operation: it ends with the first answer or by itself.
+        let timeout = opcode::Timeout::new(&raw const duration).count(1).build();
+        // SAFETY: the kernel copies the duration when it takes the submission, in this call.
+        if unsafe { uring.submission().push(&timeout.user_data(UNHEEDED)) }.is_err() {
+            return uring.submit();
+        }
+        uring.submit_and_wait(1)
     }
 
     fn reap(&self) {
@@ -308,8 +365,9 @@ fn set_up(entries: u32) -> std::io::Result<IoUring> {
     let mut builder = IoUring::builder();
     // Waiting connections each have a poll in the kernel; a storm of them must not overflow.
     builder.setup_clamp().setup_cqsize(entries.saturating_mul(8));
-    // Answers are worked out at our next system call instead of interrupting us (5.19).
-    match builder.clone().setup_coop_taskrun().build(entries) {
+    // Answers are worked out at our next system call instead of interrupting us (5.19). Not only at
+    // our next enter (DEFER_TASKRUN): that would hold back the second half of a linked pair.
+    match builder.clone().setup_coop_taskrun().setup_taskrun_flag().build(entries) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => builder.build(entries),
         uring => uring,
     }

@@ -1,20 +1,18 @@
-//! Starting and ending one executor: a thread, glommio on it, the private ring beside.
-#![allow(unsafe_code, reason = "glommio takes the doorbell's descriptor over as a raw number")]
+//! Starting and ending one executor: a thread, and a runtime on it.
+#![allow(unsafe_code, reason = "pinning a thread is a plain system call")]
 #![allow(clippy::disallowed_methods, reason = "this is where the threads of shards are started")]
 
 use std::future::Future;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use glommio::io::BufferedFile;
-use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
-
-use super::ring::Ring;
+use super::executor::Executor;
+use super::glommio::GlommioExecutor;
 use super::ticker;
-use super::uring_io::UringIo;
+use super::uring_io::{Tasks, UringIo};
 
 /// How an executor is started.
 #[derive(Clone, Debug)]
@@ -26,11 +24,25 @@ pub struct ShardSpec {
     /// Submissions that fit into the private ring before a turn is forced, up to 32768.
     /// Default: 1024.
     pub ring_entries: u32,
-    /// How long the executor looks for work before it sleeps; needs `core`. Zero, the default,
-    /// sleeps at once: right wherever cores are shared. 20–50 µs spare a wake-up per request.
+    /// How long the executor looks for work before it sleeps; on glommio it needs `core`. Zero,
+    /// the default, sleeps at once: right wherever cores are shared. 20–50 µs spare a wake-up per
+    /// request.
     pub spin: Duration,
-    /// After how long a task that runs should yield. Default: 5 ms.
+    /// After how long glommio looks at its rings though tasks are ready. Default: 5 ms. Our own
+    /// loop looks after each round of tasks.
     pub preempt: Duration,
+    /// What runs the tasks. Default: [`Runtime::Ring`].
+    pub runtime: Runtime,
+}
+
+/// What runs an executor's tasks and timers. Files and sockets go through the same private ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// Our own loop, which sleeps in the ring: one system call a turn.
+    #[default]
+    Ring,
+    /// glommio, with the ring beside it: about ten system calls a wake-up more.
+    Glommio,
 }
 
 impl ShardSpec {
@@ -43,6 +55,7 @@ impl ShardSpec {
             ring_entries: 1024,
             spin: Duration::ZERO,
             preempt: Duration::from_millis(5),
+            runtime: Runtime::default(),
         }
     }
 
@@ -65,8 +78,18 @@ pub enum ShardError {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// The thread can't be pinned: there is no such core, or it is not ours.
+    #[error("shard {name}: can't run on core {core}: {source}")]
+    NoCore {
+        /// The executor's name.
+        name: String,
+        /// The CPU that was asked for.
+        core: usize,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
     /// glommio could not be set up: io_uring denied, locked memory, no such core.
-    #[error("shard {name}: the executor can't start: {reason}")]
+    #[error("shard {name}: glommio can't start: {reason}")]
     NoExecutor {
         /// The executor's name.
         name: String,
@@ -158,7 +181,7 @@ where
 /// its own before the shards start, such as recovery.
 ///
 /// # Errors
-/// [`ShardError::NoRing`] and [`ShardError::NoExecutor`].
+/// [`ShardError::NoRing`], [`ShardError::NoCore`] and [`ShardError::NoExecutor`].
 pub fn run_here<T, F, M>(spec: ShardSpec, main: M) -> Result<T, ShardError>
 where
     T: 'static,
@@ -169,80 +192,73 @@ where
     run_shard(spec, main, &report)
 }
 
-/// glommio's memory for its own direct I/O, which is not used here. It is locked three times over,
-/// so the least it takes: 8 executors then fit into an ordinary user's 8 MiB of locked memory.
-const GLOMMIO_MEMORY_BYTES: usize = 64 * 1024;
-/// glommio's rings carry timers and the doorbell alone.
-const GLOMMIO_RING_ENTRIES: usize = 128;
-/// Threads for calls that block. Unbound: a pinned one would wait for its own executor. Two, so
-/// that freeing a large file's blocks does not hold up everything else.
-const POOL_THREADS: usize = 2;
-
 fn run_shard<T, F, M>(spec: ShardSpec, main: M, ready: &SyncSender<()>) -> Result<T, ShardError>
 where
     T: 'static,
     F: Future<Output = T> + 'static,
     M: FnOnce(UringIo) -> F,
 {
-    let executor = make_executor(&spec)?;
-    let no_ring = |source| ShardError::NoRing { name: spec.name.clone(), source };
-    let ring = Rc::new(Ring::new(spec.ring_entries).map_err(no_ring)?);
-    let bell = ring.doorbell().map_err(no_ring)?;
-    Ok(executor.run(async move {
-        // SAFETY: glommio becomes the descriptor's only owner.
-        let bell = unsafe { BufferedFile::from_raw_fd(bell.into_raw_fd()) };
-        let doorbell = glommio::spawn_local(listen(Rc::clone(&ring), bell));
-        let driver = glommio::spawn_local(drive(Rc::clone(&ring)));
-        let io = UringIo::new(Rc::clone(&ring));
+    match spec.runtime {
+        Runtime::Ring => run_on_ring(spec, main, ready),
+        Runtime::Glommio => run_on_glommio(&spec, main, ready),
+    }
+}
+
+fn run_on_ring<T, F, M>(spec: ShardSpec, main: M, ready: &SyncSender<()>) -> Result<T, ShardError>
+where
+    T: 'static,
+    F: Future<Output = T> + 'static,
+    M: FnOnce(UringIo) -> F,
+{
+    let ShardSpec { name, core, ring_entries, spin, .. } = spec;
+    if let Some(core) = core {
+        pin(core).map_err(|source| ShardError::NoCore { name: name.clone(), core, source })?;
+    }
+    let executor = Executor::new(ring_entries, spin);
+    let executor = Rc::new(executor.map_err(|source| ShardError::NoRing { name, source })?);
+    let ring = Rc::clone(&executor.ring);
+    let io = UringIo::new(ring, Tasks::Ring(Rc::clone(&executor)));
+    executor.tasks.spawn(ticker::tick(io.clone()));
+    // The starter may have given up waiting; then nobody needs to know.
+    let _unheard = ready.try_send(());
+    let value = executor.run(main(io));
+    // Explicitly: handles that outlive the tasks must not keep the ring alive.
+    executor.end();
+    Ok(value)
+}
+
+fn run_on_glommio<T, F, M>(
+    spec: &ShardSpec,
+    main: M,
+    ready: &SyncSender<()>,
+) -> Result<T, ShardError>
+where
+    F: Future<Output = T>,
+    M: FnOnce(UringIo) -> F,
+{
+    let executor = GlommioExecutor::new(spec)?;
+    let io = UringIo::new(Rc::clone(executor.ring()), Tasks::Glommio);
+    Ok(executor.run(async {
         let ticks = glommio::spawn_local(ticker::tick(io.clone()));
-        // The starter may have given up waiting; then nobody needs to know.
         let _unheard = ready.try_send(());
         let value = main(io).await;
-        ring.close();
-        ring.ring_doorbell();
-        doorbell.await;
-        driver.cancel().await;
         ticks.cancel().await;
         value
     }))
 }
 
-fn make_executor(spec: &ShardSpec) -> Result<LocalExecutor, ShardError> {
-    let placement = spec.core.map_or(Placement::Unbound, Placement::Fixed);
-    let builder = LocalExecutorBuilder::new(placement)
-        .name(&spec.name)
-        .io_memory(GLOMMIO_MEMORY_BYTES)
-        .ring_depth(GLOMMIO_RING_ENTRIES)
-        .preempt_timer(spec.preempt)
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(POOL_THREADS));
-    let spinning = !spec.spin.is_zero() && spec.core.is_some();
-    let builder = if spinning { builder.spin_before_park(spec.spin) } else { builder };
-    let failed = |error: glommio::GlommioError<()>| ShardError::NoExecutor {
-        name: spec.name.clone(),
-        reason: error.to_string(),
-    };
-    builder.make().map_err(failed)
-}
-
-/// Turns the ring whenever something was pushed: all pushes of one round of tasks are one enter.
-async fn drive(ring: Rc<Ring>) {
-    loop {
-        ring.pushed.wait().await;
-        ring.turn();
+fn pin(core: usize) -> std::io::Result<()> {
+    let cores = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: zeroes are an empty set; it is a plain struct of numbers.
+    let mut cores = unsafe { cores.assume_init() };
+    if core >= 8 * size_of::<libc::cpu_set_t>() {
+        return Err(std::io::Error::from_raw_os_error(libc::EINVAL));
     }
-}
-
-/// Turns the ring whenever the kernel has answered, until the ring is closed.
-async fn listen(ring: Rc<Ring>, bell: BufferedFile) {
-    while !ring.is_closed() {
-        // The read waits in glommio's ring, so this is also what lets the executor sleep.
-        if let Err(error) = bell.read_at(0, 8).await {
-            unreachable!("a read of an eventfd fails: {error}");
-        }
-        ring.count_doorbell();
-        ring.turn();
-    }
-    if let Err(error) = bell.close().await {
-        tracing::warn!(%error, "the doorbell's descriptor can't be closed");
+    // SAFETY: `core` is a bit of the set, checked above.
+    unsafe { libc::CPU_SET(core, &mut cores) };
+    // SAFETY: the call reads the set, whose size it is told; 0 is the calling thread.
+    match unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const cores) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
     }
 }

@@ -48,6 +48,7 @@ pub(super) enum HeldMemory {
     },
     Path(CString),
     Accept(Box<Peer>),
+    Counter(Box<[u8; 8]>),
 }
 
 /// Where the kernel writes the peer's address of an accepted connection.

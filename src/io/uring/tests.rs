@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::shard::{ShardSpec, spawn_shard};
+use super::shard::{Runtime, ShardSpec, run_here, spawn_shard};
 use super::uring_io::UringIo;
 use crate::buf::{AlignedBuf, AlignedSlice, TailBuf};
 use crate::door::{File, Io, OpenMode, SYNC_SAMPLE_EVERY};
@@ -19,16 +19,23 @@ fn temporary_dir() -> TempDir {
     tempfile::tempdir_in(binary.parent().unwrap()).unwrap()
 }
 
-/// Runs a test's program on an executor of its own.
-pub(super) fn on_shard<T, F>(main: impl FnOnce(UringIo, PathBuf) -> F + Send + 'static) -> T
+pub(super) const RUNTIMES: [Runtime; 2] = [Runtime::Ring, Runtime::Glommio];
+
+pub(super) fn spec(runtime: Runtime) -> ShardSpec {
+    ShardSpec { runtime, ..ShardSpec::new("io-test") }
+}
+
+/// Runs a test's program on an executor of each runtime.
+pub(super) fn on_shard<F>(main: impl FnOnce(UringIo, PathBuf) -> F + Clone + Send + 'static)
 where
-    T: Send + 'static,
-    F: Future<Output = T> + 'static,
+    F: Future<Output = ()> + 'static,
 {
-    let dir = temporary_dir();
-    let path = dir.path().to_path_buf();
-    let shard = spawn_shard(ShardSpec::new("io-test"), move |io| main(io, path)).unwrap();
-    shard.wait_ready(Duration::from_secs(20)).unwrap().join().unwrap()
+    for runtime in RUNTIMES {
+        let (dir, main) = (temporary_dir(), main.clone());
+        let path = dir.path().to_path_buf();
+        let shard = spawn_shard(spec(runtime), move |io| main(io, path)).unwrap();
+        shard.wait_ready(Duration::from_secs(20)).unwrap().join().unwrap();
+    }
 }
 
 pub(super) fn page(byte: u8) -> AlignedSlice {
@@ -172,43 +179,47 @@ fn metadata_files_are_replaced_whole() {
 
 #[test]
 fn a_dropped_write_still_lands_and_the_ring_ends_clean() {
-    let dir = temporary_dir();
-    let path = dir.path().join("f");
-    let inside = path.clone();
-    let shard = spawn_shard(ShardSpec::new("io-test"), move |io| async move {
-        let file = create(&io, &inside).await;
-        drop(file.write_at(0, vec![page(1)]));
-        drop(file.read_at(0, 4096));
-        file.sync().await.unwrap();
-        // Left in flight when the executor ends.
-        drop(file.write_and_sync_at(4096, vec![page(2)]));
-        io.yield_now().await;
-    });
-    shard.unwrap().join().unwrap();
-    #[expect(clippy::disallowed_methods, reason = "a look from outside")]
-    let bytes = std::fs::read(&path).unwrap();
-    assert_eq!(bytes[..4096], [1; 4096]);
+    for runtime in RUNTIMES {
+        let dir = temporary_dir();
+        let path = dir.path().join("f");
+        let inside = path.clone();
+        let shard = spawn_shard(spec(runtime), move |io| async move {
+            let file = create(&io, &inside).await;
+            drop(file.write_at(0, vec![page(1)]));
+            drop(file.read_at(0, 4096));
+            file.sync().await.unwrap();
+            // Left in flight when the executor ends.
+            drop(file.write_and_sync_at(4096, vec![page(2)]));
+            io.yield_now().await;
+        });
+        shard.unwrap().join().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a look from outside")]
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes[..4096], [1; 4096]);
+    }
 }
 
 #[test]
 fn more_operations_than_the_ring_has_entries_all_complete() {
-    let dir = temporary_dir();
-    let path = dir.path().join("f");
-    let spec = ShardSpec { ring_entries: 8, ..ShardSpec::new("io-test") };
-    let shard = spawn_shard(spec, move |io| async move {
-        let file = create(&io, &path).await;
-        file.allocate(0, 4 << 20).await.unwrap();
-        let writes: Vec<_> =
-            (0..500).map(|nth| file.write_at(nth * 4096, vec![page(byte_of(nth))])).collect();
-        for write in writes {
-            write.await.unwrap();
-        }
-        let read = file.read_at(0, 500 * 4096).await.unwrap();
-        assert!(read.chunks(4096).zip(0..).all(|(page, nth)| page == [byte_of(nth); 4096]));
-        io.ring_counts()
-    });
-    let counts = shard.unwrap().join().unwrap();
-    assert!(counts.answers >= 502, "{counts:?}");
+    for runtime in RUNTIMES {
+        let dir = temporary_dir();
+        let path = dir.path().join("f");
+        let spec = ShardSpec { ring_entries: 8, ..spec(runtime) };
+        let shard = spawn_shard(spec, move |io| async move {
+            let file = create(&io, &path).await;
+            file.allocate(0, 4 << 20).await.unwrap();
+            let writes: Vec<_> =
+                (0..500).map(|nth| file.write_at(nth * 4096, vec![page(byte_of(nth))])).collect();
+            for write in writes {
+                write.await.unwrap();
+            }
+            let read = file.read_at(0, 500 * 4096).await.unwrap();
+            assert!(read.chunks(4096).zip(0..).all(|(page, nth)| page == [byte_of(nth); 4096]));
+            io.ring_counts()
+        });
+        let counts = shard.unwrap().join().unwrap();
+        assert!(counts.answers >= 502, "{counts:?}");
+    }
 }
 
 #[test]
@@ -242,10 +253,11 @@ fn the_same_file_is_shared_by_clones_until_the_last_is_closed() {
 
 #[test]
 fn an_executor_that_cannot_start_says_why() {
-    let spec = ShardSpec::new("io-test").on_core(100_000);
-    let refused = spawn_shard(spec, |_| async {}).unwrap();
-    let error = refused.wait_ready(Duration::from_secs(20)).err().unwrap().to_string();
-    assert!(error.contains("io-test") && error.contains("can't start"), "{error}");
+    for runtime in RUNTIMES {
+        let refused = spawn_shard(spec(runtime).on_core(100_000), |_| async {}).unwrap();
+        let error = refused.wait_ready(Duration::from_secs(20)).err().unwrap().to_string();
+        assert!(error.contains("shard io-test") && error.contains("100000"), "{error}");
+    }
 }
 
 #[test]
@@ -262,44 +274,46 @@ fn the_ticker_reports_lag() {
 
 #[test]
 fn an_executor_runs_where_it_is_pinned() {
-    let cores = crate::host::cores::allowed();
-    let last = *cores.last().unwrap();
-    let spec = ShardSpec::new("io-test").on_core(last);
-    let shard = spawn_shard(spec, |_| async { crate::host::cores::allowed() }).unwrap();
-    assert_eq!(shard.join().unwrap(), [last]);
+    let last = crate::host::cores::allowed().pop().unwrap();
+    for runtime in RUNTIMES {
+        let allowed = |_| async { crate::host::cores::allowed() };
+        let shard = spawn_shard(spec(runtime).on_core(last), allowed).unwrap();
+        assert_eq!(shard.join().unwrap(), [last]);
+    }
 }
 
 #[test]
-fn an_executor_runs_on_the_calling_thread() {
+fn an_executor_runs_on_the_calling_thread_one_after_the_other() {
     let thread = std::thread::current().id();
-    let here = super::shard::run_here(ShardSpec::new("io-here"), |io| async move {
-        io.sleep(Duration::from_millis(1)).await;
-        std::thread::current().id()
-    });
-    assert_eq!(here.unwrap(), thread);
-    // The thread is free for the next one.
-    super::shard::run_here(ShardSpec::new("io-here"), |_| async {}).unwrap();
+    for runtime in RUNTIMES.into_iter().chain(RUNTIMES) {
+        let here = run_here(spec(runtime), |io| async move {
+            io.sleep(Duration::from_millis(1)).await;
+            std::thread::current().id()
+        });
+        assert_eq!(here.unwrap(), thread);
+    }
 }
 
 #[test]
 fn a_spinning_executor_finds_its_work() {
-    let core = crate::host::cores::allowed().into_iter().next();
-    let spin = Duration::from_micros(200);
-    let spec = ShardSpec { spin, core, ..ShardSpec::new("io-spin") };
-    let (to_spinner, values) = crate::channel::pair::<u32>(4);
-    let spinner = spawn_shard(spec, move |io| async move {
-        io.sleep(Duration::from_millis(5)).await;
-        let mut sum = 0;
-        while let Some(value) = values.recv().await {
-            sum += value;
-        }
-        sum
-    });
-    crate::channel::block_on(async {
-        for value in 0..1000 {
-            to_spinner.send(value).await.unwrap();
-        }
-    });
-    drop(to_spinner);
-    assert_eq!(spinner.unwrap().join().unwrap(), 499_500);
+    for runtime in RUNTIMES {
+        let core = crate::host::cores::allowed().into_iter().next();
+        let spec = ShardSpec { spin: Duration::from_micros(200), core, ..spec(runtime) };
+        let (to_spinner, values) = crate::channel::pair::<u32>(4);
+        let spinner = spawn_shard(spec, move |io| async move {
+            io.sleep(Duration::from_millis(5)).await;
+            let mut sum = 0;
+            while let Some(value) = values.recv().await {
+                sum += value;
+            }
+            sum
+        });
+        crate::channel::block_on(async {
+            for value in 0..1000 {
+                to_spinner.send(value).await.unwrap();
+            }
+        });
+        drop(to_spinner);
+        assert_eq!(spinner.unwrap().join().unwrap(), 499_500);
+    }
 }

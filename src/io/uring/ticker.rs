@@ -1,6 +1,7 @@
-//! The executor's heartbeat: measures how late it is, and keeps glommio from oversleeping.
+//! The executor's heartbeat: measures how late it is.
 //!
-//! glommio 0.9 can park although tasks are runnable; a timer that always comes bounds that sleep.
+//! It always runs, since glommio 0.9 can park although tasks are runnable: a timer that comes again
+//! and again bounds that sleep.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The kernel's answer to [`Io`]: tasks and timers are glommio's, files go through the ring.
+//! The kernel's answer to [`Io`]: files go through the ring, tasks and timers to the runtime.
 #![allow(unsafe_code, reason = "submissions point to paths that the table of operations holds")]
 
 use std::cell::RefCell;
@@ -14,10 +14,13 @@ use io_uring::types::Fd;
 
 use super::clock;
 use super::descriptor::Descriptor;
+use super::executor::Executor;
 use super::names;
 use super::ring::{Ring, RingCounts};
 use super::slots::{Held, HeldMemory, Makes};
+use super::timers::Timers;
 use super::uring_file::UringFile;
+use super::workers::{Lane, Workers};
 use crate::door::{DirEntry, Io, OpenMode, Space};
 use crate::error::{IoError, Op};
 use crate::time::{Monotonic, WallClock};
@@ -29,14 +32,24 @@ use crate::wait::YieldNow;
 #[derive(Clone)]
 pub struct UringIo {
     ring: Rc<Ring>,
+    tasks: Tasks,
+    workers: Rc<Workers>,
     on_lag: Rc<RefCell<Option<LagReport>>>,
+}
+
+/// Whose tasks and timers they are.
+#[derive(Clone)]
+pub(super) enum Tasks {
+    Ring(Rc<Executor>),
+    /// glommio finds its executor by the thread.
+    Glommio,
 }
 
 type LagReport = Box<dyn FnMut(Duration)>;
 
 impl UringIo {
-    pub(super) fn new(ring: Rc<Ring>) -> Self {
-        Self { ring, on_lag: Rc::default() }
+    pub(super) fn new(ring: Rc<Ring>, tasks: Tasks) -> Self {
+        Self { ring, tasks, workers: Rc::default(), on_lag: Rc::default() }
     }
 
     /// Returns what the executor's private ring has done so far.
@@ -61,13 +74,15 @@ impl UringIo {
         &self.ring
     }
 
-    /// Runs a call that blocks in the executor's pool of threads, off its core.
+    /// Runs a call that blocks on a thread of the executor's own.
     fn block<T: Send + 'static>(
+        &self,
+        lane: Lane,
         path: &Path,
         call: fn(&Path) -> Result<T, IoError>,
     ) -> impl Future<Output = Result<T, IoError>> + use<T> {
         let path = path.to_path_buf();
-        async move { glommio::executor().spawn_blocking(move || call(&path)).await }
+        self.workers.run(lane, move || call(&path))
     }
 
     async fn open_fd(
@@ -134,11 +149,23 @@ impl Io for UringIo {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        glommio::spawn_local(task).detach();
+        match &self.tasks {
+            Tasks::Ring(executor) => executor.tasks.spawn(task),
+            Tasks::Glommio => drop(glommio::spawn_local(task).detach()),
+        }
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + use<> {
-        glommio::timer::sleep(duration)
+        let timer = match &self.tasks {
+            Tasks::Ring(executor) => Some(Timers::sleep(&executor.timers, duration)),
+            Tasks::Glommio => None,
+        };
+        async move {
+            match timer {
+                Some(timer) => timer.await,
+                None => glommio::timer::sleep(duration).await,
+            }
+        }
     }
 
     fn yield_now(&self) -> impl Future<Output = ()> + use<> {
@@ -168,11 +195,11 @@ impl Io for UringIo {
         &self,
         path: &Path,
     ) -> impl Future<Output = Result<Vec<DirEntry>, IoError>> + use<> {
-        Self::block(path, names::list)
+        self.block(Lane::Names, path, names::list)
     }
 
     fn create_dir(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
-        Self::block(path, names::create_dir)
+        self.block(Lane::Names, path, names::create_dir)
     }
 
     fn sync_dir(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
@@ -181,19 +208,19 @@ impl Io for UringIo {
 
     fn rename(&self, from: &Path, to: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
         let (from, to) = (from.to_path_buf(), to.to_path_buf());
-        async move { glommio::executor().spawn_blocking(move || names::rename(&from, &to)).await }
+        self.workers.run(Lane::Names, move || names::rename(&from, &to))
     }
 
     fn remove_file(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
-        Self::block(path, names::remove_file)
+        self.block(Lane::Removals, path, names::remove_file)
     }
 
     fn remove_dir(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<> {
-        Self::block(path, names::remove_dir)
+        self.block(Lane::Removals, path, names::remove_dir)
     }
 
     fn space(&self, path: &Path) -> impl Future<Output = Result<Space, IoError>> + use<> {
-        Self::block(path, names::space)
+        self.block(Lane::Names, path, names::space)
     }
 }
 
