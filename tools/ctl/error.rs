@@ -39,6 +39,31 @@ pub enum CtlError {
         /// Why the last of them failed.
         reason: String,
     },
+    /// The broker refused.
+    #[error("{detail} ({})", code.name())]
+    Refused {
+        /// Why, for programs.
+        code: ErrorCode,
+        /// Why, for people.
+        detail: String,
+    },
+    /// The offset is not there any more, or not yet.
+    #[error(
+        "{topic}/{partition} has no offset {offset}: it goes from {log_start} to {log_end}; \
+         --from beginning and --from end always work"
+    )]
+    OffsetOutOfRange {
+        /// The topic's name.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The offset asked for.
+        offset: u64,
+        /// The first offset there is.
+        log_start: u64,
+        /// The offset after the last.
+        log_end: u64,
+    },
     /// The client's words.
     #[error("{0}")]
     Client(ClientError),
@@ -81,6 +106,8 @@ impl CtlError {
             Self::TopicUnknown { .. } | Self::PartitionUnknown { .. } => Exit::NotFound,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Mismatch { .. } => Exit::Damaged,
+            Self::Refused { code, .. } => of_code(*code),
+            Self::OffsetOutOfRange { .. } => Exit::Failed,
             Self::Client(error) => of_client(error),
             Self::Inspect(InspectError::NotFound { .. }) => Exit::NotFound,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
@@ -105,15 +132,17 @@ fn of_client(error: &ClientError) -> Exit {
     match error {
         ClientError::Address { .. } | ClientError::Setting { .. } => Exit::Usage,
         ClientError::Batch { .. } => Exit::Damaged,
-        _ => match error.code() {
-            Some(
-                ErrorCode::UnknownTopicOrPartition
-                | ErrorCode::UnknownTopicId
-                | ErrorCode::ResourceNotFound,
-            ) => Exit::NotFound,
-            Some(ErrorCode::PartitionDamaged | ErrorCode::CorruptMessage) => Exit::Damaged,
-            _ => Exit::Failed,
-        },
+        _ => error.code().map_or(Exit::Failed, of_code),
+    }
+}
+
+const fn of_code(code: ErrorCode) -> Exit {
+    match code {
+        ErrorCode::UnknownTopicOrPartition
+        | ErrorCode::UnknownTopicId
+        | ErrorCode::ResourceNotFound => Exit::NotFound,
+        ErrorCode::PartitionDamaged | ErrorCode::CorruptMessage => Exit::Damaged,
+        _ => Exit::Failed,
     }
 }
 
@@ -129,6 +158,18 @@ impl From<ClientError> for CtlError {
                 partition: partition.get(),
                 count: u32::try_from(count).unwrap_or(u32::MAX),
             },
+            ClientError::Refused { code, detail } => {
+                Self::Refused { code, detail: detail.to_string() }
+            }
+            ClientError::OffsetOutOfRange { topic, partition, offset, log_start, log_end } => {
+                Self::OffsetOutOfRange {
+                    topic: topic.to_string(),
+                    partition: partition.get(),
+                    offset: offset.get(),
+                    log_start: log_start.unwrap_or_default().get(),
+                    log_end: log_end.unwrap_or_default().get(),
+                }
+            }
             error => Self::Client(error),
         }
     }
@@ -160,6 +201,7 @@ mod tests {
         assert_eq!(refused(ErrorCode::UnknownTopicOrPartition).exit(), Exit::NotFound);
         assert_eq!(refused(ErrorCode::PartitionDamaged).exit(), Exit::Damaged);
         assert_eq!(refused(ErrorCode::StorageFull).exit(), Exit::Failed);
+        assert_eq!(refused(ErrorCode::StorageFull).to_string(), "why (STORAGE_FULL)");
         let address = CtlError::from(ClientError::Address { text: "x".to_owned() });
         assert_eq!(address.exit(), Exit::Usage);
     }

@@ -25,7 +25,7 @@ use sides::Side;
 
 const EXAMPLES: &str = "\
 Examples:
-  kolk quickstart                        a broker, a million page views through it, then try for yourself
+  kolk quickstart                        a broker and a million page views, then try for yourself
   kolk quickstart --input access.log     your own lines instead
   kolk quickstart --exit --json          figures for a script";
 

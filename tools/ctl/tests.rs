@@ -74,6 +74,9 @@ fn every_command_explains_itself_with_examples() {
                 "{path}"
             );
             assert!(examples.contains(path.trim()), "{path} is not among its examples");
+            // Where no terminal says how wide it is, clap breaks lines at 100.
+            let wide = examples.lines().find(|line| line.chars().count() > 98);
+            assert_eq!(wide, None, "{path}");
         }
     }
     let mut cli = Cli::command();
@@ -136,6 +139,8 @@ fn what_makes_no_sense_is_refused_as_usage() {
         "topic",
         "topic create",
         "topic create web -p many",
+        "topic create web -p 0",
+        "topic add-partitions web 0",
         "topic create web -c retention.ms",
         "topic create web -c =1",
         "topic alter web",
@@ -145,6 +150,7 @@ fn what_makes_no_sense_is_refused_as_usage() {
         "produce",
         "produce web --create 8",
         "produce web --create=many",
+        "produce web --create=0",
         "produce web --key-regex '('",
         "produce web --key-regex '^x'",
         "produce web --rate 0",

@@ -28,15 +28,20 @@ use place::{Place, resolve};
 
 const EXAMPLES: &str = "\
 Examples:
-  kolk consume web                                      what comes from now on
-  kolk consume web --from beginning --exit > copy       everything there is, as it was written
-  kolk consume web --from -10 --count 10                the last 10 records of each partition, 10 in all
-  kolk consume web --from 15m --format '%T %k %s\\n'     of the last quarter of an hour, with time and key
-  kolk consume web -p 0 --from 4711 --count 1 --json    one record
+  kolk consume web                                    what comes from now on
+  kolk consume web --from beginning --exit > copy     everything there is, as it was written
+  kolk consume web --from -10 -n 10                   10 of the last 10 of each partition
+  kolk consume web --from 15m --format '%T %k %s\\n'   the last quarter of an hour
+  kolk consume web -p 0 --from 4711 -n 1 --json       one record
 
-Tokens of --format, as in kcat: %s value, %S its length, %R its length as 4 bytes, %k key, %K its length, %o offset,
-%p partition, %t topic, %T timestamp in ms, %h headers, %% a per cent sign; \\n \\r \\t \\0 \\\\ \\xNN are bytes.
-Records of one partition come in order; those of several partitions as they arrive.";
+Places: beginning, end, an offset (4711), the last records (-10), a time (2026-11-23,
+2026-11-23T08:00:00Z, @1700000000000 in ms) or an age (90s, 15m, 2h, 7days).
+
+Tokens of --format, as in kcat: %s value, %S its length, %R its length as 4 bytes, %k key,
+%K its length, %o offset, %p partition, %t topic, %T timestamp in ms, %h headers, %% a per
+cent sign. \\n \\r \\t \\0 \\\\ \\xNN are bytes.
+
+Records of one partition come in order, those of several as they arrive.";
 
 /// Arguments of `kolk consume`.
 #[derive(Clone, Debug, clap::Args)]

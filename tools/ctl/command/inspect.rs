@@ -17,13 +17,14 @@ use crate::global::Global;
 
 const EXAMPLES: &str = "\
 Examples:
-  kolk inspect kolk-data                      is the directory whole?
-  kolk inspect kolk-data --topic web -p 0     one partition
-  kolk inspect kolk-data --records --json     every batch and record, one JSON object a line
-  kolk inspect kolk-data/topics/…/00000000000000000000.log --records
+  kolk inspect kolk-data                     is the directory whole?
+  kolk inspect kolk-data --topic web -p 0    one partition
+  kolk inspect kolk-data --records --json    every batch and record, one JSON object a line
+  kolk inspect kolk-data/topics/ID/0/00000000000000000000.log --records
 
-Reads only, and needs no broker. What the journal would bring back at the next start counts as there, so that a
-directory is whole after kill -9, too. Exit code 4: damaged, with file and position of each damage.";
+Reads only, and needs no broker. What the journal would bring back at the next start counts
+as there, so that a directory is whole after kill -9, too. Exit code 4: damaged; each damage
+is told with file and position.";
 
 /// Arguments of `kolk inspect`.
 #[derive(Clone, Debug, clap::Args)]

@@ -21,7 +21,7 @@ use kolk_model::records::Header;
 use serde::Serialize;
 
 use crate::answer::{Answer, Counted, grouped, print, progress};
-use crate::command::topic::{exists, select};
+use crate::command::topic::{exists, partition_count, select};
 use crate::error::CtlError;
 use crate::global::Global;
 use crate::session::{Session, name_and_value};
@@ -32,13 +32,14 @@ use pace::Pace;
 
 const EXAMPLES: &str = "\
 Examples:
-  kolk produce web --create=8 --file access.log           a record a line, topic made with 8 partitions
-  kolk produce web -f access.log --key-regex '^(\\S+)'      the first word is the key, the value stays whole
-  tail -F app.log | kolk produce logs -H host=web-1       as lines come
-  kolk produce web -f access.log --rate 1000              1,000 records a second
+  kolk produce web --create=8 --file access.log         a line a record; 8 partitions if it is new
+  kolk produce web -f access.log --key-regex '^(\\S+)'    the first word is the key
+  tail -F app.log | kolk produce logs -H host=web-1     lines as they come
+  kolk produce web -f access.log --rate 1000            1,000 records a second
 
-Records with a key go to the partition of the key, as Kafka's clients choose it; others fill the partitions in turn. The
-command ends when every record is acknowledged.";
+Records with a key go to the partition that Kafka's clients would choose, others fill the
+partitions in turn. A line stays whole, with or without a key. The command ends when every
+record is acknowledged.";
 
 /// Arguments of `kolk produce`.
 #[derive(Clone, Debug, clap::Args)]
@@ -49,8 +50,14 @@ pub struct Args {
     topic: String,
 
     /// Create the topic first unless it exists, with so many partitions or the broker's default.
-    #[arg(long, value_name = "PARTITIONS", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
-    create: Option<u32>,
+    #[arg(
+        long,
+        value_name = "PARTITIONS",
+        num_args = 0..=1,
+        require_equals = true,
+        value_parser = partition_count()
+    )]
+    create: Option<Option<u32>>,
 
     /// Read lines from this file; - is standard input, and the default.
     #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true)]
@@ -137,7 +144,7 @@ fn settings(args: &Args) -> ProducerSettings {
 async fn prepare(admin: &Admin, args: &Args) -> Result<(), CtlError> {
     if let Some(partitions) = args.create {
         let topic = NewTopic::named(args.topic.as_str());
-        let topic = if partitions == 0 { topic } else { topic.partitions(partitions) };
+        let topic = partitions.map_or(topic.clone(), |count| topic.partitions(count));
         match admin.create_topic(topic).await {
             Err(error) if exists(&error) => {}
             created => drop(created?),

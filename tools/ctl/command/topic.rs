@@ -8,6 +8,7 @@ use kolk_client::admin::{Admin, NewTopic};
 use kolk_client::error::ClientError;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::PartitionId;
+use kolk_model::limits::TOPIC_PARTITIONS_MAX;
 use kolk_model::offset::Offset;
 use serde::Serialize;
 
@@ -77,7 +78,7 @@ pub struct CreateArgs {
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
     /// Partitions; the broker's default if not given.
-    #[arg(short, long, value_name = "COUNT")]
+    #[arg(short, long, value_name = "COUNT", value_parser = partition_count())]
     partitions: Option<u32>,
     /// A setting that differs from the default.
     #[arg(short, long = "config", value_name = "NAME=VALUE", value_parser = name_and_value)]
@@ -130,7 +131,7 @@ pub struct AddPartitionsArgs {
     #[arg(value_name = "TOPIC")]
     topic: String,
     /// How many there shall be, not how many to add.
-    #[arg(value_name = "COUNT")]
+    #[arg(value_name = "COUNT", value_parser = partition_count())]
     partitions: u32,
 }
 
@@ -224,6 +225,11 @@ async fn create(admin: &Admin, args: &CreateArgs) -> Result<Created, CtlError> {
         topics.push(created);
     }
     Ok(Created { topics, dry_run: args.dry_run })
+}
+
+/// A number of partitions, as clap parses it.
+pub(crate) fn partition_count() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(TOPIC_PARTITIONS_MAX))
 }
 
 /// Whether a topic could not be made because it is there.
