@@ -115,6 +115,9 @@ mod tests {
     }
 
     proptest! {
+        // A file of failures would lie among the sources; the failure itself prints its input.
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn joined_again_they_are_the_input(bytes: Vec<u8>, step in 1_usize..50) {
             let mut joined = split(&bytes, step).join(&b'\n');
