@@ -23,6 +23,7 @@ mod stop;
 
 pub use fetch::Fetching;
 pub use produce::Producing;
+pub use stop::StopError;
 
 /// One shard.
 pub struct Shard<I: Io> {

@@ -151,6 +151,11 @@ fn a_deleted_topic_is_gone_for_all_and_for_ever() {
                     Box::pin(async move {
                         let topic = node.shard(1).metadata().topic_named("web").unwrap().id;
                         assert_eq!(node.shard(1).metadata().topics().len(), 1);
+                        // The journals that named the deleted topic are replayed: nothing of it is left.
+                        let file = node.io.read_file(Path::new("/d/meta/catalogue"), 1 << 20).await;
+                        let catalogue = Catalogue::decode(&file.unwrap().unwrap()).unwrap();
+                        assert_eq!((catalogue.run().get(), catalogue.tombstones().len()), (2, 0));
+                        assert_eq!(node.report.run, 2);
                         let read = read_all(node.shard(1), at(topic, 0)).await;
                         assert_eq!(read, [(0, "new".to_owned())]);
                     })
