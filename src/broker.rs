@@ -30,9 +30,6 @@ const ORDERS_MAX: usize = 2;
 /// Journal files of a shard that must find room at the start.
 const JOURNAL_FILES_MIN: u64 = 2;
 
-/// Into so many parts the descriptors of the process are divided: one for connections, one for segments.
-const OPEN_FILES_PARTS: u64 = 3;
-
 /// The version that clients and people are told.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -64,7 +61,9 @@ pub enum BrokerError {
     #[error(transparent)]
     Data(#[from] LockError),
     /// A port can't be taken.
-    #[error("{door} can't listen on {address}: {error}; set {setting} to a free port or address")]
+    #[error(
+        "{door} can't be opened: {error}; set {setting} to a free port, or another address to listen on"
+    )]
     Door {
         /// Which door.
         door: String,
@@ -250,23 +249,26 @@ impl BrokerHandle {
     }
 }
 
-/// Lowers what would need more descriptors than the process may open: a part for connections, one for
-/// segments, the rest for everything else.
+/// Lowers what would need more descriptors than the process may open: segments get a quarter at most, an
+/// eighth is kept for all else, connections have the rest.
 fn within_open_files(config: &Config, shards: u16, open_files_max: u64) -> Config {
     let mut config = config.clone();
-    let part = open_files_max / OPEN_FILES_PARTS;
-    let connections = u32::try_from(part).unwrap_or(u32::MAX);
-    let files = usize::try_from(part / u64::from(shards)).unwrap_or(usize::MAX);
-    if config.serve.connections_max > connections || config.shard.log.open_files_max > files {
+    let shards = u64::from(shards);
+    let wanted = u64::try_from(config.shard.log.open_files_max).unwrap_or(u64::MAX);
+    let segments = wanted.saturating_mul(shards).min(open_files_max / 4);
+    let connections = open_files_max - segments - open_files_max / 8;
+    let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+    let segments = usize::try_from(segments / shards).unwrap_or(usize::MAX);
+    if config.serve.connections_max > connections || config.shard.log.open_files_max > segments {
+        config.serve.connections_max = config.serve.connections_max.min(connections);
+        config.shard.log.open_files_max = config.shard.log.open_files_max.min(segments);
         tracing::info!(
             open_files_max,
-            connections_max = config.serve.connections_max.min(connections),
-            shard_open_files_max = config.shard.log.open_files_max.min(files),
+            connections_max = config.serve.connections_max,
+            shard_segments_open_max = config.shard.log.open_files_max,
             "the limit of open files lowers what may be open at once"
         );
     }
-    config.serve.connections_max = config.serve.connections_max.min(connections);
-    config.shard.log.open_files_max = config.shard.log.open_files_max.min(files);
     config
 }
 
@@ -407,8 +409,9 @@ mod tests {
     #[test]
     fn few_descriptors_lower_connections_and_open_segments() {
         let lowered = within_open_files(&Config::default(), 2, 1_024);
-        assert_eq!(lowered.serve.connections_max, 341);
-        assert_eq!(lowered.shard.log.open_files_max, 170);
+        assert_eq!(lowered.serve.connections_max, 640);
+        assert_eq!(lowered.shard.log.open_files_max, 128);
+        assert!(within_open_files(&Config::default(), 2, 20_000).serve.connections_max > 10_000);
         let default = Config::default();
         assert_eq!(within_open_files(&default, 2, 1 << 20), default);
     }

@@ -3,19 +3,18 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use kolk_ctl::exit::Exit;
 use kolk_ctl::global::Global;
 use kolk_io::host::signal::Signals;
 
 use crate::broker::{Broker, VERSION};
-use crate::config_show;
-use crate::config_sources::Effective;
+use crate::effective_config::{self, CONFIG_VARIABLE, ConfigError, Effective, FlagValue};
 use crate::logging;
 use crate::quickstart;
-use crate::serve_args::ServeArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,9 +113,9 @@ fn serve(args: &ServeArgs) -> ExitCode {
 fn config(args: &ServeArgs, global: &Global) -> ExitCode {
     let shown = args.effective().map_err(|error| error.to_string()).and_then(|effective| {
         if global.json {
-            config_show::as_json(&effective).map_err(|error| error.to_string())
+            effective_config::as_json(&effective).map_err(|error| error.to_string())
         } else {
-            Ok(config_show::as_toml(&effective))
+            Ok(effective_config::as_toml(&effective))
         }
     });
     match shown {
@@ -135,9 +134,128 @@ pub(crate) fn fail(exit: Exit, error: &dyn Display) -> ExitCode {
     exit.into()
 }
 
+/// Flags of every command that needs the broker's configuration. Every other setting has a key, see
+/// `kolk config`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Configuration file (TOML); under the environment, under the flags.
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE)]
+    pub config: Option<PathBuf>,
+
+    /// Data directory [default: ./kolk-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+
+    /// Host that clients are told [default: the address each connected to]
+    #[arg(long, value_name = "HOST")]
+    pub advertise: Option<String>,
+
+    /// Port of the native door [default: 9640]
+    #[arg(long, value_name = "PORT")]
+    pub native_port: Option<String>,
+
+    /// Port of shard 0's own native door; shard n has this + n [default: 28640]
+    #[arg(long, value_name = "PORT")]
+    pub native_shard_port: Option<String>,
+
+    /// Port of metrics and health [default: 9644]
+    #[arg(long, value_name = "PORT")]
+    pub http_port: Option<String>,
+
+    /// CPU cores to run on, as taskset -c: 0-3,5 [default: all allowed]
+    #[arg(long, value_name = "LIST")]
+    pub cores: Option<String>,
+
+    /// Number of shards; more than cores run unpinned [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub shards: Option<String>,
+
+    /// Memory for record batches, all shards together: 2GiB [default: a quarter of the machine's]
+    #[arg(long, value_name = "BYTES")]
+    pub memory_bytes_max: Option<String>,
+
+    /// Node id [default: 0]
+    #[arg(long, value_name = "N")]
+    pub node_id: Option<String>,
+
+    /// Start although files that the last run named are missing: what they held is lost
+    #[arg(long)]
+    pub accept_loss: bool,
+
+    /// How the log is written: human or json [default: human]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+
+    /// What is logged: a level, or target=level,… [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+
+    /// Any setting by its key; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub set: Vec<(String, String)>,
+}
+
+impl ServeArgs {
+    /// The configuration from file, environment and these flags.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn effective(&self) -> Result<Effective, ConfigError> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+        Effective::join(self.config.as_deref(), environment, &self.flags())
+    }
+
+    /// The flags that were given, as settings.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        let named = [
+            ("data", "--data", &self.data),
+            ("listen", "--listen", &self.listen),
+            ("advertise", "--advertise", &self.advertise),
+            ("native.port", "--native-port", &self.native_port),
+            ("native.shard_port", "--native-shard-port", &self.native_shard_port),
+            ("http.port", "--http-port", &self.http_port),
+            ("cores", "--cores", &self.cores),
+            ("shards", "--shards", &self.shards),
+            ("memory_bytes_max", "--memory-bytes-max", &self.memory_bytes_max),
+            ("node.id", "--node-id", &self.node_id),
+            ("log_format", "--log-format", &self.log_format),
+            ("log_level", "--log-level", &self.log_level),
+        ];
+        let mut flags: Vec<_> = named
+            .into_iter()
+            .filter_map(|(key, flag, text)| Some(flag_value(key, flag, text.as_ref()?)))
+            .collect();
+        if self.accept_loss {
+            flags.push(flag_value("accept_loss", "--accept-loss", "true"));
+        }
+        flags.extend(self.set.iter().map(|(key, text)| flag_value(key, "--set", text)));
+        flags
+    }
+}
+
+fn flag_value(key: &str, flag: &str, text: &str) -> FlagValue {
+    FlagValue { key: key.to_owned(), flag: flag.to_owned(), text: text.to_owned() }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings_table::settings;
 
     fn exit_code(line: &str) -> ExitCode {
         run(line.split_whitespace().map(OsString::from))
@@ -161,6 +279,46 @@ mod tests {
     fn config_and_help_succeed() {
         for line in ["kolk --help", "kolk --version", "kolk config --json", "kolk config"] {
             assert_eq!(exit_code(line), ExitCode::SUCCESS, "{line}");
+        }
+    }
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn parse(line: &str) -> ServeArgs {
+        Flags::try_parse_from(format!("kolk {line}").split_whitespace()).unwrap().args
+    }
+
+    #[test]
+    fn every_flag_sets_a_setting_that_exists() {
+        let args = parse(
+            "--data d --listen 127.0.0.1 --advertise h --native-port 1 --native-shard-port 2 --http-port 3 \
+             --cores 0 --shards 1 --memory-bytes-max 1GiB --node-id 4 --accept-loss --log-format json \
+             --log-level warn --set max.connections=5",
+        );
+        let flags = args.flags();
+        assert_eq!(flags.len(), 14);
+        for flag in &flags {
+            assert!(settings().any(|setting| setting.key == flag.key), "{flag:?}");
+        }
+        let config = Effective::join(None, [], &flags).unwrap().config;
+        assert_eq!(config.serve.connections_max, 5);
+        assert_eq!((config.native_port, config.native_shard_port, config.http_port), (1, 2, 3));
+        assert!(config.accept_loss);
+    }
+
+    #[test]
+    fn no_flag_changes_nothing() {
+        assert_eq!(parse("").flags(), []);
+    }
+
+    #[test]
+    fn a_setting_without_a_value_is_refused() {
+        for line in ["--set shards", "--set =1"] {
+            assert!(Flags::try_parse_from(format!("kolk {line}").split_whitespace()).is_err());
         }
     }
 }

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use kolk_io::host::limits::memory_bytes;
 use kolk_serve::settings::ServeSettings;
 use kolk_shard::settings::ShardSettings;
 
 use crate::core_plan::CoreList;
-use crate::memory_plan::default_memory_bytes;
 
 /// Everything that can be configured. [`Config::default`] is what runs without any file, variable or flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,5 +128,34 @@ impl FromStr for LogFormat {
             "json" => Ok(Self::Json),
             _ => Err(LogFormatError { text: text.to_owned() }),
         }
+    }
+}
+
+/// The part of the memory taken: one in this many.
+const PART: u64 = 4;
+
+/// Taken at least, whatever the machine says.
+pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
+
+/// Returns the bytes of record batches to hold in memory by default, all shards together.
+#[must_use]
+pub fn default_memory_bytes() -> u64 {
+    part_of(memory_bytes())
+}
+
+const fn part_of(machine_bytes: u64) -> u64 {
+    let part = machine_bytes / PART;
+    if part < MEMORY_BYTES_MIN { MEMORY_BYTES_MIN } else { part }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_is_taken_and_never_too_little() {
+        assert_eq!(part_of(16 << 30), 4 << 30);
+        assert_eq!(part_of(128 << 20), MEMORY_BYTES_MIN);
+        assert!(default_memory_bytes() >= MEMORY_BYTES_MIN);
     }
 }

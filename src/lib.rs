@@ -10,16 +10,9 @@ pub mod broker;
 
 mod shard_life;
 
-pub mod config_show;
-pub mod serve_args;
-
-pub mod config_sources;
+pub mod effective_config;
 
 pub mod settings_table;
-
-mod settings_node;
-mod settings_serve;
-mod settings_storage;
 
 pub mod setting;
 
@@ -28,4 +21,3 @@ pub mod logging;
 pub mod config;
 
 pub mod core_plan;
-pub mod memory_plan;

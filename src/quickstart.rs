@@ -13,10 +13,9 @@ use kolk_ctl::quickstart::{Broker as ClientSide, Options};
 use kolk_io::host::signal::{Signals, Stop};
 
 use crate::broker::{Broker, BrokerHandle};
-use crate::command_line::fail;
-use crate::config_sources::{ConfigError, Effective, FlagValue};
+use crate::command_line::{ServeArgs, fail};
+use crate::effective_config::{ConfigError, Effective, FlagValue};
 use crate::logging;
-use crate::serve_args::ServeArgs;
 
 /// What a shell sees of a process that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;

@@ -1,16 +1,280 @@
 //! Every setting there is, with its documentation. The file, the environment and the flags are read by this
 //! table, and `kolk config` prints it: a setting that is not here does not exist.
 
+use std::path::PathBuf;
+
 use kolk_serve::settings::ServeSettings;
 
 use crate::config::Config;
-use crate::setting::{Setting, ValueError};
-use crate::{settings_node, settings_serve, settings_storage};
+use crate::setting::{
+    Setting, ValueError, bytes, count, not_a, number, parsed, setting, size, time,
+};
+
+/// Shown and accepted for "let the broker choose".
+const AUTO: &str = "auto";
 
 /// Every setting, in the order in which it is shown.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    settings_node::SETTINGS.iter().chain(settings_serve::SETTINGS).chain(settings_storage::SETTINGS)
+    NODE.iter().chain(CONNECTIONS).chain(STORAGE)
 }
+
+/// The node itself: where it is, what it listens on, what it runs on, what it logs.
+static NODE: &[Setting] = &[
+    setting!(
+        "data",
+        "a path",
+        "The data directory; created when absent.",
+        |config| config.data,
+        |text| path(text),
+        |value| value.display().to_string()
+    ),
+    count!("node.id", 0..=1_000_000, "The broker's number in its cluster.", |config| config
+        .node_id),
+    setting!(
+        "listen",
+        "an IP address; 0.0.0.0 or :: for all",
+        "The address to listen on, all doors.",
+        |config| config.listen,
+        |text| parsed(text, "an IP address"),
+        |value| value.to_string()
+    ),
+    setting!(
+        "advertise",
+        "a host name or address, or auto",
+        "The host that clients are told. auto: the address listened on, or this machine's host name where that is all addresses.",
+        |config| config.advertise,
+        |text| automatic(text, host),
+        |value| shown(value.as_ref())
+    ),
+    count!(
+        "native.port",
+        0..=65_535,
+        "The common door of the native wire. 0: a free port.",
+        |config| config.native_port
+    ),
+    count!(
+        "native.shard_port",
+        0..=65_535,
+        "The native door of shard 0; shard n has this port + n. 0: free ports.",
+        |config| config.native_shard_port
+    ),
+    count!(
+        "http.port",
+        0..=65_535,
+        "Metrics, health and readiness over HTTP. 0: a free port.",
+        |config| config.http_port
+    ),
+    setting!(
+        "cores",
+        "a list as taskset -c takes it, such as 0-3,5, or auto",
+        "The CPU cores to run on, one shard each. auto: all that the process may use.",
+        |config| config.cores,
+        |text| automatic(text, |text| text.parse().map_err(other)),
+        |value| shown(value.as_ref())
+    ),
+    setting!(
+        "shards",
+        "1 to 512, or auto",
+        "The number of shards. More than cores run unpinned. auto: one a core.",
+        |config| config.shards,
+        |text| automatic(text, |text| number(text, &(1..=512))),
+        |value| shown(value.as_ref())
+    ),
+    setting!(
+        "memory_bytes_max",
+        "67108864 to 17592186044416, or auto",
+        "Bytes of record batches that all shards together hold in memory, tails and read caches. auto: a quarter of the machine's or the container's memory.",
+        |config| config.memory_bytes_max,
+        |text| automatic(text, |text| bytes(text, &(67_108_864..=17_592_186_044_416))),
+        |value| shown(value.as_ref())
+    ),
+    setting!(
+        "accept_loss",
+        "true or false",
+        "Start although a file that the last run named is missing: what it held is lost.",
+        |config| config.accept_loss,
+        |text| parsed(text, "true or false"),
+        |value| value.to_string()
+    ),
+    setting!(
+        "log_format",
+        "human or json",
+        "How the log on standard error is written.",
+        |config| config.log_format,
+        |text| text.parse().map_err(other),
+        |value| value.to_string()
+    ),
+    setting!(
+        "log_level",
+        "error, warn, info, debug, trace, or target=level parts separated by commas",
+        "What is logged.",
+        |config| config.log_level,
+        |text| Ok::<_, ValueError>(text.to_owned()),
+        |value| value.clone()
+    ),
+];
+
+/// Connections.
+static CONNECTIONS: &[Setting] = &[
+    count!(
+        "max.connections",
+        1..=1_000_000,
+        "Connections of the node; each shard takes its equal part, rounded up. Beyond: closed at once and counted.",
+        |config| config.serve.connections_max
+    ),
+    time!(
+        "connections.max.idle.ms",
+        1_000..=86_400_000,
+        "Milliseconds without a request after which a connection is closed.",
+        |config| config.serve.connection_idle
+    ),
+    size!(
+        "socket.request.max.bytes",
+        65_536..=1_073_741_824,
+        "Bytes of one frame after its length field. Beyond: the connection is closed.",
+        |config| config.serve.frame_bytes_max
+    ),
+    count!(
+        "connection_requests_max",
+        1..=65_536,
+        "Requests of one connection without a reply. Beyond: its socket is not read.",
+        |config| config.serve.connection_requests_max
+    ),
+    size!(
+        "connection_request_bytes_max",
+        65_536..=1_073_741_824,
+        "Bytes of the frames of those requests. Beyond: the socket is not read.",
+        |config| config.serve.connection_request_bytes_max
+    ),
+    size!(
+        "connection_reply_bytes_max",
+        65_536..=1_073_741_824,
+        "Bytes of replies of one connection that are ready and not sent. Beyond: the socket is not read.",
+        |config| config.serve.connection_reply_bytes_max
+    ),
+    size!(
+        "shard_request_bytes_max",
+        1_048_576..=68_719_476_736,
+        "Bytes of request frames that all connections of a shard hold, at least socket.request.max.bytes. Beyond: connections wait in turn.",
+        |config| config.serve.shard_request_bytes_max
+    ),
+    size!(
+        "shard_reply_bytes_max",
+        1_048_576..=68_719_476_736,
+        "Bytes of replies that all connections of a shard hold; shared out among the fetches under way.",
+        |config| config.serve.shard_reply_bytes_max
+    ),
+    time!(
+        "frame_stall_ms",
+        1_000..=3_600_000,
+        "Milliseconds without a byte of a begun frame after which the connection is closed.",
+        |config| config.serve.frame_stall
+    ),
+    time!(
+        "write_stall_ms",
+        1_000..=3_600_000,
+        "Milliseconds in which a client reads none of its replies after which the connection is closed.",
+        |config| config.serve.write_stall
+    ),
+    time!(
+        "drain_ms",
+        100..=4_000,
+        "Milliseconds for replies still owed when a client has ended its side, or the broker stops.",
+        |config| config.serve.drain
+    ),
+];
+
+/// Shards and their storage.
+static STORAGE: &[Setting] = &[
+    count!(
+        "num.partitions",
+        1..=100_000,
+        "Partitions of a topic that is created without a number.",
+        |config| config.shard.partitions_default
+    ),
+    count!(
+        "log.retention.check.interval.ms",
+        100..=3_600_000,
+        "Milliseconds between two passes of housekeeping: retention, saved producers, segments by age.",
+        |config| config.shard.housekeeping_ms
+    ),
+    count!(
+        "producer.id.expiration.ms",
+        1_000..=31_536_000_000,
+        "Milliseconds after a producer's last append to a partition until it is forgotten there.",
+        |config| config.shard.producer_expiration_ms
+    ),
+    size!(
+        "batch_decompressed_bytes_max",
+        65_536..=1_073_741_824,
+        "Bytes that the records of one compressed batch may inflate to. Beyond: refused.",
+        |config| config.shard.partition.batch_decompressed_bytes_max
+    ),
+    size!(
+        "journal_file_bytes",
+        1_048_576..=1_073_741_824,
+        "Bytes of one journal file, a multiple of 4096.",
+        |config| config.shard.log.journal_file_bytes
+    ),
+    count!(
+        "journal_files",
+        3..=1_024,
+        "Journal files a shard may fill before it must have been checkpointed. Logs of a shard are limited to their bytes / 32768.",
+        |config| config.shard.log.journal_files
+    ),
+    size!(
+        "journal_group_bytes_max",
+        65_536..=536_870_912,
+        "Most payload bytes of one commit group, at most half a journal file.",
+        |config| config.shard.log.group_bytes_max
+    ),
+    size!(
+        "direct_append_bytes_min",
+        8_192..=16_777_216,
+        "Pending bytes of one log from which they go straight to the segment instead of the journal.",
+        |config| config.shard.log.direct_append_bytes_min
+    ),
+    count!("direct_writes_max", 1..=64, "Direct writes of one log in flight.", |config| config
+        .shard
+        .log
+        .direct_writes_max),
+    size!(
+        "read_bytes",
+        65_536..=16_777_216,
+        "Bytes read from disk at a time for a consumer that is behind.",
+        |config| config.shard.log.read_bytes
+    ),
+    count!(
+        "read_ahead",
+        0..=64,
+        "Reads kept in flight ahead of a consumer that reads a log in order.",
+        |config| config.shard.log.read_ahead
+    ),
+    count!(
+        "open_files_max",
+        16..=1_048_576,
+        "Segment files that a shard keeps open; others are opened when they are needed.",
+        |config| config.shard.log.open_files_max
+    ),
+    size!(
+        "allocate_bytes_max",
+        65_536..=1_073_741_824,
+        "Most bytes allocated on disk at once ahead of a log's end.",
+        |config| config.shard.log.allocate_bytes_max
+    ),
+    count!(
+        "shard_waiters_max",
+        1_024..=16_777_216,
+        "Requests that may wait for an answer on one shard. Beyond: refused as overloaded.",
+        |config| config.shard.waiters_max
+    ),
+    count!(
+        "mesh_slots",
+        2..=65_536,
+        "Messages in flight between two shards in each direction; each carries many requests.",
+        |config| config.shard.mesh_slots
+    ),
+];
 
 /// What no range of one setting can say: how settings must fit together.
 ///
@@ -37,6 +301,34 @@ pub(crate) fn check_together(config: &Config) -> Result<(), (&'static str, Value
         return Err(("journal_group_bytes_max", ValueError::Other(detail)));
     }
     Ok(())
+}
+
+fn automatic<T>(
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, ValueError>,
+) -> Result<Option<T>, ValueError> {
+    if text == AUTO { Ok(None) } else { read(text).map(Some) }
+}
+
+fn shown(value: Option<&impl ToString>) -> String {
+    value.map_or_else(|| AUTO.to_owned(), ToString::to_string)
+}
+
+fn other(error: impl std::error::Error) -> ValueError {
+    ValueError::Other(error.to_string())
+}
+
+fn path(text: &str) -> Result<PathBuf, ValueError> {
+    if text.is_empty() { Err(not_a(text, "a path")) } else { Ok(PathBuf::from(text)) }
+}
+
+fn host(text: &str) -> Result<String, ValueError> {
+    let is_host = !text.is_empty()
+        && text.len() <= 253
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':'));
+    if is_host { Ok(text.to_owned()) } else { Err(not_a(text, "a host name or address")) }
 }
 
 #[cfg(test)]
