@@ -106,7 +106,7 @@ fn suggestion(nearest: &Option<String>) -> String {
 pub struct Effective {
     /// The values.
     pub config: Config,
-    /// The origin of each of [`settings`](crate::settings_table::settings), in its order.
+    /// The origin of each of [`settings`], in its order.
     pub origins: Vec<Origin>,
 }
 
