@@ -14,12 +14,13 @@ use kolk_io::uring::shard::{ShardError, ShardHandle, ShardSpec, spawn_shard};
 use kolk_serve::door::ShardDoors;
 use kolk_serve::native::identity::Identity;
 use kolk_shard::mesh::seats;
+use kolk_shard::shard::StopError;
 use kolk_shard::start::{RecoveredNode, RecoveryReport, StartError, StartPlan, recover};
 use thiserror::Error;
 
 use crate::config::Config;
 use crate::core_plan::{CorePlan, CorePlanError};
-use crate::shard_life::{self, NotAtRest, Order, Report, ShardFailure, ShardSeed};
+use crate::shard_life::{self, Order, Report, ShardFailure, ShardSeed};
 
 /// How long an executor may take to come up.
 const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(20);
@@ -107,7 +108,7 @@ pub enum BrokerStopError {
     Executor(#[from] ShardError),
     /// A shard's logs did not come to rest.
     #[error(transparent)]
-    Shard(#[from] NotAtRest),
+    Shard(#[from] StopError),
 }
 
 fn lines(faults: &[String]) -> String {
@@ -129,7 +130,7 @@ pub struct BrokerHandle {
 
 struct RunningShard {
     orders: channel::Sender<Order>,
-    thread: ShardHandle<Result<(), NotAtRest>>,
+    thread: ShardHandle<Result<(), StopError>>,
 }
 
 impl Broker {

@@ -14,7 +14,7 @@ use kolk_serve::native::identity::Identity;
 use kolk_serve::settings::ServeSettings;
 use kolk_shard::mesh::Seat;
 use kolk_shard::settings::ShardSettings;
-use kolk_shard::shard::Shard;
+use kolk_shard::shard::{Shard, StopError};
 use kolk_shard::start::{ShardPart, StartError};
 use thiserror::Error;
 
@@ -63,16 +63,8 @@ pub enum ShardFailure {
     Listen(#[from] ServeError),
 }
 
-/// A shard's logs did not come to rest. Nothing acknowledged is lost: the next start recovers as after a crash.
-#[derive(Debug, Error)]
-#[error("{reason}")]
-pub struct NotAtRest {
-    /// Which shard, and what its storage said.
-    pub reason: String,
-}
-
 /// Runs a shard until it is told to stop.
-pub(crate) async fn run(io: UringIo, seed: ShardSeed) -> Result<(), NotAtRest> {
+pub(crate) async fn run(io: UringIo, seed: ShardSeed) -> Result<(), StopError> {
     let ShardSeed { part, seat, settings, serve, mut identity, doors, orders, reports } = seed;
     let metrics = Rc::new(ShardMetrics::new(part.shard().get()));
     io.spawn(watch_reactor(io.clone(), Rc::clone(&metrics)));
@@ -104,7 +96,7 @@ pub(crate) async fn run(io: UringIo, seed: ShardSeed) -> Result<(), NotAtRest> {
     if let Some(serving) = serving {
         serving.close().await;
     }
-    shard.stop().await.map_err(|error| NotAtRest { reason: error.to_string() })
+    shard.stop().await
 }
 
 /// Measures how late timers run, and takes over what the ring counts.
