@@ -1,0 +1,23 @@
+//! Everything that needs the real program on a real disk and real sockets: one binary, so that it
+//! links once. Each module is one promise of the broker.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test drives the real world and may fail loudly"
+)]
+
+mod bad_input;
+mod crash;
+mod damage;
+mod life_cycle;
+mod real_input;
+
+mod access_log;
+mod broker;
+mod command;
+mod random;
