@@ -17,10 +17,16 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, opcode};
 
-use super::eventfd;
-use super::slots::{Abandoned, Answers, Finished, Half, Held, Noted, Slots, Token, UNHEEDED};
+use super::kernel::eventfd;
 use crate::door::SYNC_SAMPLE_EVERY;
 use crate::wait::Bell;
+use slots::{Abandoned, Answers, Half, Noted, Slots, Token, UNHEEDED};
+
+mod descriptor;
+mod slots;
+
+pub(super) use descriptor::Descriptor;
+pub(super) use slots::{Finished, Held, HeldMemory, Makes, Peer};
 
 impl Finished {
     /// Returns the single result: bytes or zero, or a positive error number.

@@ -9,9 +9,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::executor::Executor;
-use super::glommio::GlommioExecutor;
-use super::ticker;
+use super::runtime::executor::Executor;
+use super::runtime::glommio::GlommioExecutor;
+use super::runtime::ticker;
 use super::uring_io::{Tasks, UringIo};
 
 /// How an executor is started.

@@ -18,9 +18,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use io_uring::opcode;
 use io_uring::types::Fd;
 
-use super::descriptor::Descriptor;
-use super::ring::{InFlight, Ring};
-use super::slots::{Held, HeldMemory, Makes, Peer};
+use super::ring::{Descriptor, Held, HeldMemory, InFlight, Makes, Peer, Ring};
 use super::uring_io::UringIo;
 use crate::door::{Listener, Net, SEND_PARTS_MAX, Stream};
 use crate::error::{IoError, Op};

@@ -14,19 +14,22 @@ use crate::door::{File, Io, OpenMode, SYNC_SAMPLE_EVERY};
 use crate::error::{IoError, Op};
 use crate::wait::Completion;
 
+mod guard;
+mod sockets;
+
 fn temporary_dir() -> TempDir {
     let binary = std::env::current_exe().unwrap();
     tempfile::tempdir_in(binary.parent().unwrap()).unwrap()
 }
 
-pub(super) const RUNTIMES: [Runtime; 2] = [Runtime::Ring, Runtime::Glommio];
+const RUNTIMES: [Runtime; 2] = [Runtime::Ring, Runtime::Glommio];
 
-pub(super) fn spec(runtime: Runtime) -> ShardSpec {
+fn spec(runtime: Runtime) -> ShardSpec {
     ShardSpec { runtime, ..ShardSpec::new("io-test") }
 }
 
 /// Runs a test's program on an executor of each runtime.
-pub(super) fn on_shard<F>(main: impl FnOnce(UringIo, PathBuf) -> F + Clone + Send + 'static)
+fn on_shard<F>(main: impl FnOnce(UringIo, PathBuf) -> F + Clone + Send + 'static)
 where
     F: Future<Output = ()> + 'static,
 {
@@ -38,7 +41,7 @@ where
     }
 }
 
-pub(super) fn page(byte: u8) -> AlignedSlice {
+fn page(byte: u8) -> AlignedSlice {
     AlignedBuf::from_bytes(&[byte; 4096]).into_slice()
 }
 
@@ -46,7 +49,7 @@ fn byte_of(nth: u64) -> u8 {
     nth.to_le_bytes()[0]
 }
 
-pub(super) async fn create(io: &UringIo, path: &Path) -> super::uring_file::UringFile {
+async fn create(io: &UringIo, path: &Path) -> super::uring_file::UringFile {
     io.open(path, OpenMode::CreateNew).await.unwrap()
 }
 

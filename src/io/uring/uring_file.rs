@@ -8,10 +8,8 @@ use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, FsyncFlags};
 
-use super::clock;
-use super::descriptor::Descriptor;
-use super::ring::{InFlight, Ring, to_result};
-use super::slots::{Finished, Held, HeldMemory};
+use super::kernel::clock;
+use super::ring::{Descriptor, Finished, Held, HeldMemory, InFlight, Ring, to_result};
 use crate::buf::{AlignedBuf, AlignedSlice, PAGE_BYTES};
 use crate::door::{File, WRITE_SLICES_MAX, WriteSyncTiming, assert_aligned};
 use crate::error::{IoError, Op};

@@ -16,21 +16,21 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Started with their first job, ended with the executor.
 #[derive(Default)]
-pub(super) struct Workers {
+pub(in crate::uring) struct Workers {
     names: OnceCell<Sender<Job>>,
     removals: OnceCell<Sender<Job>>,
 }
 
 /// Which thread a job is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(in crate::uring) enum Lane {
     Names,
     Removals,
 }
 
 impl Workers {
     /// Starts a job; it runs to its end even if the future is dropped.
-    pub(super) fn run<T, J>(
+    pub(in crate::uring) fn run<T, J>(
         &self,
         lane: Lane,
         job: J,

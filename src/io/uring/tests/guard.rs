@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use super::shard::spawn_shard;
-use super::tests::{RUNTIMES, create, on_shard, page, spec};
+use super::{RUNTIMES, create, on_shard, page, spec};
 use crate::channel;
 use crate::door::{File, Io};
+use crate::uring::shard::spawn_shard;
 
 /// CPU time of the calling thread in microseconds.
 fn thread_cpu_us() -> u64 {
@@ -53,7 +53,7 @@ fn an_idle_executor_sleeps() {
         io.sleep(Duration::from_millis(1000)).await;
         let (enters, cpu) = (io.ring_counts().enters - counts.enters, thread_cpu_us() - cpu);
         assert!(enters <= 15, "{enters} wake-ups in an idle second");
-        assert!(cpu <= 5_000, "{cpu} us of CPU in an idle second");
+        assert!(cpu <= 10_000, "{cpu} us of CPU in an idle second: over 1 % of a core");
     });
 }
 

@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 ///
 /// Operations in the kernel count as users: a descriptor number is never free for reuse while a
 /// submission that names it may still be on its way.
-pub(super) struct Descriptor {
+pub(in crate::uring) struct Descriptor {
     fd: OwnedFd,
     name: PathBuf,
 }
 
 impl Descriptor {
-    pub(super) const fn new(fd: OwnedFd, name: PathBuf) -> Self {
+    pub(in crate::uring) const fn new(fd: OwnedFd, name: PathBuf) -> Self {
         Self { fd, name }
     }
 
-    pub(super) fn raw(&self) -> RawFd {
+    pub(in crate::uring) fn raw(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
 
-    pub(super) fn name(&self) -> &Path {
+    pub(in crate::uring) fn name(&self) -> &Path {
         &self.name
     }
 
-    pub(super) fn into_parts(self) -> (OwnedFd, PathBuf) {
+    pub(in crate::uring) fn into_parts(self) -> (OwnedFd, PathBuf) {
         (self.fd, self.name)
     }
 }

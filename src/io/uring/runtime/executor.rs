@@ -13,28 +13,26 @@ use std::time::Duration;
 use io_uring::opcode;
 use io_uring::types::Fd;
 
-use super::clock;
-use super::descriptor::Descriptor;
-use super::ring::{Ring, Wait, Watch};
-use super::slots::{Held, HeldMemory};
 use super::tasks::Tasks;
 use super::timers::Timers;
+use crate::uring::kernel::clock;
+use crate::uring::ring::{Descriptor, Held, HeldMemory, Ring, Wait, Watch};
 
 /// Polls of tasks between two looks at the kernel.
 const ROUND_POLLS_MAX: usize = 64;
 
 /// Everything that belongs to one executor, shared by its handles.
-pub(super) struct Executor {
-    pub(super) ring: Rc<Ring>,
-    pub(super) tasks: Tasks,
-    pub(super) timers: Rc<Timers>,
+pub(in crate::uring) struct Executor {
+    pub(in crate::uring) ring: Rc<Ring>,
+    pub(in crate::uring) tasks: Tasks,
+    pub(in crate::uring) timers: Rc<Timers>,
     doorbell: Rc<Descriptor>,
     spin: Duration,
 }
 
 impl Executor {
     /// Makes an executor for the calling thread.
-    pub(super) fn new(ring_entries: u32, spin: Duration) -> std::io::Result<Self> {
+    pub(in crate::uring) fn new(ring_entries: u32, spin: Duration) -> std::io::Result<Self> {
         let tasks = Tasks::new()?;
         let doorbell = Descriptor::new(tasks.eventfd().try_clone()?, "eventfd".into());
         Ok(Self {
@@ -47,7 +45,7 @@ impl Executor {
     }
 
     /// Runs until the task `main` has ended and returns its value. The other tasks stay.
-    pub(super) fn run<T: 'static>(&self, main: impl Future<Output = T> + 'static) -> T {
+    pub(in crate::uring) fn run<T: 'static>(&self, main: impl Future<Output = T> + 'static) -> T {
         let output = Rc::new(RefCell::new(None));
         let slot = Rc::clone(&output);
         self.tasks.spawn(async move {
@@ -70,7 +68,7 @@ impl Executor {
     }
 
     /// Ends everything: drops the tasks, then waits for what the kernel still works on.
-    pub(super) fn end(&self) {
+    pub(in crate::uring) fn end(&self) {
         self.tasks.drop_all();
         self.ring.close();
     }

@@ -10,24 +10,24 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::clock;
 use super::descriptor::Descriptor;
 use crate::buf::{AlignedBuf, AlignedSlice};
 use crate::net::RawAddress;
 use crate::time::Monotonic;
+use crate::uring::kernel::clock;
 
 /// Memory and descriptors that the kernel uses until it has answered.
 #[derive(Default)]
-pub(super) struct Held {
+pub(in crate::uring) struct Held {
     #[expect(dead_code, reason = "held so that the number is not reused meanwhile")]
-    pub(super) descriptor: Option<Rc<Descriptor>>,
-    pub(super) memory: HeldMemory,
-    pub(super) makes: Makes,
+    pub(in crate::uring) descriptor: Option<Rc<Descriptor>>,
+    pub(in crate::uring) memory: HeldMemory,
+    pub(in crate::uring) makes: Makes,
 }
 
 /// What a result of zero or more is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Makes {
+pub(in crate::uring) enum Makes {
     /// A count.
     #[default]
     Nothing,
@@ -37,7 +37,7 @@ pub(super) enum Makes {
 
 /// The memory of an operation, at an address that does not change.
 #[derive(Default)]
-pub(super) enum HeldMemory {
+pub(in crate::uring) enum HeldMemory {
     #[default]
     None,
     Read(AlignedBuf),
@@ -52,21 +52,21 @@ pub(super) enum HeldMemory {
 }
 
 /// Where the kernel writes the peer's address of an accepted connection.
-pub(super) struct Peer {
-    pub(super) address: RawAddress,
-    pub(super) length: libc::socklen_t,
+pub(in crate::uring) struct Peer {
+    pub(in crate::uring) address: RawAddress,
+    pub(in crate::uring) length: libc::socklen_t,
 }
 
 /// Names one use of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token {
+pub(in crate::uring) struct Token {
     index: u32,
     generation: u32,
 }
 
 /// Which of an entry's submissions an answer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Half {
+pub(in crate::uring) enum Half {
     /// The only one, or the second of a linked pair.
     Last,
     /// The first of a linked pair.
@@ -74,11 +74,11 @@ pub(super) enum Half {
 }
 
 /// User data of submissions whose answer nobody needs. No token maps to it: an index is below 2^31.
-pub(super) const UNHEEDED: u64 = u64::MAX;
+pub(in crate::uring) const UNHEEDED: u64 = u64::MAX;
 
 impl Token {
     /// Packs the token for the kernel: generation, index, half.
-    pub(super) const fn user_data(self, half: Half) -> u64 {
+    pub(in crate::uring) const fn user_data(self, half: Half) -> u64 {
         ((self.generation as u64) << 32)
             | ((self.index as u64) << 1)
             | matches!(half, Half::First) as u64
@@ -86,7 +86,7 @@ impl Token {
 
     /// The reverse of [`Token::user_data`].
     #[expect(clippy::cast_possible_truncation, reason = "takes the 64 bits apart")]
-    pub(super) const fn from_user_data(data: u64) -> (Self, Half) {
+    pub(in crate::uring) const fn from_user_data(data: u64) -> (Self, Half) {
         let half = if data & 1 == 1 { Half::First } else { Half::Last };
         (Self { index: (data as u32) >> 1, generation: (data >> 32) as u32 }, half)
     }
@@ -94,7 +94,7 @@ impl Token {
 
 /// How many answers an operation gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answers {
+pub(in crate::uring) enum Answers {
     /// One.
     One,
     /// A linked pair that answers both times.
@@ -105,21 +105,21 @@ pub(super) enum Answers {
 
 /// What the kernel said.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(in crate::uring) struct Outcome {
     /// The first half's result, if it answered: bytes, or an error number below 0.
-    pub(super) first: Option<i32>,
+    pub(in crate::uring) first: Option<i32>,
     /// When the first half answered.
-    pub(super) first_at: Option<Monotonic>,
+    pub(in crate::uring) first_at: Option<Monotonic>,
     /// The last half's result, if it answered.
-    pub(super) last: Option<i32>,
+    pub(in crate::uring) last: Option<i32>,
     /// The descriptor it made, if that was its purpose; closed unless somebody takes it.
-    pub(super) made: Option<OwnedFd>,
+    pub(in crate::uring) made: Option<OwnedFd>,
 }
 
 /// A complete operation: the kernel's answer, and the memory that it used.
-pub(super) struct Finished {
-    pub(super) outcome: Outcome,
-    pub(super) held: Held,
+pub(in crate::uring) struct Finished {
+    pub(in crate::uring) outcome: Outcome,
+    pub(in crate::uring) held: Held,
 }
 
 struct Slot {
@@ -142,7 +142,7 @@ struct Entry {
 }
 
 /// What to do after an answer was noted, outside of any borrow.
-pub(super) enum Noted {
+pub(in crate::uring) enum Noted {
     /// More answers are to come, or the entry is not in use.
     Nothing,
     /// Somebody waits, or will.
@@ -153,7 +153,7 @@ pub(super) enum Noted {
 
 /// The table.
 #[derive(Default)]
-pub(super) struct Slots {
+pub(in crate::uring) struct Slots {
     slots: Vec<Slot>,
     first_free: Option<u32>,
     in_kernel: usize,
@@ -161,11 +161,11 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Returns the operations the kernel has not answered completely.
-    pub(super) const fn in_kernel(&self) -> usize {
+    pub(in crate::uring) const fn in_kernel(&self) -> usize {
         self.in_kernel
     }
 
-    pub(super) fn insert(&mut self, answers: Answers, held: Held) -> Token {
+    pub(in crate::uring) fn insert(&mut self, answers: Answers, held: Held) -> Token {
         self.in_kernel += 1;
         let entry = Entry {
             answers,
@@ -191,12 +191,12 @@ impl Slots {
     }
 
     /// Gives access to an operation's memory before it is submitted.
-    pub(super) fn held_mut(&mut self, token: Token) -> Option<&mut Held> {
+    pub(in crate::uring) fn held_mut(&mut self, token: Token) -> Option<&mut Held> {
         self.entry_mut(token).map(|entry| &mut entry.held)
     }
 
     /// Notes an answer of the kernel.
-    pub(super) fn answer(&mut self, data: u64, result: i32) -> Noted {
+    pub(in crate::uring) fn answer(&mut self, data: u64, result: i32) -> Noted {
         let (token, half) = Token::from_user_data(data);
         let Some(entry) = self.entry_mut(token) else { return Noted::Nothing };
         match half {
@@ -228,7 +228,7 @@ impl Slots {
     }
 
     /// Takes the outcome if it is complete, else remembers whom to wake.
-    pub(super) fn take(&mut self, token: Token, waker: &Waker) -> Option<Finished> {
+    pub(in crate::uring) fn take(&mut self, token: Token, waker: &Waker) -> Option<Finished> {
         let entry = self.entry_mut(token)?;
         if entry.complete {
             return self.free(token);
@@ -241,7 +241,7 @@ impl Slots {
     }
 
     /// Notes that nobody waits any more. Returns what to drop, or nothing while the kernel works.
-    pub(super) fn abandon(&mut self, token: Token) -> Abandoned {
+    pub(in crate::uring) fn abandon(&mut self, token: Token) -> Abandoned {
         match self.entry_mut(token) {
             None => Abandoned::Gone,
             Some(entry) if entry.complete => {
@@ -281,7 +281,7 @@ impl Slots {
 }
 
 /// What became of an operation whose future was dropped.
-pub(super) enum Abandoned {
+pub(in crate::uring) enum Abandoned {
     /// It had been taken already.
     Gone,
     /// It was complete: drop this.

@@ -15,7 +15,7 @@ use std::task::{Context, Wake, Waker};
 
 use crossbeam_queue::SegQueue;
 
-use super::eventfd;
+use crate::uring::kernel::eventfd;
 
 /// Names one task; the generation tells it from a later one in the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ struct TaskId {
 }
 
 /// What wakers on other threads know of an executor.
-pub(super) struct Home {
+pub(in crate::uring) struct Home {
     id: u64,
     incoming: SegQueue<TaskId>,
     asleep: AtomicBool,
@@ -63,7 +63,7 @@ struct Local {
 }
 
 /// All tasks of one executor.
-pub(super) struct Tasks {
+pub(in crate::uring) struct Tasks {
     home: Arc<Home>,
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<u32>>,
@@ -71,7 +71,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     /// Makes the calling thread the executor's.
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub(in crate::uring) fn new() -> std::io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let home = Home {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -86,11 +86,11 @@ impl Tasks {
     }
 
     /// Returns what a foreign wake rings.
-    pub(super) fn eventfd(&self) -> &OwnedFd {
+    pub(in crate::uring) fn eventfd(&self) -> &OwnedFd {
         &self.home.eventfd
     }
 
-    pub(super) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+    pub(in crate::uring) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             slots.push(Slot { generation: 0, task: None });
@@ -109,7 +109,7 @@ impl Tasks {
     }
 
     /// Polls up to `polls_max` tasks that are ready. Tells whether more are.
-    pub(super) fn run(&self, polls_max: usize) -> bool {
+    pub(in crate::uring) fn run(&self, polls_max: usize) -> bool {
         for _ in 0..polls_max {
             let Some(id) = LOCAL.with(|local| local.ready.borrow_mut().pop_front()) else {
                 return self.take_incoming();
@@ -120,12 +120,12 @@ impl Tasks {
     }
 
     /// Tells whether a task of this thread is ready.
-    pub(super) fn has_ready(&self) -> bool {
+    pub(in crate::uring) fn has_ready(&self) -> bool {
         LOCAL.with(|local| !local.ready.borrow().is_empty())
     }
 
     /// Announces that the executor is about to sleep. `false`: something came in, it must not.
-    pub(super) fn fall_asleep(&self) -> bool {
+    pub(in crate::uring) fn fall_asleep(&self) -> bool {
         self.home.asleep.store(true, Ordering::Relaxed);
         // With the fence of a foreign wake: either it sees us asleep, or we see what it pushed.
         fence(Ordering::SeqCst);
@@ -136,17 +136,17 @@ impl Tasks {
         false
     }
 
-    pub(super) fn wake_up(&self) {
+    pub(in crate::uring) fn wake_up(&self) {
         self.home.asleep.store(false, Ordering::Relaxed);
     }
 
     /// Tells whether a foreign wake has come in.
-    pub(super) fn has_incoming(&self) -> bool {
+    pub(in crate::uring) fn has_incoming(&self) -> bool {
         !self.home.incoming.is_empty()
     }
 
     /// Drops every task where it stands, those included that a drop starts.
-    pub(super) fn drop_all(&self) {
+    pub(in crate::uring) fn drop_all(&self) {
         loop {
             let dropped: Vec<Task> =
                 self.slots.borrow_mut().iter_mut().filter_map(|slot| slot.task.take()).collect();

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Makes an eventfd. It blocks on purpose: a read through a ring then waits in the kernel instead
 /// of failing with EAGAIN.
-pub(super) fn make() -> std::io::Result<OwnedFd> {
+pub(in crate::uring) fn make() -> std::io::Result<OwnedFd> {
     // SAFETY: a plain call without pointers.
     let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
     if fd < 0 {
@@ -16,7 +16,7 @@ pub(super) fn make() -> std::io::Result<OwnedFd> {
 }
 
 /// Adds one to the eventfd's counter: whoever reads it wakes up.
-pub(super) fn ring(eventfd: &OwnedFd) {
+pub(in crate::uring) fn ring(eventfd: &OwnedFd) {
     let one = 1_u64.to_ne_bytes();
     // SAFETY: eight bytes of this frame are written to an open eventfd.
     let written = unsafe { libc::write(eventfd.as_raw_fd(), one.as_ptr().cast(), one.len()) };

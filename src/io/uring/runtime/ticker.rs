@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::uring_io::UringIo;
 use crate::door::Io;
+use crate::uring::uring_io::UringIo;
 
 const BUSY: Duration = Duration::from_millis(10);
 /// Ten times slower when nothing is under way: two idle executors ticking at 10 ms cost 2 % of a
@@ -14,7 +14,7 @@ const BUSY: Duration = Duration::from_millis(10);
 const IDLE: Duration = Duration::from_millis(100);
 
 /// Reports for ever how much later than asked for the executor came back to a timer.
-pub(super) async fn tick(io: UringIo) {
+pub(in crate::uring) async fn tick(io: UringIo) {
     let mut answers = 0;
     loop {
         let seen = io.ring_counts().answers;

@@ -12,9 +12,9 @@ use std::rc::Rc;
 use glommio::io::BufferedFile;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 
-use super::eventfd;
-use super::ring::{Ring, Wait, Watch};
-use super::shard::{ShardError, ShardSpec};
+use crate::uring::kernel::eventfd;
+use crate::uring::ring::{Ring, Wait, Watch};
+use crate::uring::shard::{ShardError, ShardSpec};
 
 /// glommio's memory for its own direct I/O, which is not used here. It is locked three times over,
 /// so the least it takes: 8 executors then fit into an ordinary user's 8 MiB of locked memory.
@@ -23,7 +23,7 @@ const MEMORY_BYTES: usize = 64 * 1024;
 const RING_ENTRIES: usize = 128;
 
 /// An executor of glommio, with its ring.
-pub(super) struct GlommioExecutor {
+pub(in crate::uring) struct GlommioExecutor {
     executor: LocalExecutor,
     ring: Rc<Ring>,
     doorbell: OwnedFd,
@@ -31,7 +31,7 @@ pub(super) struct GlommioExecutor {
 
 impl GlommioExecutor {
     /// Makes an executor for the calling thread, pinned if so specified.
-    pub(super) fn new(spec: &ShardSpec) -> Result<Self, ShardError> {
+    pub(in crate::uring) fn new(spec: &ShardSpec) -> Result<Self, ShardError> {
         let name = || spec.name.clone();
         let no_ring = |source| ShardError::NoRing { name: name(), source };
         let executor = make_executor(spec)
@@ -44,12 +44,12 @@ impl GlommioExecutor {
         Ok(Self { executor, ring, doorbell })
     }
 
-    pub(super) const fn ring(&self) -> &Rc<Ring> {
+    pub(in crate::uring) const fn ring(&self) -> &Rc<Ring> {
         &self.ring
     }
 
     /// Runs until `main` has ended; the other tasks are dropped with the executor.
-    pub(super) fn run<T>(self, main: impl Future<Output = T>) -> T {
+    pub(in crate::uring) fn run<T>(self, main: impl Future<Output = T>) -> T {
         let Self { executor, ring, doorbell } = self;
         executor.run(async {
             // SAFETY: glommio becomes the descriptor's only owner.

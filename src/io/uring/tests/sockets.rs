@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::shard::{Runtime, spawn_shard};
-use super::tests::{RUNTIMES, spec};
-use super::uring_io::UringIo;
+use super::{RUNTIMES, spec};
 use crate::door::{Io, Listener, Net, Stream};
 use crate::error::{IoError, Op};
 use crate::net::{BoundSocket, BufferBytes, bind};
+use crate::uring::shard::{Runtime, spawn_shard};
+use crate::uring::uring_io::UringIo;
 
 fn bound() -> (BoundSocket, SocketAddr) {
     let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();

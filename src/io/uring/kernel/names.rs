@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::door::{DirEntry, Space};
 use crate::error::{IoError, Op};
 
-pub(super) fn list(path: &Path) -> Result<Vec<DirEntry>, IoError> {
+pub(in crate::uring) fn list(path: &Path) -> Result<Vec<DirEntry>, IoError> {
     let failed = |error: std::io::Error| error_of(Op::List, &error, path);
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path).map_err(failed)? {
@@ -28,23 +28,23 @@ pub(super) fn list(path: &Path) -> Result<Vec<DirEntry>, IoError> {
     Ok(entries)
 }
 
-pub(super) fn create_dir(path: &Path) -> Result<(), IoError> {
+pub(in crate::uring) fn create_dir(path: &Path) -> Result<(), IoError> {
     std::fs::create_dir(path).map_err(|error| error_of(Op::CreateDir, &error, path))
 }
 
-pub(super) fn rename(from: &Path, to: &Path) -> Result<(), IoError> {
+pub(in crate::uring) fn rename(from: &Path, to: &Path) -> Result<(), IoError> {
     std::fs::rename(from, to).map_err(|error| error_of(Op::Rename, &error, from))
 }
 
-pub(super) fn remove_file(path: &Path) -> Result<(), IoError> {
+pub(in crate::uring) fn remove_file(path: &Path) -> Result<(), IoError> {
     std::fs::remove_file(path).map_err(|error| error_of(Op::Remove, &error, path))
 }
 
-pub(super) fn remove_dir(path: &Path) -> Result<(), IoError> {
+pub(in crate::uring) fn remove_dir(path: &Path) -> Result<(), IoError> {
     std::fs::remove_dir(path).map_err(|error| error_of(Op::Remove, &error, path))
 }
 
-pub(super) fn space(path: &Path) -> Result<Space, IoError> {
+pub(in crate::uring) fn space(path: &Path) -> Result<Space, IoError> {
     let bad_path = |_| IoError::BadPath { path: path.to_path_buf() };
     let name = CString::new(path.as_os_str().as_bytes()).map_err(bad_path)?;
     let mut found = MaybeUninit::<libc::statvfs>::uninit();

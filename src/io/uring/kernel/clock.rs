@@ -4,17 +4,17 @@
 use crate::time::{Monotonic, WallClock};
 
 /// Returns CLOCK_MONOTONIC: one clock for all executors of the machine.
-pub(super) fn now() -> Monotonic {
+pub(in crate::uring) fn now() -> Monotonic {
     Monotonic::new(read(libc::CLOCK_MONOTONIC))
 }
 
 /// Returns CLOCK_REALTIME.
-pub(super) fn wall_clock() -> WallClock {
+pub(in crate::uring) fn wall_clock() -> WallClock {
     WallClock::new(read(libc::CLOCK_REALTIME))
 }
 
 /// Returns 64 bits of the kernel's random generator.
-pub(super) fn random_u64() -> u64 {
+pub(in crate::uring) fn random_u64() -> u64 {
     let mut bytes = [0_u8; 8];
     // SAFETY: the buffer has the eight bytes that the call is told of.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };

@@ -8,26 +8,26 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::clock;
 use crate::time::Monotonic;
+use crate::uring::kernel::clock;
 
 /// When a timer is due, and its number among those of the same instant.
 type Key = (Monotonic, u64);
 
 #[derive(Default)]
-pub(super) struct Timers {
+pub(in crate::uring) struct Timers {
     waiting: RefCell<BTreeMap<Key, Waker>>,
     next: Cell<u64>,
 }
 
 impl Timers {
     /// Returns the earliest instant at which a timer is due.
-    pub(super) fn next_due(&self) -> Option<Monotonic> {
+    pub(in crate::uring) fn next_due(&self) -> Option<Monotonic> {
         self.waiting.borrow().first_key_value().map(|((due, _), _)| *due)
     }
 
     /// Wakes the tasks whose timers are due.
-    pub(super) fn fire(&self) {
+    pub(in crate::uring) fn fire(&self) {
         let Some(due) = self.next_due() else { return };
         let now = clock::now();
         if due > now {
@@ -39,13 +39,13 @@ impl Timers {
     }
 
     /// Waits until `duration` from now.
-    pub(super) fn sleep(timers: &Rc<Self>, duration: Duration) -> Sleep {
+    pub(in crate::uring) fn sleep(timers: &Rc<Self>, duration: Duration) -> Sleep {
         Sleep { timers: Rc::clone(timers), due: clock::now() + duration, key: None }
     }
 }
 
 /// The wait for a timer.
-pub(super) struct Sleep {
+pub(in crate::uring) struct Sleep {
     timers: Rc<Timers>,
     due: Monotonic,
     key: Option<Key>,

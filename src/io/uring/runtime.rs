@@ -1,0 +1,8 @@
+//! What runs an executor's tasks: our own loop, or glommio; and what both have beside.
+
+pub(super) mod executor;
+pub(super) mod glommio;
+mod tasks;
+pub(super) mod ticker;
+pub(super) mod timers;
+pub(super) mod workers;
