@@ -23,8 +23,8 @@ pub mod settings;
 mod signal;
 
 #[cfg(test)]
-mod behaviour;
-#[cfg(test)]
-mod fuzz;
-#[cfg(test)]
-mod life;
+mod tests {
+    mod behaviour;
+    mod fuzz;
+    mod life;
+}

@@ -15,12 +15,12 @@ use crate::journal::group::{
     GroupBuilder, GroupPlace, JournalIdentity, Record, RecordKind, parse_header, parse_records,
 };
 use crate::journal::snapshot::{EpochStart, LogSnapshot, Snapshot, SnapshotKind};
-use crate::life::batch_of;
 use crate::log::parse_segment_name;
 use crate::recovery::history::{find_groups, follow};
 use crate::recovery::replay::{ReplayCounts, replay};
 use crate::segment::index::{IndexedBatch, SegmentIndex};
 use crate::segment::scan::Scan;
+use crate::tests::life::batch_of;
 
 const CASES: u64 = 2_500;
 

@@ -11,12 +11,12 @@ use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
 use crate::error::{AppendRefused, Damage, LogError, RecoveryError};
-use crate::life::{batch_of, config, id, read_all, small_settings, start};
 use crate::log::Log;
 use crate::log::retention::Retention;
 use crate::recovery::{RecoveryPlan, TopicFate, recover};
 use crate::settings::SyncPolicy;
 use crate::shard_log::ShardLog;
+use crate::tests::life::{batch_of, config, id, read_all, small_settings, start};
 
 type Storage = ShardLog<SimIo>;
 
