@@ -131,6 +131,7 @@ mod tests {
         assert!(Length::Quick.pick(cold.bytes, cold.quick_bytes) >= 4 * cold.memory_bytes_max);
         let hot = workload.hot_fetch.unwrap();
         assert!(hot.bytes * 2 <= produce.memory_bytes_max, "all of it must stay in memory");
+        assert!(produce.warmup_bytes > produce.memory_bytes_max, "steady state is measured");
         assert_eq!((workload.acks.unwrap().partitions, workload.ack.unwrap().partitions), (256, 1));
         assert!(
             Length::Quick
