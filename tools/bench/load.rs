@@ -7,6 +7,9 @@ pub(crate) mod produce;
 
 mod meter;
 
+#[cfg(test)]
+mod tests;
+
 use kolk_model::durability::AckLevel;
 use kolk_model::ids::TopicPartition;
 use kolk_native::request::{Produce, ProducePartition, Request};
@@ -79,26 +82,4 @@ fn split(door: DoorPartitions, connections: usize) -> Vec<DoorPartitions> {
 fn produce_request(id: TopicPartition, batches: bytes::Bytes, durability: AckLevel) -> Request {
     let one = ProducePartition { id, batches, expected_next_offset: None };
     Request::Produce(Produce { durability, partitions: vec![one] })
-}
-
-#[cfg(test)]
-mod tests {
-    use kolk_model::ids::{PartitionId, TopicId};
-
-    use super::*;
-
-    #[test]
-    fn partitions_are_dealt_out_and_none_is_forgotten() {
-        let id = |n| TopicPartition::new(TopicId::ZERO, PartitionId::new(n));
-        let door = |count| DoorPartitions {
-            address: "a:1".to_owned(),
-            partitions: (0..count).map(id).collect(),
-        };
-        for (partitions, connections, shares) in [(5, 2, 2), (2, 8, 2), (4, 1, 1), (3, 0, 1)] {
-            let split = split(door(partitions), connections);
-            assert_eq!(split.len(), shares);
-            let dealt: usize = split.iter().map(|share| share.partitions.len()).sum();
-            assert_eq!(dealt, partitions as usize);
-        }
-    }
 }
