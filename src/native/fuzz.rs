@@ -1,5 +1,5 @@
-//! Random values there and back, and hostile bytes. The same targets run under cargo-fuzz; these twins run
-//! in every `cargo test`.
+//! Random values there and back, and hostile bytes. Apart from the tests of single rules because here only one
+//! thing is asked: that nothing is lost, and nothing panics, hangs or grows.
 
 mod value;
 
