@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "submissions point to memory that the table of operations holds")]
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::future::Future;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
@@ -102,9 +103,13 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Sets the ring up: `entries` submissions a turn, answers for many more.
-    pub(super) fn new(entries: u32, watch: Watch) -> std::io::Result<Self> {
+    /// Sets the ring up: `entries` submissions a turn, answers for many more. The ring holds `hold` open until its last
+    /// operation has ended.
+    pub(super) fn new(entries: u32, watch: Watch, hold: Option<&File>) -> std::io::Result<Self> {
         let uring = set_up(entries)?;
+        if let Some(hold) = hold {
+            uring.submitter().register_files(&[hold.as_raw_fd()])?;
+        }
         let mut probe = Probe::new();
         uring.submitter().register_probe(&mut probe)?;
         let features = Features {

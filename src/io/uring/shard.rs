@@ -2,9 +2,11 @@
 #![allow(unsafe_code, reason = "pinning a thread is a plain system call")]
 #![allow(clippy::disallowed_methods, reason = "this is where the threads of shards are started")]
 
+use std::fs::File;
 use std::future::Future;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +35,9 @@ pub struct ShardSpec {
     pub preempt: Duration,
     /// What runs the tasks. Default: [`Runtime::Ring`].
     pub runtime: Runtime,
+    /// A file that the ring holds open until the kernel has ended its last operation, however the process ends: the lock on
+    /// what the operations touch. Default: none.
+    pub hold: Option<Arc<File>>,
 }
 
 /// What runs an executor's tasks and timers. Files and sockets go through the same private ring.
@@ -43,6 +48,33 @@ pub enum Runtime {
     Ring,
     /// glommio, with the ring beside it: about ten system calls a wake-up more.
     Glommio,
+}
+
+impl std::fmt::Display for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ring => "ring",
+            Self::Glommio => "glommio",
+        })
+    }
+}
+
+/// A text that names no runtime. The caller's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not a runtime: ring and glommio are known")]
+pub struct RuntimeError {
+    /// What was given.
+    pub text: String,
+}
+
+impl std::str::FromStr for Runtime {
+    type Err = RuntimeError;
+
+    fn from_str(text: &str) -> Result<Self, RuntimeError> {
+        let all = [Self::Ring, Self::Glommio];
+        let found = all.into_iter().find(|runtime| runtime.to_string() == text);
+        found.ok_or_else(|| RuntimeError { text: text.to_owned() })
+    }
 }
 
 impl ShardSpec {
@@ -56,6 +88,7 @@ impl ShardSpec {
             spin: Duration::ZERO,
             preempt: Duration::from_millis(5),
             runtime: Runtime::default(),
+            hold: None,
         }
     }
 
@@ -210,12 +243,12 @@ where
     F: Future<Output = T> + 'static,
     M: FnOnce(UringIo) -> F,
 {
-    let ShardSpec { name, core, ring_entries, spin, .. } = spec;
-    if let Some(core) = core {
-        pin(core).map_err(|source| ShardError::NoCore { name: name.clone(), core, source })?;
+    let name = || spec.name.clone();
+    if let Some(core) = spec.core {
+        pin(core).map_err(|source| ShardError::NoCore { name: name(), core, source })?;
     }
-    let executor = Executor::new(ring_entries, spin);
-    let executor = Rc::new(executor.map_err(|source| ShardError::NoRing { name, source })?);
+    let executor = Executor::new(&spec);
+    let executor = Rc::new(executor.map_err(|source| ShardError::NoRing { name: name(), source })?);
     let ring = Rc::clone(&executor.ring);
     let io = UringIo::new(ring, Tasks::Ring(Rc::clone(&executor)));
     executor.tasks.spawn(ticker::tick(io.clone()));

@@ -17,6 +17,7 @@ use super::tasks::Tasks;
 use super::timers::Timers;
 use crate::uring::kernel::clock;
 use crate::uring::ring::{Descriptor, Held, HeldMemory, Ring, Wait, Watch};
+use crate::uring::shard::ShardSpec;
 
 /// Polls of tasks between two looks at the kernel.
 const ROUND_POLLS_MAX: usize = 64;
@@ -32,15 +33,15 @@ pub(in crate::uring) struct Executor {
 
 impl Executor {
     /// Makes an executor for the calling thread.
-    pub(in crate::uring) fn new(ring_entries: u32, spin: Duration) -> std::io::Result<Self> {
+    pub(in crate::uring) fn new(spec: &ShardSpec) -> std::io::Result<Self> {
         let tasks = Tasks::new()?;
         let doorbell = Descriptor::new(tasks.eventfd().try_clone()?, "eventfd".into());
         Ok(Self {
-            ring: Rc::new(Ring::new(ring_entries, Watch::Loop)?),
+            ring: Rc::new(Ring::new(spec.ring_entries, Watch::Loop, spec.hold.as_deref())?),
             tasks,
             timers: Rc::default(),
             doorbell: Rc::new(doorbell),
-            spin,
+            spin: spec.spin,
         })
     }
 

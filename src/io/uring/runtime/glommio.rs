@@ -36,7 +36,9 @@ impl GlommioExecutor {
         let no_ring = |source| ShardError::NoRing { name: name(), source };
         let executor = make_executor(spec)
             .map_err(|error| ShardError::NoExecutor { name: name(), reason: error.to_string() })?;
-        let ring = Rc::new(Ring::new(spec.ring_entries, Watch::Doorbell).map_err(no_ring)?);
+        let ring = Rc::new(
+            Ring::new(spec.ring_entries, Watch::Doorbell, spec.hold.as_deref()).map_err(no_ring)?,
+        );
         let doorbell = ring.doorbell().map(OwnedFd::try_clone);
         let Some(doorbell) = doorbell.transpose().map_err(no_ring)? else {
             unreachable!("a ring watched by a doorbell has one")
