@@ -1,5 +1,6 @@
 //! Starts a broker in this process and stops it: the order of steps, and nothing else.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -27,6 +28,10 @@ const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Orders a shard may have to read: to listen, and to stop.
 const ORDERS_MAX: usize = 2;
+
+/// How often a port that is in use is tried, and the pause between: two seconds in all.
+const BIND_ATTEMPTS_MAX: u32 = 101;
+const BIND_PAUSE: Duration = Duration::from_millis(20);
 
 /// Journal files of a shard that must find room at the start.
 const JOURNAL_FILES_MIN: u64 = 2;
@@ -137,8 +142,8 @@ impl Broker {
     /// Starts a broker with `config` and returns when it takes requests. Blocks; called on a thread that is no
     /// executor.
     ///
-    /// In this order: what the machine must offer is checked, ports are taken, the data directory is
-    /// locked and recovered, shards open their part and connect with each other, doors open.
+    /// In this order: what the machine must offer is checked, the data directory is locked, ports are
+    /// taken, the data is recovered, shards open their part and connect with each other, doors open.
     ///
     /// # Errors
     /// See [`BrokerError`]; nothing of the broker runs then.
@@ -146,10 +151,11 @@ impl Broker {
         let plan = CorePlan::new(&cores::allowed(), config.cores.as_ref(), config.shards)?;
         let config = &within_open_files(config, plan.shards(), limits::raise_open_files());
         check_host(config, &plan)?;
-        let sockets = Sockets::bind(config, plan.shards())?;
+        // First: a killed predecessor's ports are free once the kernel is done with all it had in flight.
         let lock = DirLock::take(&config.data)?;
+        let sockets = Sockets::bind(config, plan.shards())?;
         let settings = config.shard_settings(plan.shards());
-        let RecoveredNode { parts, report } = recover_node(config, &plan)?;
+        let RecoveredNode { parts, report } = recover_node(config, &plan, &lock)?;
         log_recovery(&report);
         let addresses = sockets.addresses();
         let (reports, shard_reports) = mpsc::channel();
@@ -171,7 +177,12 @@ impl Broker {
                 orders: shard_orders,
                 reports: reports.clone(),
             };
-            let spec = ShardSpec { core: *core, ..ShardSpec::new(&name) };
+            let spec = ShardSpec {
+                core: *core,
+                runtime: config.runtime,
+                hold: Some(lock.held()),
+                ..ShardSpec::new(&name)
+            };
             let thread = spawn_shard(spec, move |io| shard_life::run(io, seed))?;
             shards.push(RunningShard { orders, thread: thread.wait_ready(EXECUTOR_TIMEOUT)? });
         }
@@ -341,6 +352,8 @@ impl Sockets {
     }
 }
 
+/// Binds a door, trying again for two seconds while its address is in use: after a `kill -9` the kernel tears an
+/// io_uring down later than its process, and the accept in it holds the port for some milliseconds.
 fn bind_door(
     ip: IpAddr,
     port: u16,
@@ -348,7 +361,26 @@ fn bind_door(
     setting: &'static str,
 ) -> Result<BoundSocket, BrokerError> {
     let address = SocketAddr::new(ip, port);
-    bind(address).map_err(|error| BrokerError::Door { door, address, setting, error })
+    let mut attempts = 1;
+    loop {
+        match bind(address) {
+            Err(error) if is_in_use(&error) && attempts < BIND_ATTEMPTS_MAX => attempts += 1,
+            bound => {
+                return bound.map_err(|error| BrokerError::Door { door, address, setting, error });
+            }
+        }
+        #[expect(clippy::disallowed_methods, reason = "no shard runs yet")]
+        std::thread::sleep(BIND_PAUSE);
+    }
+}
+
+fn is_in_use(error: &IoError) -> bool {
+    match error {
+        IoError::Os { errno, .. } => {
+            std::io::Error::from_raw_os_error(*errno).kind() == ErrorKind::AddrInUse
+        }
+        _ => false,
+    }
 }
 
 fn identity(config: &Config, addresses: &Addresses) -> Identity {
@@ -362,11 +394,17 @@ fn identity(config: &Config, addresses: &Addresses) -> Identity {
 }
 
 /// Recovers the data directory on an executor of its own, which ends with it.
-fn recover_node(config: &Config, plan: &CorePlan) -> Result<RecoveredNode, BrokerError> {
+fn recover_node(
+    config: &Config,
+    plan: &CorePlan,
+    lock: &DirLock,
+) -> Result<RecoveredNode, BrokerError> {
     let settings = config.shard_settings(plan.shards());
     let (data, shards, accept_loss) = (config.data.clone(), plan.shards(), config.accept_loss);
     let boot = boot_id();
-    let recovery = spawn_shard(ShardSpec::new("kolk-recovery"), move |io| async move {
+    let (runtime, hold) = (config.runtime, Some(lock.held()));
+    let spec = ShardSpec { runtime, hold, ..ShardSpec::new("kolk-recovery") };
+    let recovery = spawn_shard(spec, move |io| async move {
         let log = &settings.log;
         recover(&io, &StartPlan { dir: &data, shards, log, boot, accept_loss }).await
     })?;
