@@ -41,7 +41,8 @@ pub trait Io: Clone + 'static {
     /// Returns 64 random bits: from the kernel, or from the simulation's seed.
     fn random_u64(&self) -> u64;
 
-    /// Starts a task on this executor. It runs until it ends or the executor does.
+    /// Starts a task on this executor: it is first polled after the caller has yielded, and runs
+    /// until it ends or the executor does.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 
     /// Waits for at least `duration`.

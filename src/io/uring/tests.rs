@@ -244,6 +244,22 @@ fn tasks_timers_and_values_work_together() {
 }
 
 #[test]
+fn a_spawned_task_starts_after_its_spawner_yields() {
+    on_shard(|io, _| async move {
+        let state = Rc::new(std::cell::RefCell::new(0));
+        let theirs = Rc::clone(&state);
+        {
+            let mut held = state.borrow_mut();
+            io.spawn(async move { *theirs.borrow_mut() += 1 });
+            *held += 1;
+        }
+        io.yield_now().await;
+        io.yield_now().await;
+        assert_eq!(*state.borrow(), 2);
+    });
+}
+
+#[test]
 fn the_same_file_is_shared_by_clones_until_the_last_is_closed() {
     on_shard(|io, dir| async move {
         let file = create(&io, &dir.join("f")).await;

@@ -148,7 +148,15 @@ impl Io for UringIo {
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         match &self.tasks {
             Tasks::Ring(executor) => executor.tasks.spawn(task),
-            Tasks::Glommio => drop(glommio::spawn_local(task).detach()),
+            // glommio polls a new task inside the spawn; here it starts when its turn comes, so
+            // that the spawner may hold what the task is going to borrow.
+            Tasks::Glommio => drop(
+                glommio::spawn_local(async {
+                    YieldNow::default().await;
+                    task.await;
+                })
+                .detach(),
+            ),
         }
     }
 
