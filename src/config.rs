@@ -1,5 +1,6 @@
 //! The broker's whole configuration as typed values. Each crate owns its part; here they are joined.
 
+use kolk_io::uring::shard::Runtime;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub struct Config {
     pub cores: Option<CoreList>,
     /// The number of shards; more than cores run unpinned. Default: one a core. Range: 1 to 512.
     pub shards: Option<u16>,
+    /// What runs the tasks of a shard. Default: ring.
+    pub runtime: Runtime,
     /// Bytes of record batches held in memory by all shards together. Default: a quarter of the machine's
     /// or the container's memory. Range: 64 MiB to 16 TiB.
     pub memory_bytes_max: Option<u64>,
@@ -61,6 +64,7 @@ impl Default for Config {
             http_port: 9644,
             cores: None,
             shards: None,
+            runtime: Runtime::Ring,
             memory_bytes_max: None,
             accept_loss: false,
             log_format: LogFormat::Human,

@@ -81,6 +81,14 @@ static NODE: &[Setting] = &[
         |value| shown(value.as_ref())
     ),
     setting!(
+        "runtime",
+        "ring or glommio",
+        "What runs the tasks of a shard: our own loop on io_uring, or glommio beside the same ring (slower, decision 0001).",
+        |config| config.runtime,
+        |text| text.parse().map_err(other),
+        |value| value.to_string()
+    ),
+    setting!(
         "memory_bytes_max",
         "67108864 to 17592186044416, or auto",
         "Bytes of record batches that all shards together hold in memory, tails and read caches. auto: a quarter of the machine's or the container's memory.",
