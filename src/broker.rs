@@ -148,6 +148,7 @@ impl Broker {
     /// # Errors
     /// See [`BrokerError`]; nothing of the broker runs then.
     pub fn start(config: &Config) -> Result<BrokerHandle, BrokerError> {
+        limits::keep_freed_memory();
         let plan = CorePlan::new(&cores::allowed(), config.cores.as_ref(), config.shards)?;
         let config = &within_open_files(config, plan.shards(), limits::raise_open_files());
         check_host(config, &plan)?;

@@ -1,5 +1,5 @@
 //! The buffer with one owner.
-#![allow(unsafe_code, reason = "views of owned aligned memory; tests run under Miri")]
+#![allow(unsafe_code, reason = "views of owned aligned memory; tests run under AddressSanitizer")]
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};

@@ -4,7 +4,7 @@
 //! several times as long as the copy into it. All memory is initialised once, so a recycled block
 //! holds defined bytes, though of another life: callers must never show a reader more than was
 //! written or read since.
-#![allow(unsafe_code, reason = "allocation of aligned memory; tests run under Miri")]
+#![allow(unsafe_code, reason = "allocation of aligned memory; tests run under AddressSanitizer")]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 use super::{PAGE_BYTES, page_ceil};
 
 /// Most bytes that one thread keeps for reuse.
-const FREE_BYTES_MAX: usize = 32 * 1024 * 1024;
+const FREE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Blocks larger than this are given back to the allocator at once.
 const FREE_BLOCK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_free_list_is_bounded() {
-        let blocks: Vec<Memory> = (0..20).map(|_| Memory::recycled(4 << 20)).collect();
+        let blocks: Vec<Memory> = (0..40).map(|_| Memory::recycled(4 << 20)).collect();
         drop(blocks);
         FREE.with_borrow(|free| assert!(free.bytes <= FREE_BYTES_MAX));
     }

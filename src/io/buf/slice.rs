@@ -1,5 +1,5 @@
 //! The region that a write hands to the kernel.
-#![allow(unsafe_code, reason = "views of shared aligned memory; tests run under Miri")]
+#![allow(unsafe_code, reason = "views of shared aligned memory; tests run under AddressSanitizer")]
 
 use std::fmt;
 use std::ops::Range;

@@ -1,5 +1,5 @@
 //! The append buffer: a log's unwritten end, which is its cache as well.
-#![allow(unsafe_code, reason = "one writer beside many readers; tests run under Miri")]
+#![allow(unsafe_code, reason = "one writer beside many readers; tests run under AddressSanitizer")]
 
 use std::fmt;
 use std::ops::Range;
