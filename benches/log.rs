@@ -3,10 +3,11 @@
     missing_docs,
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::panic,
     reason = "a bench measures the real world and stops at the first surprise"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ fn batch(records: usize, value_bytes: usize) -> Bytes {
     builder.build(Compression::None).unwrap()
 }
 
-async fn storage(io: &UringIo, dir: &PathBuf) -> ShardLog<UringIo> {
+async fn storage(io: &UringIo, dir: &Path) -> ShardLog<UringIo> {
     let settings = LogSettings::default();
     let plan = RecoveryPlan {
         shards: 1,
@@ -83,7 +84,7 @@ async fn run(io: UringIo, dir: PathBuf, load: Load, rounds: u64) -> Duration {
 fn feed(log: &Log<UringIo>, view: &BatchView<'_>, window: u64, left: u64) -> u64 {
     let mut done = 0;
     while done < left && log.log_end().count_since(log.durable()) < window {
-        match log.append(&[view.clone()], SyncPolicy::EachGroup) {
+        match log.append(std::slice::from_ref(view), SyncPolicy::EachGroup) {
             Ok(_) => done += 1,
             Err(AppendRefused::Busy) => break,
             Err(error) => panic!("{error}"),

@@ -1,26 +1,38 @@
 //! One real broker process: started on free ports and a folder of its own, waited for until it is
 //! ready, ended by SIGTERM or `kill -9`, its log kept for the message of a failed test.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The program under test.
-const KOLK: &str = env!("CARGO_BIN_EXE_kolk");
+pub(crate) const KOLK: &str = env!("CARGO_BIN_EXE_kolk");
 /// Until a start counts as failed: recovery of a debug build on a busy machine.
 const READY_WAIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 /// How often a start is tried again because another process took one of its ports.
 const PORT_TRIES: usize = 5;
+/// Below the range from which the kernel gives connections their own ports, so that none of these takes
+/// one.
+const PORT_FIRST: u16 = 12_000;
+const PORT_LAST: u16 = 28_000;
+/// Ports of one run of these tests.
+const RANGE_PORTS: u16 = 400;
 /// Lines of the broker's log shown at a failed test.
 const LOG_LINES_SHOWN: usize = 60;
 
 /// The program under test, without the settings that stand in this process's environment.
 pub(crate) fn program() -> Command {
-    let mut command = Command::new(KOLK);
+    command(OsStr::new(KOLK))
+}
+
+fn command(program: &OsStr) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("KOLK_") {
             command.env_remove(name);
@@ -36,6 +48,8 @@ pub(crate) struct Place {
     native_port: u16,
     shard_port: u16,
     http_port: u16,
+    /// What starts the program, and the program.
+    launch: Vec<OsString>,
     /// Whether the folder goes with this value.
     owner: bool,
 }
@@ -59,7 +73,18 @@ impl Place {
 
     fn at(folder: PathBuf, shards_max: u16, owner: bool) -> Self {
         let first = free_ports(shards_max + 2);
-        Self { folder, native_port: first, http_port: first + 1, shard_port: first + 2, owner }
+        let (native_port, http_port, shard_port) = (first, first + 1, first + 2);
+        let launch = vec![KOLK.into()];
+        Self { folder, native_port, shard_port, http_port, launch, owner }
+    }
+
+    /// A place in this folder, whose broker is this program behind a launcher such as `prlimit`, which
+    /// has to become it.
+    pub(crate) fn launched(folder: PathBuf, launcher: &[&str], program: &Path) -> Self {
+        let mut place = Self::at(folder, 2, true);
+        place.launch = launcher.iter().map(OsString::from).collect();
+        place.launch.push(program.into());
+        place
     }
 
     /// The broker's data directory.
@@ -150,7 +175,9 @@ impl Place {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log);
         let file = file.expect("the test's folder is writable");
         let log_start = file.metadata().map_or(0, |file| file.len());
-        let child = program()
+        let (program, rest) = self.launch.split_first().expect("a program");
+        let child = command(program)
+            .args(rest)
             .arg("serve")
             .arg("--data")
             .arg(self.data())
@@ -212,6 +239,18 @@ impl Broker<'_> {
         kib.expect("the kernel says RssAnon in KiB") * 1024
     }
 
+    /// Processor time of the whole process.
+    pub(crate) fn cpu(&self) -> Duration {
+        /// `USER_HZ` is 100 on every architecture that the broker runs on.
+        const TICK: Duration = Duration::from_millis(10);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.expect("the broker runs");
+        // The name in brackets may hold anything; user and system time are the 12th and 13th behind it.
+        let (_, rest) = stat.rsplit_once(')').expect("a name in brackets");
+        let ticks = rest.split_whitespace().skip(11).take(2);
+        TICK * ticks.map(|text| text.parse::<u32>().expect("ticks")).sum()
+    }
+
     /// Whether the process is still there.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().expect("our own child").is_none()
@@ -259,20 +298,25 @@ impl Drop for Broker<'_> {
     }
 }
 
-/// The first of so many neighbouring ports that were free a moment ago. They lie below the range
-/// from which the kernel gives connections their own ports, so that none of these takes one.
+/// The first of so many neighbouring ports that were free a moment ago, of a range that no other run
+/// of these tests uses: whoever listens on a range's first port has all of it.
 fn free_ports(count: u16) -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    const FIRST: u32 = 12_000;
-    const LAST: u32 = 32_000;
+    static OWNED: OnceLock<(u16, TcpListener)> = OnceLock::new();
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let (start, _) = OWNED.get_or_init(|| {
+        let starts = (PORT_FIRST..PORT_LAST).step_by(usize::from(RANGE_PORTS));
+        let listen = |start| Some((start, TcpListener::bind(("127.0.0.1", start)).ok()?));
+        starts.filter_map(listen).next().expect("fewer than 40 test runs at once")
+    });
     loop {
-        // Two test binaries at once start at different places.
-        let step = NEXT.fetch_add(u32::from(count), Ordering::Relaxed);
-        let first = FIRST + (std::process::id() * 97 + step) % (LAST - FIRST - u32::from(count));
-        let first = u16::try_from(first).expect("below 32,000");
+        let place = NEXT.fetch_add(u32::from(count), Ordering::Relaxed) % u32::from(RANGE_PORTS);
+        let place = u16::try_from(place).expect("below the range's length");
         let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if (first..first + count).all(free) {
-            return first;
+        if place > 0
+            && place + count <= RANGE_PORTS
+            && (start + place..start + place + count).all(free)
+        {
+            return start + place;
         }
     }
 }

@@ -12,12 +12,15 @@
 )]
 
 mod bad_input;
+mod bad_request;
 mod crash;
 mod damage;
 mod life_cycle;
 mod real_input;
+mod resources;
 
 mod access_log;
 mod broker;
 mod command;
 mod random;
+mod wire;
