@@ -37,7 +37,7 @@ pub struct Config {
     /// What runs the tasks of a shard. Default: ring.
     pub runtime: Runtime,
     /// Bytes of record batches held in memory by all shards together. Default: a quarter of the machine's
-    /// or the container's memory. Range: 64 MiB to 16 TiB.
+    /// or the container's memory, at most 1 GiB. Range: 64 MiB to 16 TiB.
     pub memory_bytes_max: Option<u64>,
     /// Starts although a file that the last run named is missing; what it held is lost. Default: no.
     pub accept_loss: bool,
@@ -141,6 +141,10 @@ const PART: u64 = 4;
 /// Taken at least, whatever the machine says.
 pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
 
+/// Taken at most by default. Memory that was never touched costs up to 0.6 s of CPU a GiB at its first use (page faults, zeroing; more
+/// where a hypervisor backs it only then), so a larger default slows the first minutes of every run; perf/BUDGET.md.
+pub const MEMORY_BYTES_DEFAULT_MAX: u64 = 1 << 30;
+
 /// Returns the bytes of record batches to hold in memory by default, all shards together.
 #[must_use]
 pub fn default_memory_bytes() -> u64 {
@@ -149,7 +153,13 @@ pub fn default_memory_bytes() -> u64 {
 
 const fn part_of(machine_bytes: u64) -> u64 {
     let part = machine_bytes / PART;
-    if part < MEMORY_BYTES_MIN { MEMORY_BYTES_MIN } else { part }
+    if part < MEMORY_BYTES_MIN {
+        MEMORY_BYTES_MIN
+    } else if part > MEMORY_BYTES_DEFAULT_MAX {
+        MEMORY_BYTES_DEFAULT_MAX
+    } else {
+        part
+    }
 }
 
 #[cfg(test)]
@@ -157,8 +167,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quarter_is_taken_and_never_too_little() {
-        assert_eq!(part_of(16 << 30), 4 << 30);
+    fn a_quarter_is_taken_and_never_too_little_or_too_much() {
+        assert_eq!(part_of(2 << 30), 512 << 20);
+        assert_eq!(part_of(64 << 30), MEMORY_BYTES_DEFAULT_MAX);
         assert_eq!(part_of(128 << 20), MEMORY_BYTES_MIN);
         assert!(default_memory_bytes() >= MEMORY_BYTES_MIN);
     }

@@ -91,7 +91,7 @@ static NODE: &[Setting] = &[
     setting!(
         "memory_bytes_max",
         "67108864 to 17592186044416, or auto",
-        "Bytes of record batches that all shards together hold in memory, tails and read caches. auto: a quarter of the machine's or the container's memory.",
+        "Bytes of record batches that all shards together hold in memory, tails and read caches. auto: a quarter of the machine's or the container's memory, at most 1 GiB.",
         |config| config.memory_bytes_max,
         |text| automatic(text, |text| bytes(text, &(67_108_864..=17_592_186_044_416))),
         |value| shown(value.as_ref())

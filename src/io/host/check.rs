@@ -140,7 +140,7 @@ fn free(data: &Path, free_bytes_min: u64) -> Option<Finding> {
         return None;
     }
     fatal(format!(
-        "{} has {} MiB free, kolk needs {} MiB for its journal: make room, or lower journal.file.bytes or journal.files",
+        "{} has {} MiB free, kolk needs {} MiB for its journal: make room, or lower journal_file_bytes or journal_files",
         data.display(),
         free_bytes >> 20,
         free_bytes_min >> 20
