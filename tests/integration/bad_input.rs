@@ -1,5 +1,7 @@
 //! What strangers send: each gets an answer or a closed connection, and nobody else notices.
 
+mod request;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! `kill -9` under load, again and again, judged by a ledger kept outside the broker.
 
+mod churn;
 mod ledger;
 mod load;
 mod reader;
@@ -15,24 +16,32 @@ use tokio::runtime::Runtime;
 use crate::broker::{Broker, Place};
 use crate::command::inspect;
 use crate::random::Random;
+use churn::Churn;
 use ledger::Ledger;
 use load::{Fate, TOPICS, Writer};
 
 const ROUNDS_VARIABLE: &str = "KOLK_CRASH_ROUNDS";
 const SEED_VARIABLE: &str = "KOLK_CRASH_SEED";
 /// Rounds where nobody asks for more: `cargo xtask crash` does.
-const ROUNDS_DEFAULT: u32 = 3;
+const ROUNDS_DEFAULT: u32 = 2;
 /// Rounds on one data directory; then a fresh one, so that reading all of it stays quick.
 const ROUNDS_OF_A_PLACE: u32 = 10;
+/// What must have happened under load, or the kills hit nothing that matters.
+const REACHED: [&str; 4] = [
+    "kolk_log_rolls_total",
+    "kolk_log_direct_writes_total",
+    "kolk_journal_groups_total",
+    "kolk_journal_checkpoints_total",
+];
 const SHARDS_MAX: u16 = 8;
 /// A checkpoint, a roll and a recycled journal file every few hundred milliseconds.
 const SMALL: [&str; 8] = [
     "--set",
     "journal_file_bytes=1048576",
     "--set",
-    "journal_files=4",
+    "journal_files=3",
     "--set",
-    "journal_group_bytes_max=262144",
+    "journal_group_bytes_max=524288",
     "--set",
     "log.retention.check.interval.ms=100",
 ];
@@ -43,10 +52,13 @@ struct Siege<'a> {
     runtime: Runtime,
     client: Client,
     writers: Vec<Writer>,
+    churn: Option<Churn>,
     ledger: Ledger,
     random: Random,
     kills: u32,
     given_up: usize,
+    /// What the load has driven the brokers to, summed over their lives.
+    reached: [f64; REACHED.len()],
 }
 
 impl<'a> Siege<'a> {
@@ -58,8 +70,10 @@ impl<'a> Siege<'a> {
             .build()
             .expect("two threads");
         let writers = runtime.block_on(async { load::writers(&client, &mut random) });
-        let ledger = Ledger::default();
-        Self { place, runtime, client, writers, ledger, random, kills: 0, given_up: 0 }
+        let churn = Some(Churn::new(client.admin(), Random::seeded(random.next())));
+        let (ledger, reached) = (Ledger::default(), [0.0; REACHED.len()]);
+        let (kills, given_up) = (0, 0);
+        Self { place, runtime, client, writers, churn, ledger, random, kills, given_up, reached }
     }
 
     fn begin(&mut self) {
@@ -87,13 +101,24 @@ impl<'a> Siege<'a> {
                 self.runtime.spawn(async move { (writer.write(stop).await, writer) })
             })
             .collect();
+        let mut churn = self.churn.take().expect("it comes back at the end of each round");
+        let churning = {
+            let stop = Arc::clone(&stop);
+            self.runtime.spawn(async move {
+                churn.churn(stop).await;
+                churn
+            })
+        };
         self.sleep_below(1_500);
+        for (sum, name) in self.reached.iter_mut().zip(REACHED) {
+            *sum += self.place.metric(name).ok_or_else(|| format!("no {name} in /metrics"))?;
+        }
         broker.kill();
         self.kills += 1;
         self.inspect_whole()?;
         for _ in 0..self.random.below(3) {
             let (shards, settings) = (self.shards(), self.settings());
-            let starting = self.place.spawn(shards, &settings);
+            let starting = self.place.spawn(shards, &borrowed(&settings));
             self.sleep_below(250);
             starting.kill();
             self.kills += 1;
@@ -106,6 +131,7 @@ impl<'a> Siege<'a> {
             self.writers.push(writer);
             self.enter(fates);
         }
+        self.churn = Some(self.runtime.block_on(churning).map_err(|e| e.to_string())?);
         let judged = self.judge();
         self.end(broker, judged)
     }
@@ -138,6 +164,9 @@ impl<'a> Siege<'a> {
     }
 
     fn judge(&mut self) -> Result<(), String> {
+        if let Some(churn) = &self.churn {
+            self.runtime.block_on(churn.judge())?;
+        }
         for (number, topic) in (0..).zip(&TOPICS) {
             let found = self.runtime.block_on(reader::read_whole(&self.client, topic))?;
             for partition in 0..topic.partitions {
@@ -155,25 +184,42 @@ impl<'a> Siege<'a> {
         }
     }
 
+    fn report(&self, round: u32, took: Duration) {
+        let (records, churned) = (self.ledger.count(), self.churn.as_ref().map_or(0, Churn::count));
+        let (kills, given_up) = (self.kills, self.given_up);
+        let [rolls, direct, groups, checkpoints] = self.reached;
+        eprintln!(
+            "round {round}: {kills} kills, {records} records acknowledged, {given_up} given up, \
+             {churned} topics made or deleted; {rolls} rolls, {direct} direct writes, \
+             {groups} groups, {checkpoints} checkpoints; {took:.1?}"
+        );
+    }
+
     fn shards(&mut self) -> u16 {
         1 + u16::try_from(self.random.below(usize::from(SHARDS_MAX))).expect("few shards")
     }
 
     fn start(&mut self) -> Broker<'a> {
         let (shards, settings) = (self.shards(), self.settings());
-        self.place.start_with(shards, &settings)
+        self.place.start_with(shards, &borrowed(&settings))
     }
 
-    fn settings(&mut self) -> Vec<&'static str> {
-        let direct = ["direct_append_bytes_min=8192", "direct_append_bytes_min=65536"];
-        let mut settings = SMALL.to_vec();
-        settings.extend(["--set", direct[self.random.below(direct.len())]]);
+    fn settings(&mut self) -> Vec<String> {
+        // The last of them sends nearly everything through the journal, which then goes round quickly.
+        let direct = ["8192", "65536", "16777216"];
+        let direct = direct[self.random.below(direct.len())];
+        let mut settings = SMALL.map(str::to_owned).to_vec();
+        settings.extend(["--set".to_owned(), format!("direct_append_bytes_min={direct}")]);
         settings
     }
 
     fn sleep_below(&mut self, milliseconds: u64) {
         std::thread::sleep(Duration::from_millis(self.random.next() % milliseconds));
     }
+}
+
+fn borrowed(settings: &[String]) -> Vec<&str> {
+    settings.iter().map(String::as_str).collect()
 }
 
 #[test]
@@ -187,17 +233,18 @@ fn every_acknowledged_record_survives_kill_nine() {
         let place = Place::new("crash", SHARDS_MAX);
         let mut siege = Siege::new(&place, Random::seeded(random.next()));
         siege.begin();
-        for _ in 0..ROUNDS_OF_A_PLACE.min(rounds - done) {
+        let rounds_here = ROUNDS_OF_A_PLACE.min(rounds - done);
+        for _ in 0..rounds_here {
             done += 1;
             let begin = Instant::now();
             if let Err(fault) = siege.round() {
                 panic!("round {done} of {SEED_VARIABLE}={}: {fault}", random.seed());
             }
-            let (count, kills, given_up) = (siege.ledger.count(), siege.kills, siege.given_up);
-            eprintln!(
-                "round {done}: {count} acknowledged records, {kills} kills, {given_up} given up, {:?}",
-                begin.elapsed()
-            );
+            siege.report(done, begin.elapsed());
+        }
+        for (sum, name) in siege.reached.into_iter().zip(REACHED) {
+            let enough = sum > 0.0 || rounds_here < ROUNDS_OF_A_PLACE;
+            assert!(enough, "the load of {rounds_here} rounds caused no {name}");
         }
     }
 }

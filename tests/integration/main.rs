@@ -12,7 +12,6 @@
 )]
 
 mod bad_input;
-mod bad_request;
 mod crash;
 mod damage;
 mod life_cycle;

