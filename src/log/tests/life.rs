@@ -214,7 +214,7 @@ async fn client(
         let wish =
             if chance.is_multiple_of(5) { SyncPolicy::EachGroup } else { SyncPolicy::OnDemand };
         loop {
-            match log.append(&[view.clone()], wish) {
+            match log.append(&[view], wish) {
                 Ok(appended) => {
                     let mut ledger = ledger.borrow_mut();
                     let known = ledger.entry(id).or_default();
