@@ -210,6 +210,8 @@ impl<'a> Siege<'a> {
         let direct = direct[self.random.below(direct.len())];
         let mut settings = SMALL.map(str::to_owned).to_vec();
         settings.extend(["--set".to_owned(), format!("direct_append_bytes_min={direct}")]);
+        let runtime = if self.random.below(4) == 0 { "glommio" } else { "ring" };
+        settings.extend(["--set".to_owned(), format!("runtime={runtime}")]);
         settings
     }
 

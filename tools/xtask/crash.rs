@@ -14,7 +14,8 @@ const SEED_VARIABLE: &str = "KOLK_CRASH_SEED";
 
 /// The loop with the rounds and the seed that were asked for.
 pub(crate) fn crash(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
-    let mut cargo = repo.cargo(&["test", "--package", "kolk", "--test", "integration"]);
+    // The whole workspace, so that features are those of the other tests and nothing is built twice.
+    let mut cargo = repo.cargo(&["test", "--workspace", "--test", "integration"]);
     if options.release {
         cargo.arg("--release");
     }
