@@ -53,6 +53,8 @@ pub(crate) struct Shard<I: Io> {
     events: RefCell<VecDeque<LogEvent>>,
     raised: Signal,
     tail_bytes: Cell<u64>,
+    /// Where a checkpoint could not bring memory below its budget: how far it may grow until the next one. Else 0.
+    pinned_bytes_max: Cell<u64>,
     /// Memory buffers in the order they were taken: whose segment each belongs to.
     buffers: RefCell<VecDeque<(TopicPartition, Offset)>>,
     loaded_indexes: RefCell<VecDeque<(TopicPartition, Offset)>>,
@@ -60,6 +62,8 @@ pub(crate) struct Shard<I: Io> {
     pressed: RefCell<BTreeSet<TopicPartition>>,
 }
 
+/// Memory that every log may have, whatever the budget says: its last page and the run that still grows.
+const LOG_BYTES_MIN: u64 = 16 << 10;
 /// Sealed segments' indexes kept in memory; more are dropped, oldest first.
 const LOADED_INDEXES_MAX: usize = 256;
 
@@ -75,7 +79,8 @@ impl<I: Io> Shard<I> {
 
     /// True if an append may take memory and journal now.
     pub(crate) fn has_room(&self) -> bool {
-        let memory = self.tail_bytes.get() <= self.settings.memory_bytes_max || self.evict();
+        let within = self.tail_bytes.get() <= self.memory_bytes_max() || self.evict();
+        let memory = within || self.tail_bytes.get() <= self.pinned_bytes_max.get();
         memory && self.journal.has_room(&self.settings)
     }
 
@@ -85,8 +90,18 @@ impl<I: Io> Shard<I> {
         self.journal.want_checkpoint();
     }
 
-    /// Tells the logs that waited that there is room.
+    /// Tells the logs that waited that there is room, after a checkpoint. What is still in memory beyond the budget then can't
+    /// leave it (a last page, a batch that is half on disk): waiting longer would not help, so appends go on.
     pub(crate) fn relieve(&self) {
+        let entries = self.buffers.borrow().len();
+        for _ in 0..=entries / EVICTIONS_TRIED_MAX {
+            if self.evict() {
+                break;
+            }
+        }
+        let (held, budget) = (self.tail_bytes.get(), self.memory_bytes_max());
+        // A quarter more, then the next checkpoint looks again.
+        self.pinned_bytes_max.set(if held > budget { held + budget / 4 } else { 0 });
         for id in std::mem::take(&mut *self.pressed.borrow_mut()) {
             if let Some(log) = self.log(id) {
                 log.unblock();
@@ -97,7 +112,7 @@ impl<I: Io> Shard<I> {
     pub(crate) fn memory_taken(&self, log: TopicPartition, segment: Offset, taken: u64) {
         self.tail_bytes.set(self.tail_bytes.get() + taken);
         self.buffers.borrow_mut().push_back((log, segment));
-        if self.tail_bytes.get() > self.settings.memory_bytes_max {
+        if self.tail_bytes.get() > self.memory_bytes_max() {
             self.evict();
         }
         self.show_memory();
@@ -117,7 +132,7 @@ impl<I: Io> Shard<I> {
     /// Forgets the oldest buffers that the disk has; true if the budget is met after it.
     fn evict(&self) -> bool {
         for _ in 0..EVICTIONS_TRIED_MAX {
-            if self.tail_bytes.get() <= self.settings.memory_bytes_max {
+            if self.tail_bytes.get() <= self.memory_bytes_max() {
                 return true;
             }
             let Some((id, base)) = self.buffers.borrow_mut().pop_front() else { break };
@@ -132,18 +147,27 @@ impl<I: Io> Shard<I> {
             if segment.base != base {
                 continue;
             }
-            let freed = if limit == u64::MAX {
-                segment.tail.forget_all()
-            } else {
-                segment.tail.forget_oldest(limit)
+            let sealed = limit == u64::MAX;
+            let mut freed = match sealed {
+                true => segment.tail.forget_all(),
+                false => segment.tail.forget_oldest(limit),
             };
-            if freed == 0 && limit != u64::MAX {
+            if freed == 0 && !sealed {
+                freed = segment.tail.shrink(limit);
                 self.buffers.borrow_mut().push_back((id, base));
             }
             self.tail_bytes.set(self.tail_bytes.get().saturating_sub(freed));
         }
-        self.journal.want_checkpoint();
-        self.tail_bytes.get() <= self.settings.memory_bytes_max
+        if self.tail_bytes.get() > self.pinned_bytes_max.get() {
+            self.journal.want_checkpoint();
+        }
+        self.tail_bytes.get() <= self.memory_bytes_max()
+    }
+
+    /// The budget, but never so little that many logs could not have a tail each.
+    fn memory_bytes_max(&self) -> u64 {
+        let logs = bytes(self.logs.borrow().len());
+        self.settings.memory_bytes_max.max(logs * LOG_BYTES_MIN)
     }
 
     /// Notes that a sealed segment's index was loaded, and drops the oldest of too many.
@@ -210,6 +234,7 @@ impl<I: Io> ShardLog<I> {
             events: RefCell::new(VecDeque::new()),
             raised: Signal::default(),
             tail_bytes: Cell::new(0),
+            pinned_bytes_max: Cell::new(0),
             buffers: RefCell::new(VecDeque::new()),
             loaded_indexes: RefCell::new(VecDeque::new()),
             pressed: RefCell::new(BTreeSet::new()),

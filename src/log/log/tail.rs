@@ -152,6 +152,21 @@ impl Tail {
         freed
     }
 
+    /// Moves what lies at or above the page of `limit` into buffers of its own size, if that frees at least half of the memory:
+    /// an idle log gives its large buffer back. Returns the memory given back, in bytes.
+    pub(crate) fn shrink(&mut self, limit: u64) -> u64 {
+        let from = page_floor(limit.max(self.start));
+        let held: u64 = self.buffers.iter().map(|buffer| bytes(buffer.tail.capacity())).sum();
+        let needed = (self.end - from).next_power_of_two().max(BUFFER_BYTES_MIN);
+        if needed > held / 2 {
+            return 0;
+        }
+        let kept = self.copy(from, self.end);
+        *self = Self::new(from);
+        let taken = self.append(&kept);
+        held.saturating_sub(taken)
+    }
+
     /// Forgets everything; returns the memory given back, in bytes.
     pub(crate) fn forget_all(&mut self) -> u64 {
         let freed = self.buffers.iter().map(|buffer| bytes(buffer.tail.capacity())).sum();
@@ -190,6 +205,21 @@ mod tests {
         assert_eq!(tail.forget_oldest(4096), 4096);
         assert_eq!(tail.start(), 4096);
         assert_eq!(tail.forget_oldest(8192), 0, "a buffer with room is still written to");
+    }
+
+    #[test]
+    fn an_idle_tail_gives_its_large_buffer_back() {
+        let mut tail = Tail::new(0);
+        for _ in 0..40 {
+            tail.append(&[7; 10_000]);
+        }
+        let end = tail.end();
+        assert!(tail.shrink(end - 5_000) > 300_000);
+        assert_eq!((tail.start(), tail.end()), (page_floor(end - 5_000), end));
+        assert_eq!(tail.copy(end - 5_000, end), vec![7; 5_000]);
+        assert_eq!(tail.shrink(end - 5_000), 0, "nothing more to gain");
+        tail.append(&[8; 10_000]);
+        assert_eq!(tail.copy(end, end + 10_000), vec![8; 10_000]);
     }
 
     #[test]
