@@ -9,8 +9,8 @@ pub struct LogSettings {
     pub journal_files: u16,
     /// Most payload bytes of one journal group. Default: 4 MiB. Range: 64 KiB – half a journal file. Restart.
     pub group_bytes_max: usize,
-    /// Pending bytes of one log from which they go to the segment instead of the journal. Default: 64 KiB. Range: 8 KiB –
-    /// 16 MiB. Restart.
+    /// Pending bytes of one log from which they go to the segment instead of the journal; half of `group_bytes_max` where
+    /// that is less. Default: 64 KiB. Range: 8 KiB – 16 MiB. Restart.
     pub direct_append_bytes_min: u64,
     /// Direct writes of one log in flight. Default: 4. Range: 1 – 64. Restart.
     pub direct_writes_max: usize,
@@ -52,6 +52,18 @@ impl LogSettings {
     #[must_use]
     pub const fn journal_bytes(&self) -> u64 {
         self.journal_file_bytes * self.journal_files as u64
+    }
+
+    /// Pending bytes of one log from which they are no redo record. A group takes whole records until it has `group_bytes_max`,
+    /// which is at most half a journal file: with this bound on the last of them every group fits into a file.
+    #[must_use]
+    pub const fn redo_bytes_max(&self) -> u64 {
+        let half_group = self.group_bytes_max as u64 / 2;
+        if self.direct_append_bytes_min < half_group {
+            self.direct_append_bytes_min
+        } else {
+            half_group
+        }
     }
 
     /// Logs one shard may have: each must find room for eight pages in the journal.

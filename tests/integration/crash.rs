@@ -33,6 +33,8 @@ const REACHED: [&str; 4] = [
     "kolk_journal_groups_total",
     "kolk_journal_checkpoints_total",
 ];
+/// Until everything that was in flight must be settled after a restart, on a busy machine.
+const SETTLE_WAIT: Duration = Duration::from_secs(40);
 const SHARDS_MAX: u16 = 8;
 /// A checkpoint, a roll and a recycled journal file every few hundred milliseconds.
 const SMALL: [&str; 8] = [
@@ -57,6 +59,8 @@ struct Siege<'a> {
     random: Random,
     kills: u32,
     given_up: usize,
+    /// How the last broker was started, for the message of a failure.
+    started: String,
     /// What the load has driven the brokers to, summed over their lives.
     reached: [f64; REACHED.len()],
 }
@@ -72,8 +76,20 @@ impl<'a> Siege<'a> {
         let writers = runtime.block_on(async { load::writers(&client, &mut random) });
         let churn = Some(Churn::new(client.admin(), Random::seeded(random.next())));
         let (ledger, reached) = (Ledger::default(), [0.0; REACHED.len()]);
-        let (kills, given_up) = (0, 0);
-        Self { place, runtime, client, writers, churn, ledger, random, kills, given_up, reached }
+        let started = String::new();
+        Self {
+            place,
+            runtime,
+            client,
+            writers,
+            churn,
+            ledger,
+            random,
+            kills: 0,
+            given_up: 0,
+            started,
+            reached,
+        }
     }
 
     fn begin(&mut self) {
@@ -126,8 +142,16 @@ impl<'a> Siege<'a> {
         let broker = self.start();
         self.sleep_below(200);
         stop.store(true, Ordering::Relaxed);
-        for writer in writing {
-            let (fates, writer) = self.runtime.block_on(writer).map_err(|e| e.to_string())?;
+        for mut writer in writing {
+            let settled = async { tokio::time::timeout(SETTLE_WAIT, &mut writer).await };
+            let Ok(settled) = self.runtime.block_on(settled) else {
+                let (_, metrics) = self.place.http("/metrics").unwrap_or_default();
+                let log = broker.log();
+                return Err(format!(
+                    "no answer for {SETTLE_WAIT:?}:\n{metrics}\nthe broker's log:\n{log}"
+                ));
+            };
+            let (fates, writer) = settled.map_err(|e| e.to_string())?;
             self.writers.push(writer);
             self.enter(fates);
         }
@@ -201,6 +225,7 @@ impl<'a> Siege<'a> {
 
     fn start(&mut self) -> Broker<'a> {
         let (shards, settings) = (self.shards(), self.settings());
+        self.started = format!("{shards} shards, {}", settings.join(" "));
         self.place.start_with(shards, &borrowed(&settings))
     }
 
@@ -240,7 +265,8 @@ fn every_acknowledged_record_survives_kill_nine() {
             done += 1;
             let begin = Instant::now();
             if let Err(fault) = siege.round() {
-                panic!("round {done} of {SEED_VARIABLE}={}: {fault}", random.seed());
+                let (seed, started) = (random.seed(), &siege.started);
+                panic!("round {done} of {SEED_VARIABLE}={seed}, {started}: {fault}");
             }
             siege.report(done, begin.elapsed());
         }

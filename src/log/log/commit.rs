@@ -54,7 +54,7 @@ impl<I: Io> Log<I> {
             group.push(&self.record(RecordKind::Extent, segment, (from, to), mark), 0, 0);
         }
         let end = state.active().mark();
-        let bytes_max = self.inner.shard.settings.direct_append_bytes_min;
+        let bytes_max = self.inner.shard.settings.redo_bytes_max();
         let redo = state.writer.take_redo(end, bytes_max);
         if let Some((from, to)) = redo {
             let mut checksum = 0;

@@ -72,11 +72,8 @@ impl<I: Io> Log<I> {
     pub(crate) fn start_direct(&self, state: &mut LogState) {
         let settings = &self.inner.shard.settings;
         let end = state.active().end;
-        let range = state.writer.direct_range(
-            end,
-            settings.direct_append_bytes_min,
-            settings.direct_writes_max,
-        );
+        let range =
+            state.writer.direct_range(end, settings.redo_bytes_max(), settings.direct_writes_max);
         let Some((from, to)) = range else { return };
         let metrics = &self.inner.shard.metrics.log;
         metrics.direct_writes.inc();
