@@ -124,8 +124,11 @@ fn measure(kind: Work, rounds: u64) -> Duration {
         ended.recv().await;
         shard.stop().await.unwrap();
     });
-    let took = first.unwrap().join().unwrap();
-    second.unwrap().join().unwrap();
+    // Without the second one the first would wait for ever.
+    let ready = Duration::from_secs(20);
+    let second = second.unwrap().wait_ready(ready).unwrap();
+    let took = first.unwrap().wait_ready(ready).unwrap().join().unwrap();
+    second.join().unwrap();
     took
 }
 
