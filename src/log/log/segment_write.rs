@@ -74,7 +74,14 @@ impl<I: Io> Log<I> {
         let end = state.active().end;
         let range =
             state.writer.direct_range(end, settings.redo_bytes_max(), settings.direct_writes_max);
-        let Some((from, to)) = range else { return };
+        let Some((from, to)) = range else {
+            let pending = end.saturating_sub(state.writer.claimed());
+            if pending >= settings.redo_bytes_max() && state.writer.unresolved() {
+                // Too much for a redo record, and what stands before it may have been written without a sync.
+                self.inner.shard.journal.request_sync();
+            }
+            return;
+        };
         let metrics = &self.inner.shard.metrics.log;
         metrics.direct_writes.inc();
         metrics.direct_bytes.add(to - from);

@@ -137,12 +137,17 @@ impl Writer {
         writes_max: usize,
     ) -> Option<(u64, u64)> {
         let pending = end.saturating_sub(self.claimed());
-        let unresolved =
-            self.queued_mark.position > self.durable.position && self.issued < self.queued;
         let to = page_floor(end);
-        let ready =
-            pending >= bytes_min && self.directs() < writes_max && !unresolved && to > self.issued;
+        let ready = pending >= bytes_min
+            && self.directs() < writes_max
+            && !self.unresolved()
+            && to > self.issued;
         ready.then_some((self.issued, to))
+    }
+
+    /// True if pages that were not issued hold journalled bytes that are not durable: no direct write may pass them.
+    pub(crate) fn unresolved(&self) -> bool {
+        self.queued_mark.position > self.durable.position && self.issued < self.queued
     }
 
     /// Enters a write of `from..to` that is about to be given to the disk.

@@ -1,6 +1,7 @@
 //! What the storage engine promises, one sentence a test, on the simulated disk.
 
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_io::door::Io;
@@ -126,6 +127,34 @@ fn what_was_appended_becomes_durable_without_further_appends() {
             }
         });
     }
+}
+
+#[test]
+fn a_burst_behind_unsynced_bytes_goes_on() {
+    let sim = Sim::new(22);
+    on(&sim, |io, storage| async move {
+        let log = storage.create(id(2), config(SyncPolicy::OnDemand)).await.unwrap();
+        let small = batch_of(200, 1);
+        let view = BatchView::parse(&small).unwrap().0;
+        log.append(std::slice::from_ref(&view), SyncPolicy::OnDemand).unwrap();
+        for stamp in 2..12 {
+            let large = batch_of(12_000, stamp);
+            let view = BatchView::parse(&large).unwrap().0;
+            for _ in 0..20 {
+                match log.append(std::slice::from_ref(&view), SyncPolicy::OnDemand) {
+                    Err(AppendRefused::Busy) => io.sleep(Duration::from_micros(200)).await,
+                    done => {
+                        done.unwrap();
+                        break;
+                    }
+                }
+            }
+        }
+        for _ in 0..1_000 {
+            io.sleep(Duration::from_micros(200)).await;
+        }
+        assert_eq!(log.written(), log.log_end());
+    });
 }
 
 #[test]
