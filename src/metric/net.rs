@@ -18,6 +18,8 @@ pub enum CloseReason {
     BadFrame,
     /// The frame announced more bytes than allowed.
     FrameTooLarge,
+    /// A request that wants no answer failed: its end is the only way to say so.
+    UnansweredFailure,
     /// The limit of connections was reached.
     TooManyConnections,
     /// The broker stops.
@@ -28,13 +30,14 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in label order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ByClient,
         Self::Idle,
         Self::FrameStalled,
         Self::WriteStalled,
         Self::BadFrame,
         Self::FrameTooLarge,
+        Self::UnansweredFailure,
         Self::TooManyConnections,
         Self::ShuttingDown,
         Self::SocketError,
@@ -50,6 +53,7 @@ impl CloseReason {
             Self::WriteStalled => "write_stalled",
             Self::BadFrame => "bad_frame",
             Self::FrameTooLarge => "frame_too_large",
+            Self::UnansweredFailure => "unanswered_failure",
             Self::TooManyConnections => "too_many_connections",
             Self::ShuttingDown => "shutting_down",
             Self::SocketError => "socket_error",

@@ -30,6 +30,20 @@ pub enum Call {
     AddPartitions,
     /// Delete records below an offset.
     Trim,
+    /// Versions that the broker speaks.
+    ApiVersions,
+    /// Where a leader epoch ends.
+    EpochEnd,
+    /// Which broker coordinates a group.
+    FindCoordinator,
+    /// Join, sync, heartbeat and leave of a group, in both protocols.
+    Group,
+    /// Store a group's offsets.
+    CommitOffsets,
+    /// Read a group's offsets.
+    FetchOffsets,
+    /// Everything else that tools ask.
+    Admin,
     /// Counters of the broker.
     Stats,
     /// HTTP requests.
@@ -38,7 +52,7 @@ pub enum Call {
 
 impl Call {
     /// Every call, in label order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Hello,
         Self::InitProducer,
         Self::Metadata,
@@ -51,6 +65,13 @@ impl Call {
         Self::DescribeTopic,
         Self::AddPartitions,
         Self::Trim,
+        Self::ApiVersions,
+        Self::EpochEnd,
+        Self::FindCoordinator,
+        Self::Group,
+        Self::CommitOffsets,
+        Self::FetchOffsets,
+        Self::Admin,
         Self::Stats,
         Self::Http,
     ];
@@ -71,6 +92,13 @@ impl Call {
             Self::DescribeTopic => "describe_topic",
             Self::AddPartitions => "add_partitions",
             Self::Trim => "trim",
+            Self::ApiVersions => "api_versions",
+            Self::EpochEnd => "epoch_end",
+            Self::FindCoordinator => "find_coordinator",
+            Self::Group => "group",
+            Self::CommitOffsets => "commit_offsets",
+            Self::FetchOffsets => "fetch_offsets",
+            Self::Admin => "admin",
             Self::Stats => "stats",
             Self::Http => "http",
         }
