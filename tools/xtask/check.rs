@@ -2,6 +2,7 @@
 
 use crate::options::Options;
 use crate::repo::{self, Repo, in_ci, on_path};
+use crate::schema::kafka;
 use crate::step::{self, Failure, Outcome, Step, Totals};
 use crate::{arrows, rules, schema, suite};
 
@@ -22,6 +23,7 @@ fn steps(repo: &Repo) -> Vec<Step<'_>> {
         Step::new("rules", move || rules::check(repo)),
         Step::new("arrows", move || arrows::check(repo)),
         Step::new("generated", move || schema::check(repo)),
+        Step::new("kafka", move || kafka::check(repo)),
         Step::new("licences", move || licences(repo)),
         Step::new("clippy", move || clippy(repo)),
         Step::new("docs", move || docs(repo)),
@@ -29,9 +31,10 @@ fn steps(repo: &Repo) -> Vec<Step<'_>> {
     ]
 }
 
-/// Formats, regenerates the flatbuffers code and, where asked, lets clippy mend what it can.
+/// Formats, regenerates the code of both wires and, where asked, lets clippy mend what it can.
 pub(crate) fn fix(repo: &Repo, options: &Options) -> Result<(), Failure> {
     schema::write(repo)?;
+    kafka::write(repo)?;
     if options.clippy {
         let words = ["clippy", "--fix", "--allow-dirty", "--workspace", "--all-targets"];
         repo::run(&mut repo.cargo(&words))?;

@@ -1,5 +1,7 @@
 //! The flatbuffers code: generated from `schemas/native/*.fbs`, committed, and kept equal to it.
 
+pub(crate) mod kafka;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
