@@ -80,7 +80,8 @@ fn read_back(bytes: &[u8]) -> Vec<Owned> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    // A file of failures would land beside the crates, where only crates may be.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn records_read_back_in_every_codec(records in prop::collection::vec(record(), 1..20)) {
