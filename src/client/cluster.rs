@@ -160,15 +160,24 @@ impl Cluster {
         let bootstrap = &self.settings.bootstrap;
         let learned = known.iter().map(|door| &door.address);
         let learned = learned.filter(|address| !bootstrap.contains(address));
-        let mut reason = Arc::from("no address is known");
+        let mut reason: Arc<str> = Arc::from("no address is known");
         for address in bootstrap.iter().chain(learned) {
             match self.connect(address).await {
                 Ok(connection) => return Ok(connection),
                 Err(error @ ClientError::Protocol { .. }) => return Err(error),
+                // Each address is named once; which of several failed last is named with the reason.
+                Err(ClientError::Disconnected { reason: why, .. })
+                    if **bootstrap == [Arc::clone(address)] =>
+                {
+                    reason = why;
+                }
+                Err(ClientError::Disconnected { address, reason: why }) => {
+                    reason = Arc::from(format!("{address}: {why}"));
+                }
                 Err(error) => reason = Arc::from(error.to_string()),
             }
         }
-        Err(ClientError::Unreachable { tried: self.settings.bootstrap.join(","), reason })
+        Err(ClientError::Unreachable { tried: bootstrap.join(","), reason })
     }
 
     /// The connection to an address; makes one if there is none.
