@@ -28,6 +28,8 @@ pub enum FaultKind {
     /// It fails with this error number, EIO for example. A failed write may have written any part;
     /// a failed sync leaves what it covered in doubt for good.
     Errno(i32),
+    /// It never ends, as on a disk that hangs. Nothing of it happens.
+    Hang,
     /// A write ends after this many bytes, rounded down to sectors, and says so.
     ShortWrite {
         /// Bytes written.
@@ -62,6 +64,9 @@ impl Fault {
         Self { times: u64::MAX, ..self }
     }
 }
+
+/// Stands for an operation that never ends; no error number is negative.
+pub(super) const HANGS: Errno = -1;
 
 /// The faults that are in force.
 #[derive(Debug, Default)]
@@ -100,6 +105,7 @@ impl Faults {
     pub(super) fn errno(&mut self, op: Op, path: &Path) -> Result<(), Errno> {
         match self.meet(op, path) {
             Some(FaultKind::Errno(errno)) => Err(errno),
+            Some(FaultKind::Hang) => Err(HANGS),
             _ => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::chance::Chance;
 use super::content::SECTOR_BYTES;
 use super::disk::{Create, Errno, NodeId, SimDisk};
-use super::fault::FaultKind;
+use super::fault::{FaultKind, HANGS};
 use super::world::{Firing, World};
 use crate::buf::{AlignedBuf, AlignedSlice};
 use crate::door::{
@@ -67,7 +67,7 @@ impl SimIo {
                 Ok(()) => act(&mut world.disk.borrow_mut()),
                 Err(errno) => Err(errno),
             };
-            if firing == Firing::Complete {
+            if firing == Firing::Complete && !matches!(result, Err(HANGS)) {
                 later.complete(result.map_err(|errno| IoError::from_errno(op, errno, &path)));
             }
         });
@@ -178,7 +178,7 @@ impl SimFile {
         let delay = delay_of(self.world(), op);
         self.world().schedule(delay, move |_, firing| {
             let result = act(&file, firing);
-            if firing == Firing::Complete {
+            if firing == Firing::Complete && !matches!(result, Err(HANGS)) {
                 later.complete(result.map_err(|errno| file.error(op, errno)));
             }
         });
@@ -213,6 +213,7 @@ impl SimFile {
         let sequence = disk.next_sequence();
         let content = disk.content_mut(self.handle.node)?;
         match fault {
+            Some(FaultKind::Hang) => return Err(HANGS),
             Some(FaultKind::Errno(errno)) => {
                 world.with_chance(|chance| content.write_torn(sequence, *position, bytes, chance));
                 return Err(*errno);
@@ -284,7 +285,7 @@ impl File for SimFile {
         let delay = delay_of(self.world(), Op::Write);
         self.world().schedule(delay, move |world, firing| {
             let written = file.write(&write, firing);
-            if firing == Firing::Interrupted {
+            if firing == Firing::Interrupted || matches!(written, Err(HANGS)) {
                 return;
             }
             // The sync starts in the kernel, whether anybody still waits or not.
@@ -359,7 +360,7 @@ impl SimFile {
         let (file, written) = (self.clone(), world.now());
         world.schedule(delay_of(world, Op::Sync), move |world, firing| {
             let result = file.finish_sync(fault, until);
-            if firing == Firing::Complete {
+            if firing == Firing::Complete && !matches!(result, Err(HANGS)) {
                 let now = world.now();
                 let timing = WriteSyncTiming {
                     total_ns: now.as_ns() - started.as_ns(),
@@ -376,6 +377,7 @@ impl SimFile {
         let content = disk.content_mut(self.handle.node)?;
         match fault {
             Ok(()) => content.sync(until),
+            Err(HANGS) => {}
             Err(_) => content.fail_sync(until),
         }
         fault

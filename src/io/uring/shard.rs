@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::runtime::executor::Executor;
 use super::runtime::glommio::GlommioExecutor;
@@ -145,6 +145,14 @@ pub enum ShardError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// The executor did not end in time. It may still do so.
+    #[error("shard {name}: still running after {} ms", waited.as_millis())]
+    NotEnded {
+        /// The executor's name.
+        name: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// A panic ended the thread.
     #[error("shard {name}: ended by a panic")]
     Panicked {
@@ -152,6 +160,9 @@ pub enum ShardError {
         name: String,
     },
 }
+
+/// How often a wait for an executor's end looks.
+const JOIN_PAUSE: Duration = Duration::from_millis(2);
 
 /// A started executor, held by the thread that started it.
 pub struct ShardHandle<T> {
@@ -188,6 +199,22 @@ impl<T> ShardHandle<T> {
     pub fn join(self) -> Result<T, ShardError> {
         self.thread.join().unwrap_or(Err(ShardError::Panicked { name: self.name }))
     }
+}
+
+/// As [`ShardHandle::join`] for each, in order, but all together not longer than `timeout`: an executor that hangs is left to
+/// itself and gives [`ShardError::NotEnded`].
+pub fn join_all<T>(handles: Vec<ShardHandle<T>>, timeout: Duration) -> Vec<Result<T, ShardError>> {
+    let begun = Instant::now();
+    let join = |handle: ShardHandle<T>| {
+        while !handle.thread.is_finished() {
+            if begun.elapsed() >= timeout {
+                return Err(ShardError::NotEnded { name: handle.name, waited: timeout });
+            }
+            std::thread::sleep(JOIN_PAUSE);
+        }
+        handle.join()
+    };
+    handles.into_iter().map(join).collect()
 }
 
 /// Starts an executor on a thread of its own and runs the task that `main` gives there. When the
