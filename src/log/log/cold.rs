@@ -58,7 +58,7 @@ impl<I: Io> Log<I> {
         };
         let first = place.index.runs().get(first_run).filter(|run| run.end() <= on_disk)?;
         let limit = (first.position + self.inner.shard.settings.read_bytes).min(on_disk);
-        let following = place.index.runs().iter().skip(first_run + 1);
+        let following = place.index.runs().range(first_run + 1..place.index.runs().len());
         Some(Window { first_run, runs: 1 + following.take_while(|run| run.end() <= limit).count() })
     }
 
@@ -113,8 +113,8 @@ impl<I: Io> Log<I> {
 
     /// Reads and checks the runs of a window.
     async fn read_window(&self, place: &Place, window: Window) -> Result<Bytes, LogError> {
-        let runs = place.index.runs().get(window.first_run..window.first_run + window.runs);
-        let runs = runs.unwrap_or_default();
+        let runs = place.index.runs().range(window.first_run..window.end_run());
+        let runs: Vec<Run> = runs.copied().collect();
         let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
             return Ok(Bytes::new());
         };
@@ -138,7 +138,7 @@ impl<I: Io> Log<I> {
         let skip = index(first.position - from);
         let end = index(last.end() - from);
         let whole = if read.len() >= end { read.slice(skip..end) } else { Bytes::new() };
-        match check(&place.index, runs, &whole) {
+        match check(&place.index, &runs, &whole) {
             Ok(()) => Ok(whole),
             Err((position, reason)) => {
                 let file = self.file_name(place.segment);

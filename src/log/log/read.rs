@@ -141,7 +141,7 @@ fn stop(segment: &Segment, index: &SegmentIndex, start: u64, end: Offset, bytes_
     let mut stop = start;
     // Whole runs first: a run begins where the one before ends, and its first offset is that one's last plus one.
     let first = index.runs().partition_point(|run| run.position <= start);
-    for run in index.runs().iter().skip(first) {
+    for run in index.runs().range(first..index.runs().len()) {
         if run.position > limit || index.run_offset(run) > end {
             break;
         }

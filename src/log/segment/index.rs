@@ -7,6 +7,7 @@ use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
 use crate::field::{Fields, PutFields, Short, bytes, bytes32, index};
+use crate::segment::runs::Runs;
 
 const INDEX_MAGIC: u32 = u32::from_le_bytes(*b"KLKI");
 /// Version written, and the newest read.
@@ -58,7 +59,7 @@ pub struct IndexedBatch<'a> {
 pub struct SegmentIndex {
     base: Offset,
     interval_bytes: u32,
-    runs: Vec<Run>,
+    runs: Runs,
     next_offset: Offset,
 }
 
@@ -87,7 +88,7 @@ impl SegmentIndex {
     /// An index of an empty segment that starts at `base`; a run closes once it has `interval_bytes`.
     #[must_use]
     pub const fn new(base: Offset, interval_bytes: u32) -> Self {
-        Self { base, interval_bytes, runs: Vec::new(), next_offset: base }
+        Self { base, interval_bytes, runs: Runs::new(), next_offset: base }
     }
 
     /// Learns the next batch of the segment; `next_offset` is the one after its last record.
@@ -135,7 +136,7 @@ impl SegmentIndex {
 
     /// All runs, in order.
     #[must_use]
-    pub fn runs(&self) -> &[Run] {
+    pub const fn runs(&self) -> &Runs {
         &self.runs
     }
 
@@ -145,7 +146,7 @@ impl SegmentIndex {
         let closed = self.runs.len().saturating_sub(1);
         let kept = self.runs.partition_point(|run| run.end() <= limit).min(closed);
         let next_offset = self.runs.get(kept).map_or(self.next_offset, |run| self.run_offset(run));
-        let runs = self.runs.get(..kept).unwrap_or_default().to_vec();
+        let runs = self.runs.first(kept);
         Self { base: self.base, interval_bytes: self.interval_bytes, runs, next_offset }
     }
 
@@ -180,7 +181,7 @@ impl SegmentIndex {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut entries = Vec::with_capacity(self.runs.len() * INDEX_ENTRY_BYTES);
-        for run in &self.runs {
+        for run in self.runs.iter() {
             entries.put_u64(run.position);
             entries.put_u32(run.bytes);
             entries.put_u32(run.offset_delta);
@@ -227,7 +228,7 @@ impl SegmentIndex {
         if !whole || crc32c(entries) != entries_checksum {
             return Err(IndexError::Damaged);
         }
-        let mut runs: Vec<Run> = Vec::with_capacity(entries.len() / INDEX_ENTRY_BYTES);
+        let mut runs = Runs::new();
         while fields.left() > 0 {
             let run = Run {
                 position: fields.u64()?,

@@ -205,13 +205,13 @@ fn a_damaged_segment_does_not_scan_to_its_end() {
 #[test]
 fn the_index_finds_offsets_and_times() {
     let (index, _) = indexed(60);
-    for run in index.runs() {
+    for run in index.runs().iter() {
         let first = index.run_offset(run);
         let found = index.run_of_offset(first).and_then(|at| index.runs().get(at));
         assert_eq!(found, Some(run));
         let at = index.run_of_time(run.max_timestamp).unwrap();
-        assert!(index.runs()[at].max_timestamp >= run.max_timestamp);
-        assert!(at == 0 || index.runs()[at - 1].max_timestamp < run.max_timestamp);
+        assert!(index.runs().get(at).unwrap().max_timestamp >= run.max_timestamp);
+        assert!(at == 0 || index.runs().get(at - 1).unwrap().max_timestamp < run.max_timestamp);
     }
     assert_eq!(index.run_of_time(TimestampMs::new(i64::MAX)), None);
     let half = index.upto(index.covered() / 2);
