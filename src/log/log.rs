@@ -1,6 +1,6 @@
 //! One partition's log: its state, and the handle through which the floor above appends and reads.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use kolk_model::time::TimestampMs;
 
 use crate::error::{Damage, LogError};
 use crate::journal::snapshot::EpochStart;
+use crate::log::stop::DirUsers;
 use crate::log::tail::Tail;
 use crate::log::writer::{Mark, Writer};
 use crate::read_cache::Window;
@@ -53,6 +54,7 @@ pub(crate) struct LogInner<I: Io> {
     pub(crate) state: RefCell<LogState>,
     /// Notified whenever a position moved, a write ended or the log went offline.
     pub(crate) moved: Signal,
+    pub(crate) dir_users: Cell<DirUsers>,
 }
 
 /// Whether the log takes appends.
@@ -97,7 +99,7 @@ pub(crate) struct LogState {
     pub(crate) advanced_queued: bool,
     /// The last window read from disk, and of which segment: a read that follows it is one of a row.
     pub(crate) cold: Option<(Offset, Window)>,
-    /// Bytes of the active segment that its index file speaks for.
+    /// Bytes of the active segment that its index file speaks for; set when the index is loaded.
     pub(crate) index_saved: u64,
     pub(crate) index_saving: bool,
     /// When the active segment got its first record in this run; `None` while it has none.
@@ -169,7 +171,8 @@ impl LogState {
 
 impl<I: Io> Log<I> {
     pub(crate) fn new(id: TopicPartition, shard: Rc<Shard<I>>, state: LogState) -> Self {
-        let inner = LogInner { id, shard, state: RefCell::new(state), moved: Signal::default() };
+        let (state, moved) = (RefCell::new(state), Signal::default());
+        let inner = LogInner { id, shard, state, moved, dir_users: Cell::new(DirUsers::Count(0)) };
         Self { inner: Rc::new(inner) }
     }
 

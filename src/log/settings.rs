@@ -7,7 +7,8 @@ pub struct LogSettings {
     pub journal_file_bytes: u64,
     /// Journal files a shard may fill before it must have been checkpointed. Default: 16. Range: 3 – 1024. Restart.
     pub journal_files: u16,
-    /// Most payload bytes of one journal group. Default: 4 MiB. Range: 64 KiB – half a journal file. Restart.
+    /// Bytes of a journal group, its directory of records included, from which no further log is taken into it. Default: 4 MiB.
+    /// Range: 64 KiB – half a journal file. Restart.
     pub group_bytes_max: usize,
     /// Pending bytes of one log from which they go to the segment instead of the journal; half of `group_bytes_max` where
     /// that is less. Default: 64 KiB. Range: 8 KiB – 16 MiB. Restart.

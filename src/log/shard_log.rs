@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use kolk_io::door::{File, Io, OpenMode};
 use kolk_metric::shard::ShardMetrics;
@@ -354,6 +355,7 @@ impl<I: Io> ShardLog<I> {
         let shard = &self.shard;
         let log = shard.logs.borrow_mut().remove(&id).ok_or(LogError::NoSuchLog { id })?;
         log.close();
+        log.leave_dir().await;
         log.quiet().await;
         let bases: Vec<Offset> = {
             let mut state = log.inner.state.borrow_mut();
@@ -384,10 +386,6 @@ impl<I: Io> ShardLog<I> {
         self.shard.io.clone()
     }
 
-    pub(crate) fn settings(&self) -> &LogSettings {
-        &self.shard.settings
-    }
-
     /// True once the journal failed: the shard serves reads and refuses appends until a restart.
     #[must_use]
     pub fn journal_failed(&self) -> bool {
@@ -399,7 +397,15 @@ impl<I: Io> ShardLog<I> {
     /// # Errors
     /// [`LogError::JournalFailed`], [`LogError::Io`]; then the next start recovers as after a crash.
     pub async fn shutdown(&self) -> Result<(), LogError> {
-        let result = self.stop().await;
+        self.shutdown_within(Duration::from_millis(self.shard.settings.stop_write_ms_max)).await
+    }
+
+    /// As [`ShardLog::shutdown`], but last pages are written only for so long; what is left stays safe in the snapshot.
+    ///
+    /// # Errors
+    /// As [`ShardLog::shutdown`].
+    pub async fn shutdown_within(&self, write: Duration) -> Result<(), LogError> {
+        let result = self.stop(write).await;
         self.shard.journal.stop();
         self.shard.open_files.close_all();
         for (_, log) in std::mem::take(&mut *self.shard.logs.borrow_mut()) {
@@ -408,14 +414,20 @@ impl<I: Io> ShardLog<I> {
         result
     }
 
-    async fn stop(&self) -> Result<(), LogError> {
+    async fn stop(&self, write: Duration) -> Result<(), LogError> {
+        let max = Duration::from_millis(self.shard.settings.stop_write_ms_max);
+        let deadline = self.shard.io.now() + write.min(max);
+        // All are asked before one is waited for, so that they share groups and syncs.
+        for log in self.logs() {
+            log.request_sync();
+        }
         for log in self.logs() {
             match log.settle().await {
                 Ok(()) | Err(LogError::Offline { .. } | LogError::NoSuchLog { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        self.finish_logs().await;
+        self.finish_logs(deadline).await;
         crate::journal::checkpoint::run(&self.shard, SnapshotKind::CleanStop).await
     }
 }

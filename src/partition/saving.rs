@@ -1,8 +1,6 @@
 //! When a partition's producers are saved: the state is taken at the log's end and handed out once the log
 //! is durable up to there, so that a snapshot never speaks of records a power cut can take away.
 
-use std::path::PathBuf;
-
 use kolk_io::door::Io;
 use kolk_io::time::Monotonic;
 use kolk_log::log::Log;
@@ -25,11 +23,9 @@ pub(crate) struct Saving {
     taken: Option<TakenSnapshot>,
 }
 
-/// A snapshot that may be written now.
+/// A snapshot that may be written now, as [`SNAPSHOT_NAME`] beside the log's segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenSnapshot {
-    /// Where to.
-    pub path: PathBuf,
     /// The file's content.
     pub bytes: Vec<u8>,
     /// What it speaks of.
@@ -48,8 +44,11 @@ pub enum SaveWhen {
         /// The time.
         now: Monotonic,
     },
-    /// When anything was appended since the last one: the broker stops.
-    Stopping,
+    /// When so many bytes were appended since the last one: the broker stops.
+    Stopping {
+        /// Bytes of log that a start would have to read again.
+        bytes_min: u64,
+    },
 }
 
 impl Saving {
@@ -65,9 +64,8 @@ impl Saving {
         if self.taken.is_none() && end > self.saved && self.is_due(log, when) {
             let epoch = epoch_before(log, end).unwrap_or_else(|| log.epoch());
             let point = SnapshotPoint { partition: log.id(), offset: end, epoch };
-            let path = log.dir().join(SNAPSHOT_NAME);
             let bytes = encode(&point, producers);
-            self.taken = Some(TakenSnapshot { path, bytes, offset: end });
+            self.taken = Some(TakenSnapshot { bytes, offset: end });
         }
         let taken = self.taken.take()?;
         if taken.offset > log.durable() {
@@ -84,15 +82,19 @@ impl Saving {
         self.saved_at = Some(now);
     }
 
+    /// Bytes of log that no snapshot speaks of.
+    fn bytes_new<I: Io>(&self, log: &Log<I>) -> u64 {
+        log.bytes_between(self.saved.max(log.log_start()), log.log_end())
+    }
+
     fn is_due<I: Io>(&self, log: &Log<I>, when: SaveWhen) -> bool {
         match when {
-            SaveWhen::Stopping => true,
+            SaveWhen::Stopping { bytes_min } => self.bytes_new(log) >= bytes_min,
             SaveWhen::Due { bytes_min, age_ns_min, now } => {
-                let from = self.saved.max(log.log_start());
                 let aged = self
                     .saved_at
                     .is_none_or(|at| now.as_ns().saturating_sub(at.as_ns()) >= age_ns_min);
-                aged || log.bytes_between(from, log.log_end()) >= bytes_min
+                aged || self.bytes_new(log) >= bytes_min
             }
         }
     }

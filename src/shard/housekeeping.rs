@@ -9,7 +9,7 @@ use kolk_io::time::{Monotonic, WallClock};
 use kolk_log::log::retention::Retention;
 use kolk_model::ids::TopicPartition;
 use kolk_model::time::TimestampMs;
-use kolk_partition::saving::SaveWhen;
+use kolk_partition::saving::{SNAPSHOT_NAME, SaveWhen};
 
 use crate::housekeeping::clock::{ClockGuard, Trust};
 use crate::owner::{apply, loading};
@@ -113,10 +113,9 @@ async fn save_producers<I: Io>(
         now: tick.now,
     };
     let Some(taken) = hosted.borrow_mut().snapshot_to_write(when) else { return };
-    match state.io.write_file_atomic(&taken.path, &taken.bytes).await {
+    let log = hosted.borrow().log().clone();
+    match log.write_beside(SNAPSHOT_NAME, &taken.bytes).await {
         Ok(()) => hosted.borrow_mut().snapshot_saved(taken.offset, tick.now),
-        // A topic that is being deleted takes its directory along.
-        Err(error) if error.is_not_found() => {}
         Err(error) => tracing::warn!(log = %id, %error, "producers not saved"),
     }
 }

@@ -7,7 +7,7 @@ use kolk_io::buf::{AlignedBuf, AlignedSlice};
 use kolk_io::door::{File, Io};
 use kolk_io::error::IoError;
 
-use crate::field::index;
+use crate::field::{bytes, index};
 use crate::journal::group::{GROUP_RECORDS_MAX, GroupBuilder, GroupPlace};
 use crate::log::Log;
 use crate::log::commit::{Level, Share};
@@ -69,9 +69,9 @@ async fn commit<I: Io>(shard: &Rc<Shard<I>>, group: &mut GroupBuilder) -> Result
     group.clear();
     let mut shares = Vec::new();
     let mut sync = journal.sync_requested.replace(false);
-    while group.payload_bytes() < shard.settings.group_bytes_max
-        && group.record_count() < GROUP_RECORDS_MAX - 4
-    {
+    // Directory entries count: of tiny batches they are most of a group, and a group must fit a journal file.
+    let bytes_max = bytes(shard.settings.group_bytes_max);
+    while group.total_bytes() < bytes_max && group.record_count() < GROUP_RECORDS_MAX - 4 {
         let Some(log) = journal.queue.borrow_mut().pop_front() else { break };
         let (share, wish) = log.contribute(group);
         sync |= wish == SyncPolicy::EachGroup;

@@ -22,6 +22,7 @@ impl<I: Io> Log<I> {
     }
 
     async fn roll_over(self) {
+        let Some(_in_use) = self.use_dir() else { return };
         let result = self.roll_steps().await;
         let failed = {
             let mut state = self.inner.state.borrow_mut();

@@ -28,8 +28,7 @@ impl<I: Io> Log<I> {
         base: Offset,
         index: &SegmentIndex,
     ) -> Result<(), IoError> {
-        let path = self.dir().join(index_name(base));
-        self.inner.shard.io.write_file_atomic(&path, &index.encode()).await
+        self.write_beside(&index_name(base), &index.encode()).await
     }
 
     /// Saves the active index in the background if the segment grew enough since the last time. The file may never speak for
@@ -157,7 +156,15 @@ impl<I: Io> Log<I> {
             self.fence(damage.clone());
             return Err(LogError::Offline { id: self.id(), damage });
         }
-        if covered_before < end && self.inner.state.borrow().active().base != base {
+        let active = {
+            let mut state = self.inner.state.borrow_mut();
+            let active = state.active().base == base;
+            if active {
+                state.index_saved = covered_before;
+            }
+            active
+        };
+        if covered_before < end && !active {
             self.save_index(base, &index).await?;
         }
         Ok(index)

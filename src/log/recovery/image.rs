@@ -129,7 +129,7 @@ impl LogImage {
             storage_full: false,
             advanced_queued: false,
             cold: None,
-            index_saved: self.flushed,
+            index_saved: 0,
             index_saving: false,
             active_since: (self.end > 0).then(|| shard.io.now()),
             at_rest: self.at_rest.then_some(self.end),

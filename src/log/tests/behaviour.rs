@@ -1,6 +1,8 @@
 //! What the storage engine promises, one sentence a test, on the simulated disk.
 
+use std::cell::Cell;
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +10,8 @@ use kolk_io::door::Io;
 use kolk_io::error::Op;
 use kolk_io::sim::{Fault, FaultKind, Sim, SimIo};
 use kolk_model::batch::BatchView;
+use kolk_model::batch_builder::BatchBuilder;
+use kolk_model::compression::Compression;
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
@@ -15,9 +19,9 @@ use crate::error::{AppendRefused, Damage, LogError, RecoveryError};
 use crate::log::Log;
 use crate::log::retention::Retention;
 use crate::recovery::{RecoveryPlan, TopicFate, recover};
-use crate::settings::SyncPolicy;
+use crate::settings::{LogSettings, SyncPolicy};
 use crate::shard_log::ShardLog;
-use crate::tests::life::{batch_of, config, id, read_all, small_settings, start};
+use crate::tests::life::{batch_of, config, id, read_all, small_settings, start, start_with};
 
 type Storage = ShardLog<SimIo>;
 
@@ -54,6 +58,16 @@ async fn until_durable(io: &SimIo, log: &Log<SimIo>, offset: Offset) {
         io.sleep(std::time::Duration::from_micros(200)).await;
     }
     panic!("{} is durable to {}, not {offset}", log.id(), log.durable());
+}
+
+async fn wait_until(io: &SimIo, mut reached: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if reached() {
+            return;
+        }
+        io.sleep(Duration::from_micros(200)).await;
+    }
+    panic!("it never comes");
 }
 
 async fn put_durable(io: &SimIo, log: &Log<SimIo>, bytes: usize, stamp: u64) -> Offset {
@@ -154,6 +168,39 @@ fn a_burst_behind_unsynced_bytes_goes_on() {
             io.sleep(Duration::from_micros(200)).await;
         }
         assert_eq!(log.written(), log.log_end());
+    });
+}
+
+#[test]
+fn a_group_of_tiny_batches_fits_a_journal_file() {
+    let sim = Sim::new(23);
+    sim.run(|io| async move {
+        let settings = LogSettings {
+            journal_file_bytes: 64 << 10,
+            journal_files: 600,
+            group_bytes_max: 32 << 10,
+            memory_bytes_max: 64 << 20,
+            ..small_settings()
+        };
+        let storage = start_with(&io, 1, settings).await.remove(0);
+        let created = Rc::new(Cell::new(0));
+        // Creations have no payload at all: 1,000 of them in one group would be 80,000 bytes.
+        for partition in 0..1_000 {
+            let (storage, created) = (storage.clone(), Rc::clone(&created));
+            io.spawn(async move {
+                create(&storage, partition).await;
+                created.set(created.get() + 1);
+            });
+        }
+        wait_until(&io, || created.get() == 1_000).await;
+        let logs = storage.logs();
+        let mut builder = BatchBuilder::new();
+        builder.append(TimestampMs::new(1), None, None, &[]).unwrap();
+        let tiny = builder.build(Compression::None).unwrap();
+        for log in &logs {
+            log.append(&[BatchView::parse(&tiny).unwrap().0], SyncPolicy::EachGroup).unwrap();
+        }
+        wait_until(&io, || logs.iter().all(|log| log.durable() == log.log_end())).await;
     });
 }
 
@@ -460,6 +507,26 @@ fn a_deleted_log_leaves_nothing_and_its_neighbour_alone() {
     });
     let left = sim.with_disk_mut(|disk| disk.files());
     assert!(left.iter().all(|name| !name.contains("/0/0000")), "{left:?}");
+}
+
+#[test]
+fn a_log_deleted_in_the_middle_of_anything_leaves_nothing() {
+    for seed in 0..60 {
+        let sim = Sim::new(seed);
+        on(&sim, move |io, storage| async move {
+            let log = create(&storage, 0).await;
+            fill(&io, &log, 1 + seed % 30).await;
+            put(&io, &log, &batch_of(10_000, 99)).await.unwrap();
+            log.roll();
+            let (other, bytes) = (log.clone(), vec![1; 5_000]);
+            io.spawn(async move { other.write_beside("producer.snapshot", &bytes).await.unwrap() });
+            io.sleep(Duration::from_micros(seed * 40)).await;
+            storage.delete(id(0)).await.unwrap();
+            io.sleep(Duration::from_secs(1)).await;
+        });
+        let left = sim.with_disk_mut(|disk| disk.files());
+        assert!(left.iter().all(|name| !name.contains("/topics/")), "seed {seed}: {left:?}");
+    }
 }
 
 #[test]

@@ -88,7 +88,14 @@ pub(crate) type Ledger = Rc<RefCell<BTreeMap<TopicPartition, Known>>>;
 
 /// Starts storage as a broker would.
 pub(crate) async fn start(io: &SimIo, shards: u16) -> Vec<ShardLog<SimIo>> {
-    let settings = small_settings();
+    start_with(io, shards, small_settings()).await
+}
+
+pub(crate) async fn start_with(
+    io: &SimIo,
+    shards: u16,
+    settings: LogSettings,
+) -> Vec<ShardLog<SimIo>> {
     let plan = RecoveryPlan {
         shards,
         settings: &settings,

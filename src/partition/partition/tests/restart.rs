@@ -1,6 +1,10 @@
 //! What a partition knows of its producers after its shard was gone.
 
 use super::*;
+use crate::saving::SNAPSHOT_NAME;
+
+/// Also what is small.
+const STOPPING: SaveWhen = SaveWhen::Stopping { bytes_min: 0 };
 
 /// Like [`check`], in lives that follow each other on one disk, each ended by a power cut.
 fn lives(seed: u64, durability: Durability, scenes: &[fn(Rc<Desk>) -> Scene]) {
@@ -64,8 +68,9 @@ fn save(desk: &Rc<Desk>) -> impl Future<Output = Offset> + use<> {
     let desk = Rc::clone(desk);
     async move {
         desk.pump_until_durable().await;
-        let taken = desk.partition.borrow_mut().snapshot_to_write(SaveWhen::Stopping).unwrap();
-        desk.io.write_file_atomic(&taken.path, &taken.bytes).await.unwrap();
+        let taken = desk.partition.borrow_mut().snapshot_to_write(STOPPING).unwrap();
+        let log = desk.partition.borrow().log().clone();
+        log.write_beside(SNAPSHOT_NAME, &taken.bytes).await.unwrap();
         desk.partition.borrow_mut().snapshot_saved(taken.offset, desk.io.now());
         taken.offset
     }
@@ -82,8 +87,7 @@ fn a_snapshot_spares_reading_the_log_from_its_start() {
                     Box::pin(async move {
                         desk.append_safely(batch_of(9, 0, 0, 4), AckLevel::Topic).await.unwrap();
                         assert_eq!(save(&desk).await.get(), 4);
-                        let none =
-                            desk.partition.borrow_mut().snapshot_to_write(SaveWhen::Stopping);
+                        let none = desk.partition.borrow_mut().snapshot_to_write(STOPPING);
                         assert_eq!(none, None, "nothing is new");
                         desk.append_safely(batch_of(9, 0, 4, 1), AckLevel::Topic).await.unwrap();
                     })
@@ -110,11 +114,11 @@ fn a_snapshot_spares_reading_the_log_from_its_start() {
 fn a_snapshot_is_handed_out_only_when_the_log_is_durable_up_to_it() {
     check(Durability::ProcessCrash, |desk| async move {
         desk.append_safely(batch_of(9, 0, 0, 4), AckLevel::Topic).await.unwrap();
-        let early = desk.partition.borrow_mut().snapshot_to_write(SaveWhen::Stopping);
+        let early = desk.partition.borrow_mut().snapshot_to_write(STOPPING);
         assert_eq!(early, None, "a power cut could take the records away");
         desk.append(1, batch_of(9, 0, 4, 4), AckLevel::None).unwrap().unwrap();
         desk.pump_until(|desk| desk.partition.borrow().log().durable().get() >= 4).await;
-        let taken = desk.partition.borrow_mut().snapshot_to_write(SaveWhen::Stopping).unwrap();
+        let taken = desk.partition.borrow_mut().snapshot_to_write(STOPPING).unwrap();
         assert_eq!(taken.offset.get(), 4, "the state was taken before the second batch");
     });
 }
