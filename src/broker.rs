@@ -11,7 +11,7 @@ use kolk_io::host::check::{self, Wants};
 use kolk_io::host::lock::{DirLock, LockError};
 use kolk_io::host::{cores, limits};
 use kolk_io::net::{BoundSocket, bind};
-use kolk_io::uring::shard::{ShardError, ShardHandle, ShardSpec, spawn_shard};
+use kolk_io::uring::shard::{ShardError, ShardHandle, ShardSpec, join_all, spawn_shard};
 use kolk_serve::door::ShardDoors;
 use kolk_serve::native::identity::Identity;
 use kolk_shard::mesh::seats;
@@ -28,6 +28,9 @@ const EXECUTOR_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Orders a shard may have to read: to listen, and to stop.
 const ORDERS_MAX: usize = 2;
+
+/// How long a stop may take beyond the time that connections have to end: a shard gives up a second before.
+const STOP_MAX: Duration = Duration::from_millis(6_500);
 
 /// How often a port that is in use is tried, and the pause between: two seconds in all.
 const BIND_ATTEMPTS_MAX: u32 = 101;
@@ -130,6 +133,7 @@ pub struct BrokerHandle {
     addresses: Addresses,
     report: RecoveryReport,
     shards: Vec<RunningShard>,
+    stop_max: Duration,
     _lock: DirLock,
 }
 
@@ -188,7 +192,8 @@ impl Broker {
             shards.push(RunningShard { orders, thread: thread.wait_ready(EXECUTOR_TIMEOUT)? });
         }
         drop(reports);
-        let broker = BrokerHandle { addresses, report, shards, _lock: lock };
+        let stop_max = config.serve.drain + STOP_MAX;
+        let broker = BrokerHandle { addresses, report, shards, stop_max, _lock: lock };
         broker.await_reports(&shard_reports, Report::Open)?;
         broker.order(Order::Listen);
         broker.await_reports(&shard_reports, Report::Listening)?;
@@ -220,15 +225,15 @@ impl BrokerHandle {
     /// seconds at most.
     ///
     /// # Errors
-    /// The first shard's failure; all others were stopped all the same.
+    /// The first shard's failure; all others were stopped all the same. A shard that hangs is left behind: end the process then.
     pub fn stop(self) -> Result<(), BrokerStopError> {
         tracing::info!("broker stopping");
         // All at once: a shard comes to rest when no other asks it anything more.
         self.order(Order::Stop);
+        let threads = self.shards.into_iter().map(|shard| shard.thread).collect();
         let mut outcome = Ok(());
-        for RunningShard { orders, thread } in self.shards {
-            drop(orders);
-            let ended = match thread.join() {
+        for ended in join_all(threads, self.stop_max) {
+            let ended = match ended {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(BrokerStopError::Shard(error)),
                 Err(error) => Err(BrokerStopError::Executor(error)),
@@ -238,7 +243,9 @@ impl BrokerHandle {
             }
             outcome = outcome.and(ended);
         }
-        tracing::info!("broker stopped");
+        if outcome.is_ok() {
+            tracing::info!("broker stopped");
+        }
         outcome
     }
 

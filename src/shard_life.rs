@@ -93,10 +93,13 @@ pub(crate) async fn run(io: UringIo, seed: ShardSeed) -> Result<(), StopError> {
         // Whatever comes now, or the end of the channel, is the stop.
         orders.recv().await;
     }
+    let begun = io.now();
     if let Some(serving) = serving {
         serving.close().await;
     }
-    shard.stop().await
+    // Closing has its own bound; half of the time is kept for the logs whatever it took.
+    let limit = Duration::from_millis(shard.settings().stop_ms_max);
+    shard.stop_within(limit.saturating_sub(io.now() - begun).max(limit / 2)).await
 }
 
 /// Measures how late timers run, and takes over what the ring counts.

@@ -32,6 +32,9 @@ pub struct ShardSettings {
     /// Milliseconds that a clean stop waits for requests in flight, once for its own and once for
     /// those of other shards. Default: 2,000. Restart.
     pub stop_drain_ms_max: u64,
+    /// Milliseconds that a clean stop may take in all, the closing of connections included. Default: 8,500. Beyond: the shard
+    /// gives up, and the next start recovers as after a crash. Restart.
+    pub stop_ms_max: u64,
     /// The bounds of each partition.
     pub partition: PartitionLimits,
     /// The storage engine's settings.
@@ -51,6 +54,7 @@ impl Default for ShardSettings {
             producer_save_ms: 300_000,
             clock_distrust_ms: 86_400_000,
             stop_drain_ms_max: 2_000,
+            stop_ms_max: 8_500,
             partition: PartitionLimits::default(),
             log: LogSettings::default(),
         }

@@ -26,6 +26,7 @@ mod fetch;
 mod keeping;
 mod lives;
 mod produce;
+mod stops;
 mod topics;
 
 const DIR: &str = "/d";
