@@ -1,4 +1,7 @@
-//! `cargo xtask crash`: the integration binary's kill-nine test, as many rounds as asked.
+//! `cargo xtask crash` and `cargo xtask wide`: tests of the integration binary at a size that `cargo xtask test` has no time
+//! for.
+
+use std::process::Command;
 
 use crate::options::Options;
 use crate::repo::Repo;
@@ -11,22 +14,42 @@ const SHORT_ROUNDS: u32 = 10;
 const TEST: &str = "crash::every_acknowledged_record_survives_kill_nine";
 const ROUNDS_VARIABLE: &str = "KOLK_CRASH_ROUNDS";
 const SEED_VARIABLE: &str = "KOLK_CRASH_SEED";
+/// The test of many partitions, and what it is to be run with: a minute in a debug build.
+const WIDE_TEST: &str = "resources::many_partitions_need_neither_as_many_descriptors_nor_much_disk";
+const WIDE_VARIABLE: &str = "KOLK_WIDE_PARTITIONS";
+const WIDE_PARTITIONS: u32 = 10_000;
 
 /// The loop with the rounds and the seed that were asked for.
 pub(crate) fn crash(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
+    let mut cargo = integration(repo, options, TEST);
+    cargo.env(ROUNDS_VARIABLE, options.rounds.unwrap_or(SHORT_ROUNDS).to_string());
+    if let Some(seed) = options.seed {
+        cargo.env(SEED_VARIABLE, seed.to_string());
+    }
+    run(cargo, TEST)
+}
+
+/// The broker with 10,000 partitions and 1,024 descriptors.
+pub(crate) fn wide(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
+    let mut cargo = integration(repo, options, WIDE_TEST);
+    cargo.env(WIDE_VARIABLE, WIDE_PARTITIONS.to_string());
+    run(cargo, WIDE_TEST)
+}
+
+fn integration(repo: &Repo, options: &Options, test: &str) -> Command {
     // The whole workspace, so that features are those of the other tests and nothing is built twice.
     let mut cargo = repo.cargo(&["test", "--workspace", "--test", "integration"]);
     if options.release {
         cargo.arg("--release");
     }
-    cargo.args(["--", "--exact", "--nocapture", TEST]);
-    cargo.env(ROUNDS_VARIABLE, options.rounds.unwrap_or(SHORT_ROUNDS).to_string());
-    if let Some(seed) = options.seed {
-        cargo.env(SEED_VARIABLE, seed.to_string());
-    }
+    cargo.args(["--", "--exact", "--nocapture", test]);
+    cargo
+}
+
+fn run(mut cargo: Command, test: &str) -> Result<Outcome, Failure> {
     let totals = suite::counted(&mut cargo)?;
     if totals.passed == 0 {
-        let what = format!("the test {TEST} was not run");
+        let what = format!("the test {test} was not run");
         return Err(Failure::new(what, "name it in tools/xtask/crash.rs as it is called"));
     }
     Ok(Outcome::Tested(totals))

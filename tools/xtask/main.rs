@@ -36,6 +36,7 @@ cargo xtask COMMAND
   test              install, check, a short crash loop; the last line is 'N passed, N failed'
   crash [--rounds N] [--seed S] [--release]
                     kill -9 under load, restart, compare with the ledger of acknowledged records
+  wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back
   bench [--quick] [--workload NAME]
                     measures this machine's limits and the broker in one run, writes perf/run/
 ";
@@ -63,6 +64,7 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "fix" => check::fix(&Repo::find()?, options),
         "test" => suite::test(&Repo::find()?, options),
         "crash" => crash::crash(&Repo::find()?, options).map(|_| ()),
+        "wide" => crash::wide(&Repo::find()?, options).map(|_| ()),
         "bench" => bench::bench(&Repo::find()?, options),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");
