@@ -8,8 +8,9 @@ use std::fmt;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kolk_model::limits::HELLO_FRAME_BYTES_MAX;
 
+use crate::api::ApiKey;
 use crate::message::Message;
-use crate::wire::{Version, Writer};
+use crate::wire::Writer;
 
 pub use header::{CorrelationId, HeaderError, RequestHeader, ResponseTo, decode_response_header};
 
@@ -150,15 +151,9 @@ impl FrameDecoder {
 }
 
 /// Appends an answer: length field, header, message.
-pub fn encode_response<M: Message>(
-    out: &mut BytesMut,
-    correlation_id: CorrelationId,
-    version: Version,
-    body: &M,
-) {
-    let to = ResponseTo { correlation_id, version };
+pub fn encode_response<M: Message>(out: &mut BytesMut, to: ResponseTo, body: &M) {
     let start = begin_response(out, M::API, to);
-    body.encode(&mut Writer::new(out), version);
+    body.encode(&mut Writer::new(out), to.version);
     finish(out, start, 0);
 }
 
@@ -178,7 +173,7 @@ pub fn encode_request<M: Message>(out: &mut BytesMut, header: &RequestHeader, bo
 pub(crate) struct Start(usize);
 
 /// Appends a length field that is not known yet, and the header of an answer.
-pub(crate) fn begin_response(out: &mut BytesMut, api: crate::api::ApiKey, to: ResponseTo) -> Start {
+pub(crate) fn begin_response(out: &mut BytesMut, api: ApiKey, to: ResponseTo) -> Start {
     let start = Start(out.len());
     out.put_i32(0);
     header::encode_response_header(&mut Writer::new(out), api, to);
@@ -198,7 +193,7 @@ pub(crate) fn finish(out: &mut BytesMut, start: Start, payload_bytes: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Reader;
+    use crate::wire::{Reader, Version};
 
     const DECODER: FrameDecoder = FrameDecoder::new(1000);
 
@@ -266,15 +261,15 @@ mod tests {
         use crate::message::{api_versions, heartbeat};
         let (version, correlation_id) = (Version::new(4), CorrelationId::new(-9));
         let mut out = BytesMut::new();
-        encode_response(&mut out, correlation_id, version, &heartbeat::Response::default());
+        let to = ResponseTo { correlation_id, version };
+        encode_response(&mut out, to, &heartbeat::Response::default());
         let frame = DECODER.decode(&mut out).unwrap().unwrap();
         // Correlation id, tags, throttle time, error code, tags.
         assert_eq!(frame.len(), 4 + 1 + 4 + 2 + 1);
         let mut reader = Reader::new(&frame);
-        let found = decode_response_header(&mut reader, crate::api::ApiKey::Heartbeat, version);
+        let found = decode_response_header(&mut reader, ApiKey::Heartbeat, version);
         assert_eq!(found, Ok(correlation_id));
-        let answer = api_versions::Response::default();
-        encode_response(&mut out, correlation_id, version, &answer);
+        encode_response(&mut out, to, &api_versions::Response::default());
         let frame = DECODER.decode(&mut out).unwrap().unwrap();
         // Correlation id, error code, an empty array, throttle time, tags.
         assert_eq!(frame.len(), 4 + 2 + 1 + 4 + 1);

@@ -44,7 +44,7 @@
 //!
 //! // Broker → client.
 //! let answer = metadata::Response { controller_id: 1, ..Default::default() };
-//! frame::encode_response(&mut wire, received.correlation_id, received.version, &answer);
+//! frame::encode_response(&mut wire, received.response_to(), &answer);
 //! # Ok::<(), kolk_kafka::frame::FrameError>(())
 //! ```
 //!

@@ -12,6 +12,12 @@ use crate::frame::{ResponseTo, begin_response, finish};
 use crate::leader::{LeaderIdAndEpoch, NodeEndpoint, encode_endpoints};
 use crate::wire::{CAPACITY_MAX, DecodeError, Reader, Text, Uuid, Version, Writer};
 
+/// Bytes of the shortest topic: an empty name, no partitions, no tags.
+const TOPIC_BYTES_MIN: usize = 3;
+
+/// Bytes of the shortest partition: its number, no records, no tags.
+const PARTITION_BYTES_MIN: usize = 6;
+
 /// Record batches for some partitions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProduceRequest {
@@ -54,7 +60,7 @@ impl ProduceRequest {
         let transactional_id = reader.nullable_text()?;
         let acks = reader.i16()?;
         let timeout_ms = reader.i32()?;
-        let count = reader.count()?;
+        let count = reader.count(TOPIC_BYTES_MIN)?;
         let mut topics = Vec::with_capacity(count.min(CAPACITY_MAX));
         let mut partitions = Vec::new();
         for _ in 0..count {
@@ -90,7 +96,7 @@ fn topic(
         (reader.text()?, Uuid::default())
     };
     let begin = partitions.len();
-    let count = reader.count()?;
+    let count = reader.count(PARTITION_BYTES_MIN)?;
     partitions.reserve(count.min(CAPACITY_MAX));
     for _ in 0..count {
         let index = reader.i32()?;

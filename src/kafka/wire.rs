@@ -105,7 +105,7 @@ pub enum DecodeError {
         /// Where its length begins.
         position: usize,
     },
-    /// An array longer than the bytes that are left, or more elements in a message than [`ELEMENTS_MAX`].
+    /// An array of more elements than the bytes that are left can hold, or more elements in a message than [`ELEMENTS_MAX`].
     #[error("{count} elements at byte {position} are more than the {count_max} that can be")]
     TooManyElements {
         /// Where the length begins.

@@ -5,6 +5,12 @@ use std::ops::Range;
 use crate::api::ApiKey;
 use crate::wire::{CAPACITY_MAX, DecodeError, Reader, Tag, Text, Uuid, Version};
 
+/// Bytes of the shortest topic, in the session or leaving it: an empty name, no partitions, no tags.
+const TOPIC_BYTES_MIN: usize = 3;
+
+/// Bytes of the shortest partition: number, offset and bytes, as in version 4.
+const PARTITION_BYTES_MIN: usize = 16;
+
 /// Where to read, how much, and how long to wait for it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FetchRequest {
@@ -82,14 +88,14 @@ impl FetchRequest {
         let isolation_level = reader.i8()?;
         let (session_id, session_epoch) =
             if version >= 7 { (reader.i32()?, reader.i32()?) } else { (0, -1) };
-        let count = reader.count()?;
+        let count = reader.count(TOPIC_BYTES_MIN)?;
         let mut topics = Vec::with_capacity(count.min(CAPACITY_MAX));
         let mut partitions = Vec::new();
         for _ in 0..count {
             topics.push(topic(reader, version, &mut partitions)?);
         }
         let forgotten = if version >= 7 {
-            reader.array(|reader| forgotten(reader, version))?
+            reader.array(TOPIC_BYTES_MIN, |reader| forgotten(reader, version))?
         } else {
             Vec::new()
         };
@@ -149,7 +155,7 @@ fn topic(
 ) -> Result<FetchTopic, DecodeError> {
     let (name, topic_id) = name_or_id(reader, version)?;
     let begin = partitions.len();
-    let count = reader.count()?;
+    let count = reader.count(PARTITION_BYTES_MIN)?;
     partitions.reserve(count.min(CAPACITY_MAX));
     for _ in 0..count {
         partitions.push(partition(reader, version)?);
@@ -179,7 +185,7 @@ fn partition(reader: &mut Reader<'_>, version: Version) -> Result<FetchPartition
 
 fn forgotten(reader: &mut Reader<'_>, version: Version) -> Result<ForgottenTopic, DecodeError> {
     let (name, topic_id) = name_or_id(reader, version)?;
-    let partitions = reader.array(Reader::i32)?;
+    let partitions = reader.array(4, Reader::i32)?;
     reader.skip_tags()?;
     Ok(ForgottenTopic { name, topic_id, partitions })
 }

@@ -34,7 +34,7 @@ impl Message for Request {
         reader.set_form(Self::API.form(version));
         let timeout_ms = reader.i32()?;
         let allow_replication_factor_change = if version >= 1 { reader.bool()? } else { true };
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| RequestTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { timeout_ms, allow_replication_factor_change, topics })
     }
@@ -62,7 +62,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| RequestPartition::decode(reader, version))?;
+        let partitions = reader.array(6, |reader| RequestPartition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }
@@ -86,7 +86,7 @@ pub struct RequestPartition {
 impl RequestPartition {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let partition_index = reader.i32()?;
-        let replicas = reader.nullable_array(Reader::i32)?;
+        let replicas = reader.nullable_array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { partition_index, replicas })
     }
@@ -134,7 +134,7 @@ impl Message for Response {
         let allow_replication_factor_change = if version >= 1 { reader.bool()? } else { true };
         let error_code = reader.i16()?;
         let error_message = reader.nullable_string()?;
-        let responses = reader.array(|reader| Topic::decode(reader, version))?;
+        let responses = reader.array(3, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, allow_replication_factor_change, error_code, error_message, responses })
     }
@@ -164,7 +164,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(8, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }

@@ -18,7 +18,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let dirs = reader.array(|reader| RequestLogDir::decode(reader, version))?;
+        let dirs = reader.array(3, |reader| RequestLogDir::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { dirs })
     }
@@ -42,7 +42,7 @@ pub struct RequestLogDir {
 impl RequestLogDir {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let path = reader.string()?;
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| RequestTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { path, topics })
     }
@@ -66,7 +66,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(Reader::i32)?;
+        let partitions = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }
@@ -93,7 +93,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let results = reader.array(|reader| Topic::decode(reader, version))?;
+        let results = reader.array(3, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, results })
     }
@@ -118,7 +118,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let topic_name = reader.string()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(6, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topic_name, partitions })
     }

@@ -100,7 +100,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let error_code = reader.i16()?;
-        let api_keys = reader.array(|reader| ApiVersion::decode(reader, version))?;
+        let api_keys = reader.array(6, |reader| ApiVersion::decode(reader, version))?;
         let throttle_time_ms = if version >= 1 { reader.i32()? } else { 0 };
         let mut supported_features: Vec<SupportedFeature> = Vec::new();
         let mut finalized_features_epoch: i64 = -1;
@@ -108,9 +108,9 @@ impl Message for Response {
         let mut zk_migration_ready: bool = false;
         reader.tags(|reader, tag| {
             match tag {
-                0 if version >= 3 => supported_features = reader.array(|reader| SupportedFeature::decode(reader, version))?,
+                0 if version >= 3 => supported_features = reader.array(6, |reader| SupportedFeature::decode(reader, version))?,
                 1 if version >= 3 => finalized_features_epoch = reader.i64()?,
-                2 if version >= 3 => finalized_features = reader.array(|reader| FinalizedFeature::decode(reader, version))?,
+                2 if version >= 3 => finalized_features = reader.array(6, |reader| FinalizedFeature::decode(reader, version))?,
                 3 if version >= 3 => zk_migration_ready = reader.bool()?,
                 _ => return Ok(Tag::Unknown),
             }

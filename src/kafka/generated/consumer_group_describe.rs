@@ -20,7 +20,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let group_ids = reader.array(Reader::string)?;
+        let group_ids = reader.array(1, Reader::string)?;
         let include_authorized_operations = reader.bool()?;
         reader.skip_tags()?;
         Ok(Self { group_ids, include_authorized_operations })
@@ -49,7 +49,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let groups = reader.array(|reader| Group::decode(reader, version))?;
+        let groups = reader.array(20, |reader| Group::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, groups })
     }
@@ -110,7 +110,7 @@ impl Group {
         let group_epoch = reader.i32()?;
         let assignment_epoch = reader.i32()?;
         let assignor_name = reader.string()?;
-        let members = reader.array(|reader| Member::decode(reader, version))?;
+        let members = reader.array(16, |reader| Member::decode(reader, version))?;
         let authorized_operations = reader.i32()?;
         reader.skip_tags()?;
         Ok(Self { error_code, error_message, group_id, group_state, group_epoch, assignment_epoch, assignor_name, members, authorized_operations })
@@ -183,7 +183,7 @@ impl Member {
         let member_epoch = reader.i32()?;
         let client_id = reader.string()?;
         let client_host = reader.string()?;
-        let subscribed_topic_names = reader.array(Reader::string)?;
+        let subscribed_topic_names = reader.array(1, Reader::string)?;
         let subscribed_topic_regex = reader.nullable_string()?;
         let assignment = Assignment::decode(reader, version)?;
         let target_assignment = Assignment::decode(reader, version)?;
@@ -219,7 +219,7 @@ pub struct Assignment {
 
 impl Assignment {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
-        let topic_partitions = reader.array(|reader| TopicPartitions::decode(reader, version))?;
+        let topic_partitions = reader.array(19, |reader| TopicPartitions::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topic_partitions })
     }
@@ -245,7 +245,7 @@ impl TopicPartitions {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let topic_id = reader.uuid()?;
         let topic_name = reader.string()?;
-        let partitions = reader.array(Reader::i32)?;
+        let partitions = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { topic_id, topic_name, partitions })
     }

@@ -59,10 +59,10 @@ impl Message for Request {
         let instance_id = reader.nullable_string()?;
         let rack_id = reader.nullable_string()?;
         let rebalance_timeout_ms = reader.i32()?;
-        let subscribed_topic_names = reader.nullable_array(Reader::string)?;
+        let subscribed_topic_names = reader.nullable_array(1, Reader::string)?;
         let subscribed_topic_regex = if version >= 1 { reader.nullable_string()? } else { None };
         let server_assignor = reader.nullable_string()?;
-        let topic_partitions = reader.nullable_array(|reader| RequestTopicPartitions::decode(reader, version))?;
+        let topic_partitions = reader.nullable_array(18, |reader| RequestTopicPartitions::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { group_id, member_id, member_epoch, instance_id, rack_id, rebalance_timeout_ms, subscribed_topic_names, subscribed_topic_regex, server_assignor, topic_partitions })
     }
@@ -97,7 +97,7 @@ pub struct RequestTopicPartitions {
 impl RequestTopicPartitions {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let topic_id = reader.uuid()?;
-        let partitions = reader.array(Reader::i32)?;
+        let partitions = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { topic_id, partitions })
     }
@@ -166,7 +166,7 @@ pub struct Assignment {
 
 impl Assignment {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
-        let topic_partitions = reader.array(|reader| TopicPartitions::decode(reader, version))?;
+        let topic_partitions = reader.array(18, |reader| TopicPartitions::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topic_partitions })
     }
@@ -189,7 +189,7 @@ pub struct TopicPartitions {
 impl TopicPartitions {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let topic_id = reader.uuid()?;
-        let partitions = reader.array(Reader::i32)?;
+        let partitions = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { topic_id, partitions })
     }

@@ -22,7 +22,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(7, |reader| RequestTopic::decode(reader, version))?;
         let timeout_ms = reader.i32()?;
         let validate_only = reader.bool()?;
         reader.skip_tags()?;
@@ -53,7 +53,7 @@ impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
         let count = reader.i32()?;
-        let assignments = reader.nullable_array(|reader| RequestAssignment::decode(reader, version))?;
+        let assignments = reader.nullable_array(2, |reader| RequestAssignment::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, count, assignments })
     }
@@ -75,7 +75,7 @@ pub struct RequestAssignment {
 
 impl RequestAssignment {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
-        let broker_ids = reader.array(Reader::i32)?;
+        let broker_ids = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { broker_ids })
     }
@@ -101,7 +101,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let results = reader.array(|reader| Topic::decode(reader, version))?;
+        let results = reader.array(5, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, results })
     }

@@ -32,7 +32,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(10, |reader| RequestTopic::decode(reader, version))?;
         let timeout_ms = reader.i32()?;
         let validate_only = reader.bool()?;
         reader.skip_tags()?;
@@ -68,8 +68,8 @@ impl RequestTopic {
         let name = reader.string()?;
         let num_partitions = reader.i32()?;
         let replication_factor = reader.i16()?;
-        let assignments = reader.array(|reader| RequestAssignment::decode(reader, version))?;
-        let configs = reader.array(|reader| RequestConfig::decode(reader, version))?;
+        let assignments = reader.array(6, |reader| RequestAssignment::decode(reader, version))?;
+        let configs = reader.array(3, |reader| RequestConfig::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, num_partitions, replication_factor, assignments, configs })
     }
@@ -96,7 +96,7 @@ pub struct RequestAssignment {
 impl RequestAssignment {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let partition_index = reader.i32()?;
-        let broker_ids = reader.array(Reader::i32)?;
+        let broker_ids = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { partition_index, broker_ids })
     }
@@ -147,7 +147,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(6, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, topics })
     }
@@ -204,7 +204,7 @@ impl Topic {
         let error_message = reader.nullable_string()?;
         let num_partitions = if version >= 5 { reader.i32()? } else { -1 };
         let replication_factor = if version >= 5 { reader.i16()? } else { -1 };
-        let configs = if version >= 5 { reader.nullable_array(|reader| TopicConfig::decode(reader, version))? } else { None };
+        let configs = if version >= 5 { reader.nullable_array(6, |reader| TopicConfig::decode(reader, version))? } else { None };
         let mut topic_config_error_code: i16 = 0;
         reader.tags(|reader, tag| {
             match tag {

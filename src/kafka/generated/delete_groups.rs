@@ -18,7 +18,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let groups_names = reader.array(Reader::string)?;
+        let groups_names = reader.array(1, Reader::string)?;
         reader.skip_tags()?;
         Ok(Self { groups_names })
     }
@@ -45,7 +45,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let results = reader.array(|reader| Group::decode(reader, version))?;
+        let results = reader.array(4, |reader| Group::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, results })
     }

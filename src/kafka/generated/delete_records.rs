@@ -20,7 +20,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| RequestTopic::decode(reader, version))?;
         let timeout_ms = reader.i32()?;
         reader.skip_tags()?;
         Ok(Self { topics, timeout_ms })
@@ -46,7 +46,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| RequestPartition::decode(reader, version))?;
+        let partitions = reader.array(12, |reader| RequestPartition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }
@@ -97,7 +97,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, topics })
     }
@@ -122,7 +122,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(14, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }

@@ -22,8 +22,8 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let topics = if version >= 6 { reader.array(|reader| RequestTopic::decode(reader, version))? } else { Vec::new() };
-        let topic_names = if version <= 5 { reader.array(Reader::string)? } else { Vec::new() };
+        let topics = if version >= 6 { reader.array(18, |reader| RequestTopic::decode(reader, version))? } else { Vec::new() };
+        let topic_names = if version <= 5 { reader.array(1, Reader::string)? } else { Vec::new() };
         let timeout_ms = reader.i32()?;
         reader.skip_tags()?;
         Ok(Self { topics, topic_names, timeout_ms })
@@ -81,7 +81,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let responses = reader.array(|reader| Topic::decode(reader, version))?;
+        let responses = reader.array(4, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, responses })
     }

@@ -99,7 +99,7 @@ impl Message for Response {
         let endpoint_type = if version >= 1 { reader.i8()? } else { 1 };
         let cluster_id = reader.string()?;
         let controller_id = reader.i32()?;
-        let brokers = reader.array(|reader| Broker::decode(reader, version))?;
+        let brokers = reader.array(11, |reader| Broker::decode(reader, version))?;
         let cluster_authorized_operations = reader.i32()?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, error_code, error_message, endpoint_type, cluster_id, controller_id, brokers, cluster_authorized_operations })

@@ -22,7 +22,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let resources = reader.array(|reader| RequestResource::decode(reader, version))?;
+        let resources = reader.array(4, |reader| RequestResource::decode(reader, version))?;
         let include_synonyms = reader.bool()?;
         let include_documentation = if version >= 3 { reader.bool()? } else { false };
         reader.skip_tags()?;
@@ -55,7 +55,7 @@ impl RequestResource {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let resource_type = reader.i8()?;
         let resource_name = reader.string()?;
-        let configuration_keys = reader.nullable_array(Reader::string)?;
+        let configuration_keys = reader.nullable_array(1, Reader::string)?;
         reader.skip_tags()?;
         Ok(Self { resource_type, resource_name, configuration_keys })
     }
@@ -83,7 +83,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let results = reader.array(|reader| Resource::decode(reader, version))?;
+        let results = reader.array(7, |reader| Resource::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, results })
     }
@@ -117,7 +117,7 @@ impl Resource {
         let error_message = reader.nullable_string()?;
         let resource_type = reader.i8()?;
         let resource_name = reader.string()?;
-        let configs = reader.array(|reader| Config::decode(reader, version))?;
+        let configs = reader.array(9, |reader| Config::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { error_code, error_message, resource_type, resource_name, configs })
     }
@@ -175,7 +175,7 @@ impl Config {
         let read_only = reader.bool()?;
         let config_source = reader.i8()?;
         let is_sensitive = reader.bool()?;
-        let synonyms = reader.array(|reader| Synonym::decode(reader, version))?;
+        let synonyms = reader.array(4, |reader| Synonym::decode(reader, version))?;
         let config_type = if version >= 3 { reader.i8()? } else { 0 };
         let documentation = if version >= 3 { reader.nullable_string()? } else { None };
         reader.skip_tags()?;

@@ -22,7 +22,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let groups = reader.array(Reader::string)?;
+        let groups = reader.array(1, Reader::string)?;
         let include_authorized_operations = if version >= 3 { reader.bool()? } else { false };
         reader.skip_tags()?;
         Ok(Self { groups, include_authorized_operations })
@@ -53,7 +53,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = if version >= 1 { reader.i32()? } else { 0 };
-        let groups = reader.array(|reader| Group::decode(reader, version))?;
+        let groups = reader.array(12, |reader| Group::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, groups })
     }
@@ -112,7 +112,7 @@ impl Group {
         let group_state = reader.string()?;
         let protocol_type = reader.string()?;
         let protocol_data = reader.string()?;
-        let members = reader.array(|reader| Member::decode(reader, version))?;
+        let members = reader.array(7, |reader| Member::decode(reader, version))?;
         let authorized_operations = if version >= 3 { reader.i32()? } else { -2147483648 };
         reader.skip_tags()?;
         Ok(Self { error_code, error_message, group_id, group_state, protocol_type, protocol_data, members, authorized_operations })

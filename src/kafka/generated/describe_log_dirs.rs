@@ -18,7 +18,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let topics = reader.nullable_array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.nullable_array(3, |reader| RequestTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topics })
     }
@@ -42,7 +42,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let topic = reader.string()?;
-        let partitions = reader.array(Reader::i32)?;
+        let partitions = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { topic, partitions })
     }
@@ -72,7 +72,7 @@ impl Message for Response {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
         let error_code = if version >= 3 { reader.i16()? } else { 0 };
-        let results = reader.array(|reader| LogDir::decode(reader, version))?;
+        let results = reader.array(5, |reader| LogDir::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, error_code, results })
     }
@@ -119,7 +119,7 @@ impl LogDir {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let error_code = reader.i16()?;
         let log_dir = reader.string()?;
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| Topic::decode(reader, version))?;
         let total_bytes = if version >= 4 { reader.i64()? } else { -1 };
         let usable_bytes = if version >= 4 { reader.i64()? } else { -1 };
         reader.skip_tags()?;
@@ -152,7 +152,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(21, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }

@@ -18,7 +18,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| RequestTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topics })
     }
@@ -42,7 +42,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partition_indexes = reader.array(Reader::i32)?;
+        let partition_indexes = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { name, partition_indexes })
     }
@@ -69,7 +69,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, topics })
     }
@@ -94,7 +94,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(9, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }
@@ -124,7 +124,7 @@ impl Partition {
         let partition_index = reader.i32()?;
         let error_code = reader.i16()?;
         let error_message = reader.nullable_string()?;
-        let active_producers = reader.array(|reader| Producer::decode(reader, version))?;
+        let active_producers = reader.array(37, |reader| Producer::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { partition_index, error_code, error_message, active_producers })
     }

@@ -32,7 +32,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(2, |reader| RequestTopic::decode(reader, version))?;
         let response_partition_limit = reader.i32()?;
         let cursor = reader.nullable(|reader| RequestCursor::decode(reader, version))?;
         reader.skip_tags()?;
@@ -109,7 +109,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(26, |reader| Topic::decode(reader, version))?;
         let next_cursor = reader.nullable(|reader| Cursor::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, topics, next_cursor })
@@ -160,7 +160,7 @@ impl Topic {
         let name = reader.nullable_string()?;
         let topic_id = reader.uuid()?;
         let is_internal = reader.bool()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(20, |reader| Partition::decode(reader, version))?;
         let topic_authorized_operations = reader.i32()?;
         reader.skip_tags()?;
         Ok(Self { error_code, name, topic_id, is_internal, partitions, topic_authorized_operations })
@@ -222,11 +222,11 @@ impl Partition {
         let partition_index = reader.i32()?;
         let leader_id = reader.i32()?;
         let leader_epoch = reader.i32()?;
-        let replica_nodes = reader.array(Reader::i32)?;
-        let isr_nodes = reader.array(Reader::i32)?;
-        let eligible_leader_replicas = reader.nullable_array(Reader::i32)?;
-        let last_known_elr = reader.nullable_array(Reader::i32)?;
-        let offline_replicas = reader.array(Reader::i32)?;
+        let replica_nodes = reader.array(4, Reader::i32)?;
+        let isr_nodes = reader.array(4, Reader::i32)?;
+        let eligible_leader_replicas = reader.nullable_array(4, Reader::i32)?;
+        let last_known_elr = reader.nullable_array(4, Reader::i32)?;
+        let offline_replicas = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { error_code, partition_index, leader_id, leader_epoch, replica_nodes, isr_nodes, eligible_leader_replicas, last_known_elr, offline_replicas })
     }

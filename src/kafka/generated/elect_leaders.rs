@@ -33,7 +33,7 @@ impl Message for Request {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let election_type = if version >= 1 { reader.i8()? } else { 0 };
-        let topic_partitions = reader.nullable_array(|reader| RequestTopic::decode(reader, version))?;
+        let topic_partitions = reader.nullable_array(3, |reader| RequestTopic::decode(reader, version))?;
         let timeout_ms = reader.i32()?;
         reader.skip_tags()?;
         Ok(Self { election_type, topic_partitions, timeout_ms })
@@ -62,7 +62,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let topic = reader.string()?;
-        let partitions = reader.array(Reader::i32)?;
+        let partitions = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { topic, partitions })
     }
@@ -92,7 +92,7 @@ impl Message for Response {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
         let error_code = if version >= 1 { reader.i16()? } else { 0 };
-        let replica_election_results = reader.array(|reader| Topic::decode(reader, version))?;
+        let replica_election_results = reader.array(3, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, error_code, replica_election_results })
     }
@@ -120,7 +120,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let topic = reader.string()?;
-        let partition_result = reader.array(|reader| Partition::decode(reader, version))?;
+        let partition_result = reader.array(8, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topic, partition_result })
     }

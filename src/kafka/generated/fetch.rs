@@ -68,8 +68,8 @@ impl Message for Request {
         let isolation_level = reader.i8()?;
         let session_id = if version >= 7 { reader.i32()? } else { 0 };
         let session_epoch = if version >= 7 { reader.i32()? } else { -1 };
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
-        let forgotten_topics_data = if version >= 7 { reader.array(|reader| ForgottenTopic::decode(reader, version))? } else { Vec::new() };
+        let topics = reader.array(3, |reader| RequestTopic::decode(reader, version))?;
+        let forgotten_topics_data = if version >= 7 { reader.array(3, |reader| ForgottenTopic::decode(reader, version))? } else { Vec::new() };
         let rack_id = if version >= 11 { reader.string()? } else { String::new() };
         let mut cluster_id: Option<String> = None;
         let mut replica_state: ReplicaState = ReplicaState::default();
@@ -168,7 +168,7 @@ impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let topic = if version <= 12 { reader.string()? } else { String::new() };
         let topic_id = if version >= 13 { reader.uuid()? } else { [0; 16] };
-        let partitions = reader.array(|reader| RequestPartition::decode(reader, version))?;
+        let partitions = reader.array(16, |reader| RequestPartition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topic, topic_id, partitions })
     }
@@ -284,7 +284,7 @@ impl ForgottenTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let topic = if version <= 12 { reader.string()? } else { String::new() };
         let topic_id = if version >= 13 { reader.uuid()? } else { [0; 16] };
-        let partitions = reader.array(Reader::i32)?;
+        let partitions = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { topic, topic_id, partitions })
     }
@@ -324,11 +324,11 @@ impl Message for Response {
         let throttle_time_ms = reader.i32()?;
         let error_code = if version >= 7 { reader.i16()? } else { 0 };
         let session_id = if version >= 7 { reader.i32()? } else { 0 };
-        let responses = reader.array(|reader| Topic::decode(reader, version))?;
+        let responses = reader.array(3, |reader| Topic::decode(reader, version))?;
         let mut node_endpoints: Vec<NodeEndpoint> = Vec::new();
         reader.tags(|reader, tag| {
             match tag {
-                0 if version >= 16 => node_endpoints = reader.array(|reader| NodeEndpoint::decode(reader, version))?,
+                0 if version >= 16 => node_endpoints = reader.array(11, |reader| NodeEndpoint::decode(reader, version))?,
                 _ => return Ok(Tag::Unknown),
             }
             Ok(Tag::Known)
@@ -371,7 +371,7 @@ impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let topic = if version <= 12 { reader.string()? } else { String::new() };
         let topic_id = if version >= 13 { reader.uuid()? } else { [0; 16] };
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(30, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topic, topic_id, partitions })
     }
@@ -440,7 +440,7 @@ impl Partition {
         let high_watermark = reader.i64()?;
         let last_stable_offset = reader.i64()?;
         let log_start_offset = if version >= 5 { reader.i64()? } else { -1 };
-        let aborted_transactions = reader.nullable_array(|reader| AbortedTransaction::decode(reader, version))?;
+        let aborted_transactions = reader.nullable_array(16, |reader| AbortedTransaction::decode(reader, version))?;
         let preferred_read_replica = if version >= 11 { reader.i32()? } else { -1 };
         let records = reader.nullable_bytes()?;
         let mut diverging_epoch: EpochEndOffset = EpochEndOffset::default();

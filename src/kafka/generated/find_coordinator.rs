@@ -24,7 +24,7 @@ impl Message for Request {
         reader.set_form(Self::API.form(version));
         let key = if version <= 3 { reader.string()? } else { String::new() };
         let key_type = if version >= 1 { reader.i8()? } else { 0 };
-        let coordinator_keys = if version >= 4 { reader.array(Reader::string)? } else { Vec::new() };
+        let coordinator_keys = if version >= 4 { reader.array(1, Reader::string)? } else { Vec::new() };
         reader.skip_tags()?;
         Ok(Self { key, key_type, coordinator_keys })
     }
@@ -74,7 +74,7 @@ impl Message for Response {
         let node_id = if version <= 3 { reader.i32()? } else { 0 };
         let host = if version <= 3 { reader.string()? } else { String::new() };
         let port = if version <= 3 { reader.i32()? } else { 0 };
-        let coordinators = if version >= 4 { reader.array(|reader| Coordinator::decode(reader, version))? } else { Vec::new() };
+        let coordinators = if version >= 4 { reader.array(14, |reader| Coordinator::decode(reader, version))? } else { Vec::new() };
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, error_code, error_message, node_id, host, port, coordinators })
     }

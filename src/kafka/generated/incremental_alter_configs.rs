@@ -20,7 +20,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let resources = reader.array(|reader| RequestResource::decode(reader, version))?;
+        let resources = reader.array(4, |reader| RequestResource::decode(reader, version))?;
         let validate_only = reader.bool()?;
         reader.skip_tags()?;
         Ok(Self { resources, validate_only })
@@ -49,7 +49,7 @@ impl RequestResource {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let resource_type = reader.i8()?;
         let resource_name = reader.string()?;
-        let configs = reader.array(|reader| RequestConfig::decode(reader, version))?;
+        let configs = reader.array(4, |reader| RequestConfig::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { resource_type, resource_name, configs })
     }
@@ -105,7 +105,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let responses = reader.array(|reader| Resource::decode(reader, version))?;
+        let responses = reader.array(6, |reader| Resource::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, responses })
     }

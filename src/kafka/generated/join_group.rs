@@ -55,7 +55,7 @@ impl Message for Request {
         let member_id = reader.string()?;
         let group_instance_id = if version >= 5 { reader.nullable_string()? } else { None };
         let protocol_type = reader.string()?;
-        let protocols = reader.array(|reader| RequestProtocol::decode(reader, version))?;
+        let protocols = reader.array(3, |reader| RequestProtocol::decode(reader, version))?;
         let reason = if version >= 8 { reader.nullable_string()? } else { None };
         reader.skip_tags()?;
         Ok(Self { group_id, session_timeout_ms, rebalance_timeout_ms, member_id, group_instance_id, protocol_type, protocols, reason })
@@ -157,7 +157,7 @@ impl Message for Response {
         let leader = reader.string()?;
         let skip_assignment = if version >= 9 { reader.bool()? } else { false };
         let member_id = reader.string()?;
-        let members = reader.array(|reader| Member::decode(reader, version))?;
+        let members = reader.array(4, |reader| Member::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, error_code, generation_id, protocol_type, protocol_name, leader, skip_assignment, member_id, members })
     }

@@ -24,7 +24,7 @@ impl Message for Request {
         reader.set_form(Self::API.form(version));
         let group_id = reader.string()?;
         let member_id = if version <= 2 { reader.string()? } else { String::new() };
-        let members = if version >= 3 { reader.array(|reader| RequestMember::decode(reader, version))? } else { Vec::new() };
+        let members = if version >= 3 { reader.array(3, |reader| RequestMember::decode(reader, version))? } else { Vec::new() };
         reader.skip_tags()?;
         Ok(Self { group_id, member_id, members })
     }
@@ -90,7 +90,7 @@ impl Message for Response {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = if version >= 1 { reader.i32()? } else { 0 };
         let error_code = reader.i16()?;
-        let members = if version >= 3 { reader.array(|reader| Member::decode(reader, version))? } else { Vec::new() };
+        let members = if version >= 3 { reader.array(5, |reader| Member::decode(reader, version))? } else { Vec::new() };
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, error_code, members })
     }

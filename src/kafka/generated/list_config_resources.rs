@@ -18,7 +18,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let resource_types = if version >= 1 { reader.array(Reader::i8)? } else { Vec::new() };
+        let resource_types = if version >= 1 { reader.array(1, Reader::i8)? } else { Vec::new() };
         reader.skip_tags()?;
         Ok(Self { resource_types })
     }
@@ -50,7 +50,7 @@ impl Message for Response {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
         let error_code = reader.i16()?;
-        let config_resources = reader.array(|reader| Resource::decode(reader, version))?;
+        let config_resources = reader.array(2, |reader| Resource::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, error_code, config_resources })
     }

@@ -20,8 +20,8 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let states_filter = if version >= 4 { reader.array(Reader::string)? } else { Vec::new() };
-        let types_filter = if version >= 5 { reader.array(Reader::string)? } else { Vec::new() };
+        let states_filter = if version >= 4 { reader.array(1, Reader::string)? } else { Vec::new() };
+        let types_filter = if version >= 5 { reader.array(1, Reader::string)? } else { Vec::new() };
         reader.skip_tags()?;
         Ok(Self { states_filter, types_filter })
     }
@@ -56,7 +56,7 @@ impl Message for Response {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = if version >= 1 { reader.i32()? } else { 0 };
         let error_code = reader.i16()?;
-        let groups = reader.array(|reader| Group::decode(reader, version))?;
+        let groups = reader.array(3, |reader| Group::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, error_code, groups })
     }

@@ -30,7 +30,7 @@ impl Message for Request {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let timeout_ms = reader.i32()?;
-        let topics = reader.nullable_array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.nullable_array(3, |reader| RequestTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { timeout_ms, topics })
     }
@@ -55,7 +55,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partition_indexes = reader.array(Reader::i32)?;
+        let partition_indexes = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { name, partition_indexes })
     }
@@ -88,7 +88,7 @@ impl Message for Response {
         let throttle_time_ms = reader.i32()?;
         let error_code = reader.i16()?;
         let error_message = reader.nullable_string()?;
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, error_code, error_message, topics })
     }
@@ -115,7 +115,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(8, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }
@@ -143,9 +143,9 @@ pub struct Partition {
 impl Partition {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let partition_index = reader.i32()?;
-        let replicas = reader.array(Reader::i32)?;
-        let adding_replicas = reader.array(Reader::i32)?;
-        let removing_replicas = reader.array(Reader::i32)?;
+        let replicas = reader.array(4, Reader::i32)?;
+        let adding_replicas = reader.array(4, Reader::i32)?;
+        let removing_replicas = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { partition_index, replicas, adding_replicas, removing_replicas })
     }

@@ -35,7 +35,7 @@ impl Message for Request {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let topics = if version >= 1 { reader.nullable_array(|reader| RequestTopic::decode(reader, version))? } else { Some(reader.array(|reader| RequestTopic::decode(reader, version))?) };
+        let topics = if version >= 1 { reader.nullable_array(2, |reader| RequestTopic::decode(reader, version))? } else { Some(reader.array(2, |reader| RequestTopic::decode(reader, version))?) };
         let allow_auto_topic_creation = if version >= 4 { reader.bool()? } else { true };
         let include_cluster_authorized_operations = if version >= 8 && version <= 10 { reader.bool()? } else { false };
         let include_topic_authorized_operations = if version >= 8 { reader.bool()? } else { false };
@@ -132,10 +132,10 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
-        let brokers = reader.array(|reader| Broker::decode(reader, version))?;
+        let brokers = reader.array(10, |reader| Broker::decode(reader, version))?;
         let cluster_id = if version >= 2 { reader.nullable_string()? } else { None };
         let controller_id = if version >= 1 { reader.i32()? } else { -1 };
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(8, |reader| Topic::decode(reader, version))?;
         let cluster_authorized_operations = if version >= 8 && version <= 10 { reader.i32()? } else { -2147483648 };
         let error_code = if version >= 13 { reader.i16()? } else { 0 };
         reader.skip_tags()?;
@@ -235,7 +235,7 @@ impl Topic {
         let name = if version >= 12 { reader.nullable_string()? } else { Some(reader.string()?) };
         let topic_id = if version >= 10 { reader.uuid()? } else { [0; 16] };
         let is_internal = if version >= 1 { reader.bool()? } else { false };
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(18, |reader| Partition::decode(reader, version))?;
         let topic_authorized_operations = if version >= 8 { reader.i32()? } else { -2147483648 };
         reader.skip_tags()?;
         Ok(Self { error_code, name, topic_id, is_internal, partitions, topic_authorized_operations })
@@ -301,9 +301,9 @@ impl Partition {
         let partition_index = reader.i32()?;
         let leader_id = reader.i32()?;
         let leader_epoch = if version >= 7 { reader.i32()? } else { -1 };
-        let replica_nodes = reader.array(Reader::i32)?;
-        let isr_nodes = reader.array(Reader::i32)?;
-        let offline_replicas = if version >= 5 { reader.array(Reader::i32)? } else { Vec::new() };
+        let replica_nodes = reader.array(4, Reader::i32)?;
+        let isr_nodes = reader.array(4, Reader::i32)?;
+        let offline_replicas = if version >= 5 { reader.array(4, Reader::i32)? } else { Vec::new() };
         reader.skip_tags()?;
         Ok(Self { error_code, partition_index, leader_id, leader_epoch, replica_nodes, isr_nodes, offline_replicas })
     }

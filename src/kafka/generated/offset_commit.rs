@@ -46,7 +46,7 @@ impl Message for Request {
         let member_id = reader.string()?;
         let group_instance_id = if version >= 7 { reader.nullable_string()? } else { None };
         let retention_time_ms = if version <= 4 { reader.i64()? } else { -1 };
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| RequestTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { group_id, generation_id_or_member_epoch, member_id, group_instance_id, retention_time_ms, topics })
     }
@@ -82,7 +82,7 @@ impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = if version <= 9 { reader.string()? } else { String::new() };
         let topic_id = if version >= 10 { reader.uuid()? } else { [0; 16] };
-        let partitions = reader.array(|reader| RequestPartition::decode(reader, version))?;
+        let partitions = reader.array(14, |reader| RequestPartition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, topic_id, partitions })
     }
@@ -159,7 +159,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, topics })
     }
@@ -189,7 +189,7 @@ impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = if version <= 9 { reader.string()? } else { String::new() };
         let topic_id = if version >= 10 { reader.uuid()? } else { [0; 16] };
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(6, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, topic_id, partitions })
     }

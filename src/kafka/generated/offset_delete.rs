@@ -21,7 +21,7 @@ impl Message for Request {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let group_id = reader.string()?;
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(6, |reader| RequestTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { group_id, topics })
     }
@@ -46,7 +46,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| RequestPartition::decode(reader, version))?;
+        let partitions = reader.array(4, |reader| RequestPartition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }
@@ -96,7 +96,7 @@ impl Message for Response {
         reader.set_form(Self::API.form(version));
         let error_code = reader.i16()?;
         let throttle_time_ms = reader.i32()?;
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(6, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { error_code, throttle_time_ms, topics })
     }
@@ -122,7 +122,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(6, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }

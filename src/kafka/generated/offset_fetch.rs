@@ -25,8 +25,8 @@ impl Message for Request {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let group_id = if version <= 7 { reader.string()? } else { String::new() };
-        let topics = if version <= 7 { if version >= 2 { reader.nullable_array(|reader| RequestTopic::decode(reader, version))? } else { Some(reader.array(|reader| RequestTopic::decode(reader, version))?) } } else { None };
-        let groups = if version >= 8 { reader.array(|reader| RequestGroup::decode(reader, version))? } else { Vec::new() };
+        let topics = if version <= 7 { if version >= 2 { reader.nullable_array(3, |reader| RequestTopic::decode(reader, version))? } else { Some(reader.array(3, |reader| RequestTopic::decode(reader, version))?) } } else { None };
+        let groups = if version >= 8 { reader.array(3, |reader| RequestGroup::decode(reader, version))? } else { Vec::new() };
         let require_stable = if version >= 7 { reader.bool()? } else { false };
         reader.skip_tags()?;
         Ok(Self { group_id, topics, groups, require_stable })
@@ -66,7 +66,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, _version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partition_indexes = reader.array(Reader::i32)?;
+        let partition_indexes = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { name, partition_indexes })
     }
@@ -107,7 +107,7 @@ impl RequestGroup {
         let group_id = reader.string()?;
         let member_id = if version >= 9 { reader.nullable_string()? } else { None };
         let member_epoch = if version >= 9 { reader.i32()? } else { -1 };
-        let topics = reader.nullable_array(|reader| RequestGroupTopic::decode(reader, version))?;
+        let topics = reader.nullable_array(3, |reader| RequestGroupTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { group_id, member_id, member_epoch, topics })
     }
@@ -140,7 +140,7 @@ impl RequestGroupTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = if version <= 9 { reader.string()? } else { String::new() };
         let topic_id = if version >= 10 { reader.uuid()? } else { [0; 16] };
-        let partition_indexes = reader.array(Reader::i32)?;
+        let partition_indexes = reader.array(4, Reader::i32)?;
         reader.skip_tags()?;
         Ok(Self { name, topic_id, partition_indexes })
     }
@@ -176,9 +176,9 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
-        let topics = if version <= 7 { reader.array(|reader| Topic::decode(reader, version))? } else { Vec::new() };
+        let topics = if version <= 7 { reader.array(3, |reader| Topic::decode(reader, version))? } else { Vec::new() };
         let error_code = if version >= 2 && version <= 7 { reader.i16()? } else { 0 };
-        let groups = if version >= 8 { reader.array(|reader| Group::decode(reader, version))? } else { Vec::new() };
+        let groups = if version >= 8 { reader.array(5, |reader| Group::decode(reader, version))? } else { Vec::new() };
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, topics, error_code, groups })
     }
@@ -213,7 +213,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = reader.string()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(16, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, partitions })
     }
@@ -289,7 +289,7 @@ pub struct Group {
 impl Group {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let group_id = reader.string()?;
-        let topics = reader.array(|reader| GroupTopic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| GroupTopic::decode(reader, version))?;
         let error_code = reader.i16()?;
         reader.skip_tags()?;
         Ok(Self { group_id, topics, error_code })
@@ -318,7 +318,7 @@ impl GroupTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = if version <= 9 { reader.string()? } else { String::new() };
         let topic_id = if version >= 10 { reader.uuid()? } else { [0; 16] };
-        let partitions = reader.array(|reader| GroupPartition::decode(reader, version))?;
+        let partitions = reader.array(20, |reader| GroupPartition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, topic_id, partitions })
     }

@@ -30,7 +30,7 @@ impl Message for Request {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let replica_id = if version >= 3 { reader.i32()? } else { -2 };
-        let topics = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| RequestTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { replica_id, topics })
     }
@@ -57,7 +57,7 @@ pub struct RequestTopic {
 impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let topic = reader.string()?;
-        let partitions = reader.array(|reader| RequestPartition::decode(reader, version))?;
+        let partitions = reader.array(12, |reader| RequestPartition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topic, partitions })
     }
@@ -122,7 +122,7 @@ impl Message for Response {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
         let throttle_time_ms = reader.i32()?;
-        let topics = reader.array(|reader| Topic::decode(reader, version))?;
+        let topics = reader.array(3, |reader| Topic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, topics })
     }
@@ -147,7 +147,7 @@ pub struct Topic {
 impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let topic = reader.string()?;
-        let partitions = reader.array(|reader| Partition::decode(reader, version))?;
+        let partitions = reader.array(18, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { topic, partitions })
     }

@@ -29,7 +29,7 @@ impl Message for Request {
         let transactional_id = reader.nullable_string()?;
         let acks = reader.i16()?;
         let timeout_ms = reader.i32()?;
-        let topic_data = reader.array(|reader| RequestTopic::decode(reader, version))?;
+        let topic_data = reader.array(3, |reader| RequestTopic::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { transactional_id, acks, timeout_ms, topic_data })
     }
@@ -59,7 +59,7 @@ impl RequestTopic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = if version <= 12 { reader.string()? } else { String::new() };
         let topic_id = if version >= 13 { reader.uuid()? } else { [0; 16] };
-        let partition_data = reader.array(|reader| RequestPartition::decode(reader, version))?;
+        let partition_data = reader.array(6, |reader| RequestPartition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, topic_id, partition_data })
     }
@@ -116,12 +116,12 @@ impl Message for Response {
 
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         reader.set_form(Self::API.form(version));
-        let responses = reader.array(|reader| Topic::decode(reader, version))?;
+        let responses = reader.array(3, |reader| Topic::decode(reader, version))?;
         let throttle_time_ms = reader.i32()?;
         let mut node_endpoints: Vec<NodeEndpoint> = Vec::new();
         reader.tags(|reader, tag| {
             match tag {
-                0 if version >= 10 => node_endpoints = reader.array(|reader| NodeEndpoint::decode(reader, version))?,
+                0 if version >= 10 => node_endpoints = reader.array(11, |reader| NodeEndpoint::decode(reader, version))?,
                 _ => return Ok(Tag::Unknown),
             }
             Ok(Tag::Known)
@@ -158,7 +158,7 @@ impl Topic {
     fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let name = if version <= 12 { reader.string()? } else { String::new() };
         let topic_id = if version >= 13 { reader.uuid()? } else { [0; 16] };
-        let partition_responses = reader.array(|reader| Partition::decode(reader, version))?;
+        let partition_responses = reader.array(22, |reader| Partition::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { name, topic_id, partition_responses })
     }
@@ -218,7 +218,7 @@ impl Partition {
         let base_offset = reader.i64()?;
         let log_append_time_ms = reader.i64()?;
         let log_start_offset = if version >= 5 { reader.i64()? } else { -1 };
-        let record_errors = if version >= 8 { reader.array(|reader| RecordError::decode(reader, version))? } else { Vec::new() };
+        let record_errors = if version >= 8 { reader.array(6, |reader| RecordError::decode(reader, version))? } else { Vec::new() };
         let error_message = if version >= 8 { reader.nullable_string()? } else { None };
         let mut current_leader: LeaderIdAndEpoch = LeaderIdAndEpoch::default();
         reader.tags(|reader, tag| {

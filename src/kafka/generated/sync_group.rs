@@ -38,7 +38,7 @@ impl Message for Request {
         let group_instance_id = if version >= 3 { reader.nullable_string()? } else { None };
         let protocol_type = if version >= 5 { reader.nullable_string()? } else { None };
         let protocol_name = if version >= 5 { reader.nullable_string()? } else { None };
-        let assignments = reader.array(|reader| RequestAssignment::decode(reader, version))?;
+        let assignments = reader.array(3, |reader| RequestAssignment::decode(reader, version))?;
         reader.skip_tags()?;
         Ok(Self { group_id, generation_id, member_id, group_instance_id, protocol_type, protocol_name, assignments })
     }

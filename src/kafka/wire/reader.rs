@@ -244,16 +244,20 @@ impl<'a> Reader<'a> {
         if part.is_empty() { Bytes::new() } else { self.frame.slice_ref(part) }
     }
 
-    /// The number of elements that follow; `None` for null. Never more than bytes are left.
+    /// The number of elements that follow; `None` for null. Never more than can be in the bytes that are left, where
+    /// each takes at least `element_bytes_min`.
     ///
     /// # Errors
     /// More than can be, or cut off.
-    pub fn nullable_count(&mut self) -> Result<Option<usize>, DecodeError> {
+    pub fn nullable_count(
+        &mut self,
+        element_bytes_min: usize,
+    ) -> Result<Option<usize>, DecodeError> {
         let position = self.position;
         let Some(count) = self.length(Self::i32)? else {
             return Ok(None);
         };
-        let count_max = self.remaining().min(self.elements_left);
+        let count_max = (self.remaining() / element_bytes_min.max(1)).min(self.elements_left);
         if count > count_max {
             return Err(DecodeError::TooManyElements { position, count, count_max });
         }
@@ -261,36 +265,38 @@ impl<'a> Reader<'a> {
         Ok(Some(count))
     }
 
-    /// The number of elements that follow.
+    /// The number of elements that follow, as [`Reader::nullable_count`].
     ///
     /// # Errors
     /// Null, more than can be, or cut off.
-    pub fn count(&mut self) -> Result<usize, DecodeError> {
+    pub fn count(&mut self, element_bytes_min: usize) -> Result<usize, DecodeError> {
         let position = self.position;
-        self.nullable_count()?.ok_or(DecodeError::UnexpectedNull { position })
+        self.nullable_count(element_bytes_min)?.ok_or(DecodeError::UnexpectedNull { position })
     }
 
-    /// An array, each element read by `one`.
+    /// An array, each element read by `one` from at least `element_bytes_min` bytes.
     ///
     /// # Errors
     /// Null, too many, or what `one` returns.
     pub fn array<T>(
         &mut self,
+        element_bytes_min: usize,
         one: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        let count = self.count()?;
+        let count = self.count(element_bytes_min)?;
         self.elements(count, one)
     }
 
-    /// An array or null, each element read by `one`.
+    /// An array or null, each element read by `one` from at least `element_bytes_min` bytes.
     ///
     /// # Errors
     /// Too many, or what `one` returns.
     pub fn nullable_array<T>(
         &mut self,
+        element_bytes_min: usize,
         one: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
-        match self.nullable_count()? {
+        match self.nullable_count(element_bytes_min)? {
             Some(count) => self.elements(count, one).map(Some),
             None => Ok(None),
         }

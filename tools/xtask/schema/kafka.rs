@@ -1,7 +1,9 @@
 //! The code of Kafka's messages: generated from `schemas/kafka/*.txt`, committed, and kept equal to it.
 
+mod read;
 mod rust;
 mod table;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! Writes the Rust code of one API from its table.
 
+use super::read::{self, Floors};
 use super::table::{Api, Field, Shape, Type, Versions};
+use super::write;
 
 /// The code of an API: its parts, its two messages, how each is read and written.
 pub(crate) fn module(api: &Api, source: &str) -> String {
@@ -12,6 +14,7 @@ pub(crate) fn module(api: &Api, source: &str) -> String {
         api.versions.max,
         imports(api),
     );
+    let floors = Floors::new(api);
     for (name, fields) in [("Request", &api.request), ("Response", &api.response)] {
         let mut parts =
             vec![Part { name, doc: message_doc(name, api), fields, whole: api.versions }];
@@ -20,7 +23,7 @@ pub(crate) fn module(api: &Api, source: &str) -> String {
             structure(&mut out, part);
             defaults(&mut out, part);
             let role = if index == 0 { Role::Message(api) } else { Role::Part };
-            coding(&mut out, part, &role);
+            coding(&mut out, part, &role, &floors);
         }
     }
     out
@@ -81,12 +84,12 @@ pub(crate) fn api_keys(apis: &[Api]) -> String {
 }
 
 /// A struct to write.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     name: &'a str,
     doc: String,
-    fields: &'a [Field],
+    pub(super) fields: &'a [Field],
     /// The versions it occurs in: a field that is in all of them needs no condition.
-    whole: Versions,
+    pub(super) whole: Versions,
 }
 
 enum Role<'a> {
@@ -177,7 +180,7 @@ fn field_doc(field: &Field, whole: Versions) -> String {
     doc
 }
 
-fn rust_type(field: &Field) -> String {
+pub(super) fn rust_type(field: &Field) -> String {
     let one = match &field.of {
         Type::Bool => "bool",
         Type::I8 => "i8",
@@ -196,7 +199,7 @@ fn rust_type(field: &Field) -> String {
     if field.null.is_some() { format!("Option<{shaped}>") } else { shaped }
 }
 
-fn default_of(field: &Field) -> String {
+pub(super) fn default_of(field: &Field) -> String {
     if let Some(default) = &field.default {
         return default.clone();
     }
@@ -228,7 +231,7 @@ fn defaults(out: &mut String, part: &Part<'_>) {
     out.push_str("        }\n    }\n}\n");
 }
 
-fn coding(out: &mut String, part: &Part<'_>, role: &Role<'_>) {
+fn coding(out: &mut String, part: &Part<'_>, role: &Role<'_>, floors: &Floors<'_>) {
     let (head, version) = match role {
         Role::Message(_) => (format!("impl Message for {}", part.name), "version"),
         Role::Part if uses_version(part) => (format!("impl {}", part.name), "version"),
@@ -243,13 +246,13 @@ fn coding(out: &mut String, part: &Part<'_>, role: &Role<'_>) {
     if matches!(role, Role::Message(_)) {
         put(out, 2, "reader.set_form(Self::API.form(version));");
     }
-    decoding(out, part);
+    read::decoding(out, part, floors);
     out.push_str("    }\n\n");
     put(out, 1, &format!("fn encode(&self, writer: &mut Writer<'_>, {version}: Version) {{"));
     if matches!(role, Role::Message(_)) {
         put(out, 2, "writer.set_form(Self::API.form(version));");
     }
-    encoding(out, part);
+    write::encoding(out, part);
     out.push_str("    }\n}\n");
 }
 
@@ -263,7 +266,7 @@ fn uses_version(part: &Part<'_>) -> bool {
 }
 
 /// The test that a version is one of some, or `None` where all are.
-fn condition(versions: Versions, whole: Versions) -> Option<String> {
+pub(super) fn condition(versions: Versions, whole: Versions) -> Option<String> {
     match (versions.min > whole.min, versions.max < whole.max) {
         (false, false) => None,
         (true, false) => Some(format!("version >= {}", versions.min)),
@@ -275,193 +278,8 @@ fn condition(versions: Versions, whole: Versions) -> Option<String> {
     }
 }
 
-fn decoding(out: &mut String, part: &Part<'_>) {
-    for field in part.fields.iter().filter(|field| field.tag.is_none()) {
-        let read = match field.null {
-            None => format!("{}?", read(field, "")),
-            Some(null) => match condition(null, field.versions) {
-                None => format!("{}?", read(field, "nullable_")),
-                Some(test) => format!(
-                    "if {test} {{ {}? }} else {{ Some({}?) }}",
-                    read(field, "nullable_"),
-                    read(field, "")
-                ),
-            },
-        };
-        let value = match condition(field.versions, part.whole) {
-            None => read,
-            Some(test) => format!("if {test} {{ {read} }} else {{ {} }}", default_of(field)),
-        };
-        put(out, 2, &format!("let {} = {value};", field.name));
-    }
-    let tagged: Vec<&Field> = part.fields.iter().filter(|field| field.tag.is_some()).collect();
-    if tagged.is_empty() {
-        put(out, 2, "reader.skip_tags()?;");
-    } else {
-        for field in &tagged {
-            put(
-                out,
-                2,
-                &format!("let mut {}: {} = {};", field.name, rust_type(field), default_of(field)),
-            );
-        }
-        put(out, 2, "reader.tags(|reader, tag| {");
-        put(out, 3, "match tag {");
-        for field in &tagged {
-            let test = condition(field.versions, part.whole)
-                .map_or(String::new(), |test| format!(" if {test}"));
-            let nullable = if field.null.is_some() { "nullable_" } else { "" };
-            let tag = field.tag.unwrap_or_default();
-            put(out, 4, &format!("{tag}{test} => {} = {}?,", field.name, read(field, nullable)));
-        }
-        put(out, 4, "_ => return Ok(Tag::Unknown),");
-        put(out, 3, "}");
-        put(out, 3, "Ok(Tag::Known)");
-        put(out, 2, "})?;");
-    }
-    let names: Vec<&str> = part.fields.iter().map(|field| field.name.as_str()).collect();
-    put(out, 2, &format!("Ok(Self {{ {} }})", names.join(", ")));
-}
-
-/// The call that reads a field, without its `?`.
-fn read(field: &Field, nullable: &str) -> String {
-    let method = match &field.of {
-        Type::Bool => "bool",
-        Type::I8 => "i8",
-        Type::I16 => "i16",
-        Type::I32 => "i32",
-        Type::I64 => "i64",
-        Type::Uuid => "uuid",
-        Type::Text => "string",
-        Type::Bytes => "bytes",
-        Type::Part(name) => {
-            let one = format!("|reader| {name}::decode(reader, version)");
-            return match (field.shape, nullable) {
-                (Shape::Array, _) => format!("reader.{nullable}array({one})"),
-                (Shape::One, "") => format!("{name}::decode(reader, version)"),
-                (Shape::One, _) => format!("reader.nullable({one})"),
-            };
-        }
-    };
-    match field.shape {
-        Shape::One => format!("reader.{nullable}{method}()"),
-        Shape::Array => format!("reader.{nullable}array(Reader::{method})"),
-    }
-}
-
-fn encoding(out: &mut String, part: &Part<'_>) {
-    for field in part.fields.iter().filter(|field| field.tag.is_none()) {
-        let lines = match field.null {
-            None => vec![write_plain(field, "")],
-            Some(null) => match condition(null, field.versions) {
-                None => vec![write_nullable(field)],
-                Some(test) => vec![
-                    format!("if {test} {{"),
-                    format!("    {}", write_nullable(field)),
-                    "} else {".to_owned(),
-                    format!("    {}", write_plain(field, ".as_deref().unwrap_or_default()")),
-                    "}".to_owned(),
-                ],
-            },
-        };
-        match condition(field.versions, part.whole) {
-            None => lines.iter().for_each(|line| put(out, 2, line)),
-            Some(test) => {
-                put(out, 2, &format!("if {test} {{"));
-                lines.iter().for_each(|line| put(out, 3, line));
-                put(out, 2, "}");
-            }
-        }
-    }
-    let mut tagged: Vec<&Field> = part.fields.iter().filter(|field| field.tag.is_some()).collect();
-    tagged.sort_by_key(|field| field.tag);
-    if tagged.is_empty() {
-        put(out, 2, "writer.no_tags();");
-        return;
-    }
-    put(out, 2, "if writer.has_tags() {");
-    let mut counted = Vec::new();
-    for field in &tagged {
-        let differs = match condition(field.versions, part.whole) {
-            None => differs(field),
-            Some(test) => format!("{test} && {}", differs(field)),
-        };
-        put(out, 3, &format!("let has_{} = {differs};", field.name));
-        counted.push(format!("u32::from(has_{})", field.name));
-    }
-    put(out, 3, &format!("writer.varint({});", counted.join(" + ")));
-    for field in &tagged {
-        let write =
-            if field.null.is_some() { write_nullable(field) } else { write_plain(field, "") };
-        put(out, 3, &format!("if has_{} {{", field.name));
-        let tag = field.tag.unwrap_or_default();
-        put(out, 4, &format!("writer.tag({tag}, |writer| {});", write.trim_end_matches(';')));
-        put(out, 3, "}");
-    }
-    put(out, 2, "}");
-}
-
-/// Whether a field is not its default, as an expression.
-fn differs(field: &Field) -> String {
-    let name = &field.name;
-    match (field.null, field.shape, &field.of, field.default.as_deref()) {
-        (Some(_), ..) => format!("self.{name}.is_some()"),
-        (None, Shape::Array, ..) => format!("!self.{name}.is_empty()"),
-        (None, Shape::One, Type::Bool, None) => format!("self.{name}"),
-        _ => format!("self.{name} != {}", default_of(field)),
-    }
-}
-
-/// Writes a field that can't be null; `or_empty` turns an optional one into its plain form.
-fn write_plain(field: &Field, or_empty: &str) -> String {
-    let place = format!("self.{}{or_empty}", field.name);
-    let slice = if or_empty.is_empty() { format!("&{place}") } else { place.clone() };
-    match (field.shape, &field.of) {
-        (Shape::Array, of) => format!("writer.array({slice}, {});", write_element(of)),
-        (Shape::One, Type::Part(_)) => format!("{place}.encode(writer, version);"),
-        (Shape::One, Type::Text) => format!("writer.string({slice});"),
-        (Shape::One, Type::Bytes) => format!("writer.bytes({slice});"),
-        (Shape::One, Type::Uuid) => format!("writer.uuid(&{place});"),
-        (Shape::One, of) => format!("writer.{}({place});", scalar(of)),
-    }
-}
-
-fn write_nullable(field: &Field) -> String {
-    let name = &field.name;
-    match (field.shape, &field.of) {
-        (Shape::Array, of) => {
-            format!("writer.nullable_array(self.{name}.as_deref(), {});", write_element(of))
-        }
-        (Shape::One, Type::Part(_)) => format!(
-            "writer.nullable(self.{name}.as_ref(), |writer, one| one.encode(writer, version));"
-        ),
-        (Shape::One, Type::Bytes) => format!("writer.nullable_bytes(self.{name}.as_deref());"),
-        (Shape::One, _) => format!("writer.nullable_string(self.{name}.as_deref());"),
-    }
-}
-
-fn write_element(of: &Type) -> String {
-    match of {
-        Type::Part(_) => "|writer, one| one.encode(writer, version)".to_owned(),
-        Type::Text => "|writer, one| writer.string(one)".to_owned(),
-        Type::Bytes => "|writer, one| writer.bytes(one)".to_owned(),
-        Type::Uuid => "|writer, one| writer.uuid(one)".to_owned(),
-        of => format!("|writer, one| writer.{}(*one)", scalar(of)),
-    }
-}
-
-fn scalar(of: &Type) -> &'static str {
-    match of {
-        Type::Bool => "bool",
-        Type::I8 => "i8",
-        Type::I16 => "i16",
-        Type::I32 => "i32",
-        _ => "i64",
-    }
-}
-
 /// Adds a line at a depth.
-fn put(out: &mut String, depth: usize, line: &str) {
+pub(super) fn put(out: &mut String, depth: usize, line: &str) {
     for _ in 0..depth {
         out.push_str("    ");
     }
