@@ -19,10 +19,10 @@ use kolk_io::uring::uring_io::UringIo;
 use kolk_metric::shard::ShardMetrics;
 use kolk_model::batch_builder::BatchBuilder;
 use kolk_model::compression::Compression;
+use kolk_model::config::overrides::Overrides;
 use kolk_model::durability::AckLevel;
 use kolk_model::ids::{PartitionId, TopicName, TopicPartition};
 use kolk_model::time::TimestampMs;
-use kolk_model::topic_config::TopicConfig;
 use kolk_shard::mesh::{Seat, seats};
 use kolk_shard::request::{CreateTopicOp, Intent, OffsetPlace, ProduceOp};
 use kolk_shard::settings::ShardSettings;
@@ -45,7 +45,8 @@ fn batch() -> Bytes {
 
 /// A partition of the shard itself and one of the other shard.
 async fn partitions(shard: &Shard<UringIo>) -> (TopicPartition, TopicPartition) {
-    let config = TopicConfig::from_settings([("kolk.durability", "process-crash")]).unwrap();
+    let mut config = Overrides::topic();
+    config.set("kolk.durability", "process-crash").unwrap();
     let name = TopicName::new("bench").unwrap();
     let op = CreateTopicOp { name, partitions: Some(2), config, intent: Intent::Carry };
     let topic = shard.create_topic(op).await.unwrap().id;

@@ -6,17 +6,21 @@
 
 use std::sync::Arc;
 
+use kolk_model::config::layers::BrokerOverrides;
+use kolk_model::config::overrides::Overrides;
 use kolk_model::ids::{ProducerId, TopicId, TopicName};
-use kolk_model::limits::{TOPIC_PARTITIONS_MAX, TOPIC_SETTINGS_MAX};
+use kolk_model::limits::TOPIC_PARTITIONS_MAX;
 use kolk_model::map::Map;
+use kolk_model::topic_config::TopicConfig;
 
 use crate::command::{
-    CatalogueError, Command, ConfigChange, Event, NewTopic, PARTITIONS_MAX, PRODUCER_ID_BLOCK_MAX,
-    TOPICS_MAX,
+    CatalogueError, Command, Event, NewTopic, PARTITIONS_MAX, PRODUCER_ID_BLOCK_MAX, TOPICS_MAX,
 };
 use crate::topic::{ClusterId, Run, Tombstone, Topic};
 
 pub mod codec;
+
+mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +38,9 @@ pub struct Catalogue {
     /// Ids by name, `.` and `_` taken as one character as in Kafka.
     names: Map<String, TopicId>,
     tombstones: Map<TopicId, Arc<Tombstone>>,
+    brokers: Arc<BrokerOverrides>,
+    /// Settings of groups by id; none of them is empty.
+    groups: Map<Arc<str>, Arc<Overrides>>,
 }
 
 /// What the catalogue says of a topic id.
@@ -64,6 +71,8 @@ impl Catalogue {
             Command::CreateTopic(new) => self.create_topic(new)?,
             Command::DeleteTopic { topic } => self.delete_topic(topic)?,
             Command::AlterConfig { topic, changes } => self.alter_config(topic, &changes)?,
+            Command::AlterBroker { scope, changes } => self.alter_broker(scope, &changes)?,
+            Command::AlterGroup { group, changes } => self.alter_group(&group, &changes)?,
             Command::AddPartitions { topic, partitions } => {
                 self.add_partitions(topic, partitions)?
             }
@@ -81,7 +90,7 @@ impl Catalogue {
     }
 
     fn create_topic(&mut self, new: NewTopic) -> Result<Event, CatalogueError> {
-        let NewTopic { name, partitions, config, random, now } = new;
+        let NewTopic { name, partitions, config: overrides, random, now } = new;
         if partitions == 0 || partitions > TOPIC_PARTITIONS_MAX {
             return Err(CatalogueError::PartitionCount { partitions });
         }
@@ -95,9 +104,11 @@ impl Catalogue {
             });
         }
         self.check_room(self.topics.len() + 1, self.partitions + u64::from(partitions))?;
+        let config = TopicConfig::resolve(&overrides, &self.brokers)?;
         self.created += 1;
         let id = mint_id(random, self.created);
-        let topic = Topic { id, name, partitions, config, created_at: now, created_in: self.run };
+        let (created_at, created_in) = (now, self.run);
+        let topic = Topic { id, name, partitions, overrides, config, created_at, created_in };
         Ok(Event::TopicCreated { topic: self.insert(key, topic) })
     }
 
@@ -109,26 +120,6 @@ impl Catalogue {
         let tombstone = Tombstone { id, name: topic.name.clone(), deleted_in: self.run };
         self.tombstones.insert(id, Arc::new(tombstone));
         Ok(Event::TopicDeleted { topic })
-    }
-
-    fn alter_config(
-        &mut self,
-        id: TopicId,
-        changes: &[ConfigChange],
-    ) -> Result<Event, CatalogueError> {
-        if changes.len() > TOPIC_SETTINGS_MAX {
-            return Err(CatalogueError::TooManyChanges { count: changes.len() });
-        }
-        let topic = self.topic_mut(id)?;
-        let mut config = topic.config;
-        for change in changes {
-            match change {
-                ConfigChange::Set { name, value } => config.set(name, value)?,
-                ConfigChange::Reset { name } => config.reset(name)?,
-            }
-        }
-        *topic = Arc::new(Topic { config, ..Topic::clone(topic) });
-        Ok(Event::ConfigAltered { topic: Arc::clone(topic) })
     }
 
     fn add_partitions(&mut self, id: TopicId, asked: u32) -> Result<Event, CatalogueError> {
@@ -208,6 +199,17 @@ impl Catalogue {
     /// Every topic, by id.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<Topic>> {
         self.topics.values()
+    }
+
+    /// What was set on brokers.
+    #[must_use]
+    pub const fn brokers(&self) -> &Arc<BrokerOverrides> {
+        &self.brokers
+    }
+
+    /// Every group that has settings of its own, by id.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Arc<Overrides>)> {
+        self.groups.iter()
     }
 
     /// Every topic deleted in this run, by id.

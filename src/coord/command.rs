@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use kolk_model::config::definition::ConfigError;
+use kolk_model::config::layers::BrokerOverrides;
+use kolk_model::config::overrides::{ConfigChange, Overrides};
 use kolk_model::ids::{ProducerId, TopicId, TopicName, TopicNameError};
 use kolk_model::limits::{TOPIC_PARTITIONS_MAX, TOPIC_SETTINGS_MAX};
 use kolk_model::time::TimestampMs;
-use kolk_model::topic_config::{TopicConfig, TopicConfigError};
 
 use crate::topic::{Run, Topic};
 
@@ -29,6 +31,20 @@ pub enum Command {
         /// The changes, all or none of them; later ones win.
         changes: Vec<ConfigChange>,
     },
+    /// Changes settings of brokers, with them the defaults of topics.
+    AlterBroker {
+        /// Of which.
+        scope: BrokerScope,
+        /// The changes, all or none of them; later ones win.
+        changes: Vec<ConfigChange>,
+    },
+    /// Changes settings of a group, whether it exists or not.
+    AlterGroup {
+        /// Its id.
+        group: String,
+        /// The changes, all or none of them; later ones win.
+        changes: Vec<ConfigChange>,
+    },
     /// Raises the number of partitions of a topic.
     AddPartitions {
         /// Which.
@@ -43,6 +59,15 @@ pub enum Command {
     },
 }
 
+/// Which brokers' settings are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerScope {
+    /// All.
+    Cluster,
+    /// This node's alone; they win.
+    Node,
+}
+
 /// A topic to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTopic {
@@ -50,29 +75,12 @@ pub struct NewTopic {
     pub name: TopicName,
     /// How many partitions, 1 to [`TOPIC_PARTITIONS_MAX`].
     pub partitions: u32,
-    /// Its settings.
-    pub config: TopicConfig,
+    /// The settings given to it.
+    pub config: Overrides,
     /// Any number; spreads topics over shards.
     pub random: u64,
     /// The time by the controller's wall clock.
     pub now: TimestampMs,
-}
-
-/// One change of one setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigChange {
-    /// Gives a setting a value.
-    Set {
-        /// Kafka's name of it.
-        name: String,
-        /// The value as text.
-        value: String,
-    },
-    /// Gives a setting its default again.
-    Reset {
-        /// Kafka's name of it.
-        name: String,
-    },
 }
 
 /// What a command changed. Shared: an event goes to every shard.
@@ -98,6 +106,20 @@ pub enum Event {
         /// The topic as it is now.
         topic: Arc<Topic>,
     },
+    /// Brokers have other settings.
+    BrokersAltered {
+        /// All settings of brokers as they are now.
+        brokers: Arc<BrokerOverrides>,
+        /// The topics for which another value is in force now.
+        topics: Vec<Arc<Topic>>,
+    },
+    /// A group has other settings.
+    GroupAltered {
+        /// Its id.
+        group: Arc<str>,
+        /// Its settings as they are now.
+        settings: Arc<Overrides>,
+    },
     /// A topic has more partitions.
     PartitionsAdded {
         /// The topic as it is now.
@@ -122,6 +144,12 @@ pub const TOPICS_MAX: usize = 100_000;
 
 /// Partitions a node may have over all topics. Beyond: creating more is refused.
 pub const PARTITIONS_MAX: u64 = 1_000_000;
+
+/// Groups that may have settings of their own. Beyond: refused.
+pub const GROUPS_CONFIGURED_MAX: usize = 100_000;
+
+/// Bytes of the id of a group that has settings.
+pub const GROUP_ID_BYTES_MAX: usize = 4_096;
 
 /// Why a command was refused. The catalogue is unchanged; the caller's fault unless noted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -176,13 +204,22 @@ pub enum CatalogueError {
     },
     /// A setting is not accepted.
     #[error(transparent)]
-    Config(#[from] TopicConfigError),
+    Config(#[from] ConfigError),
     /// More changes in one command than are accepted.
     #[error("{count} changes of settings at once: at most {TOPIC_SETTINGS_MAX} are allowed")]
     TooManyChanges {
         /// How many there were.
         count: usize,
     },
+    /// The id of a group is empty or too long.
+    #[error("the id of a group has 1 to {GROUP_ID_BYTES_MAX} bytes, not {bytes}")]
+    GroupId {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// As many groups have settings as may.
+    #[error("{GROUPS_CONFIGURED_MAX} groups have settings already")]
+    TooManyGroups,
     /// A name breaks Kafka's rule.
     #[error(transparent)]
     Name(#[from] TopicNameError),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kolk_model::config::overrides::Overrides;
 use kolk_model::ids::{LeaderEpoch, TopicId, TopicName};
 use kolk_model::time::TimestampMs;
 use kolk_model::topic_config::TopicConfig;
@@ -63,7 +64,9 @@ pub struct Topic {
     pub name: TopicName,
     /// How many partitions it has, numbered from 0; at least 1, never fewer than before.
     pub partitions: u32,
-    /// Its settings.
+    /// The settings given to it.
+    pub overrides: Overrides,
+    /// The settings in force: those given to it over the brokers' over the defaults.
     pub config: TopicConfig,
     /// When it was created, by the controller's wall clock.
     pub created_at: TimestampMs,

@@ -27,6 +27,8 @@ pub mod records;
 mod varint;
 mod verify;
 
+pub use verify::Glance;
+
 #[cfg(test)]
 mod fuzz;
 

@@ -10,7 +10,7 @@
 pub mod batch;
 pub mod compression;
 
-pub mod topic_config;
+pub mod config;
 
 pub mod limits;
 
@@ -26,3 +26,5 @@ pub mod map;
 
 // The two parts of a batch's format that nearly every crate names.
 pub use batch::{builder as batch_builder, records};
+// What the engine acts on.
+pub use config::topic as topic_config;

@@ -1,10 +1,13 @@
 //! Why a partition refuses, as facts; and the wire code of each, in one place.
 
+use std::fmt;
+
 use kolk_io::error::IoError;
 use kolk_log::error::{AppendRefused, Damage, LogError};
 use kolk_model::batch::BatchError;
 use kolk_model::error::ErrorCode;
 use kolk_model::offset::Offset;
+use kolk_model::time::TimestampMs;
 
 use crate::producers::ProducerRefusal;
 
@@ -35,6 +38,9 @@ pub enum PartitionError {
     /// A control batch: only brokers write those. The client's fault.
     #[error("control batches are written by brokers alone")]
     ControlBatch,
+    /// Records that the topic's settings do not allow. The client's fault.
+    #[error(transparent)]
+    Records(Box<RefusedRecords>),
     /// A transactional batch: transactions are not offered. The client's fault.
     #[error("transactions are not offered by this broker")]
     Transactional,
@@ -102,10 +108,11 @@ pub enum PartitionError {
 impl PartitionError {
     /// The code that both wires carry for it.
     #[must_use]
-    pub const fn code(&self) -> ErrorCode {
+    pub fn code(&self) -> ErrorCode {
         match self {
             Self::Batch(error) => batch_code(error),
             Self::NoBatch | Self::ControlBatch | Self::Transactional => ErrorCode::InvalidRecord,
+            Self::Records(refused) => refused.code(),
             Self::TooManyBatches { .. } => ErrorCode::RecordListTooLarge,
             Self::BatchTooLarge { .. } | Self::RequestTooLarge { .. } => ErrorCode::MessageTooLarge,
             Self::Producer(ProducerRefusal::OutOfOrder { .. }) => ErrorCode::OutOfOrderSequence,
@@ -131,6 +138,78 @@ impl PartitionError {
             Self::WrongNextOffset { end, .. } | Self::OffsetOutOfRange { end, .. } => Some(*end),
             _ => None,
         }
+    }
+}
+
+/// Records of one batch that are not accepted; the whole batch is refused with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("{count} records of the batch are refused, the first of them: {}", Shown(first))]
+pub struct RefusedRecords {
+    /// How many there are.
+    pub count: u32,
+    /// The first of them, at most [`REFUSED_RECORDS_MAX`].
+    pub first: Vec<RefusedRecord>,
+}
+
+/// Records that a refusal names one by one.
+pub const REFUSED_RECORDS_MAX: usize = 100;
+
+/// One record that is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusedRecord {
+    /// Which of the batch, counted from 0.
+    pub index: u32,
+    /// Why.
+    pub why: RecordRefusal,
+}
+
+/// Why a record is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordRefusal {
+    /// Compaction would not know what it replaces.
+    #[error("a compacted topic takes no record without a key")]
+    Keyless,
+    /// The timestamp is outside `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms`.
+    #[error("timestamp {found} is outside {earliest} to {latest}")]
+    Timestamp {
+        /// The record's.
+        found: TimestampMs,
+        /// The earliest accepted.
+        earliest: TimestampMs,
+        /// The latest accepted.
+        latest: TimestampMs,
+    },
+}
+
+impl RefusedRecords {
+    pub(crate) fn push(&mut self, record: RefusedRecord) {
+        self.count += 1;
+        if self.first.len() < REFUSED_RECORDS_MAX {
+            self.first.push(record);
+        }
+    }
+
+    /// As in Kafka: one wrong timestamp makes it an error of timestamps.
+    fn code(&self) -> ErrorCode {
+        let timestamp =
+            |record: &RefusedRecord| matches!(record.why, RecordRefusal::Timestamp { .. });
+        if self.first.iter().any(timestamp) {
+            ErrorCode::InvalidTimestamp
+        } else {
+            ErrorCode::InvalidRecord
+        }
+    }
+}
+
+struct Shown<'a>(&'a [RefusedRecord]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, record) in self.0.iter().take(3).enumerate() {
+            let comma = if number == 0 { "" } else { "; " };
+            write!(f, "{comma}record {}: {}", record.index, record.why)?;
+        }
+        Ok(())
     }
 }
 

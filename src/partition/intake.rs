@@ -4,11 +4,11 @@
 use bytes::{Bytes, BytesMut};
 
 use kolk_metric::copies::CopyMetrics;
-use kolk_model::batch::{BatchView, patch_append_time};
+use kolk_model::batch::{BatchView, Glance, patch_append_time};
 use kolk_model::time::{TimestampMs, TimestampType};
 use kolk_model::topic_config::TopicConfig;
 
-use crate::error::PartitionError;
+use crate::error::{PartitionError, RecordRefusal, RefusedRecord, RefusedRecords};
 use crate::limits::PartitionLimits;
 use crate::producers::Admission;
 use crate::producers::{ProducerBatch, ProducerRefusal, Producers};
@@ -52,7 +52,7 @@ impl Intake<'_> {
                 return Err(PartitionError::TooManyBatches { batches_max: count });
             }
             let (batch, length) = BatchView::parse(rest)?;
-            self.check_batch(&batch)?;
+            self.check_batch(&batch, now)?;
             if batch.producer_id().is_some() {
                 producer = ProducerUse::Idempotent;
             }
@@ -70,7 +70,7 @@ impl Intake<'_> {
     }
 
     /// Cheap checks first: a batch that is too large is not read.
-    fn check_batch(&self, batch: &BatchView<'_>) -> Result<(), PartitionError> {
+    fn check_batch(&self, batch: &BatchView<'_>, now: TimestampMs) -> Result<(), PartitionError> {
         let (bytes, bytes_max) = (batch.as_bytes().len(), self.config.message_bytes_max);
         if bytes > bytes_max as usize {
             return Err(PartitionError::BatchTooLarge { bytes, bytes_max });
@@ -82,8 +82,10 @@ impl Intake<'_> {
             return Err(PartitionError::Transactional);
         }
         batch.verify_crc()?;
-        batch.verify_records(self.limits.batch_decompressed_bytes_max)?;
-        Ok(())
+        let mut record_check = RecordCheck::new(self.config, batch.base_timestamp(), now);
+        let bytes_max = self.limits.batch_decompressed_bytes_max;
+        batch.verify_records_seeing(bytes_max, |glance| record_check.see(glance))?;
+        record_check.finish()
     }
 
     /// Patches in place when nobody else holds the bytes; else pays and counts a copy.
@@ -99,6 +101,61 @@ impl Intake<'_> {
             rest = after;
         }
         owned.freeze()
+    }
+}
+
+/// What the topic's settings ask of each record.
+struct RecordCheck {
+    base: i64,
+    /// The timestamps accepted; all of them where the broker sets its own.
+    earliest: i64,
+    latest: i64,
+    keyless: Keyless,
+    refused: RefusedRecords,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keyless {
+    Taken,
+    Refused,
+}
+
+impl RecordCheck {
+    fn new(config: &TopicConfig, base: TimestampMs, now: TimestampMs) -> Self {
+        let (earliest, latest) = match config.timestamp_type {
+            TimestampType::CreateTime => (
+                now.saturating_back(config.timestamp_before_ms_max).get(),
+                now.saturating_forward(config.timestamp_after_ms_max).get(),
+            ),
+            TimestampType::LogAppendTime => (i64::MIN, i64::MAX),
+        };
+        let keyless =
+            if config.cleanup_policy.compacts() { Keyless::Refused } else { Keyless::Taken };
+        Self { base: base.get(), earliest, latest, keyless, refused: RefusedRecords::default() }
+    }
+
+    #[inline]
+    fn see(&mut self, glance: Glance) {
+        if !glance.keyed && self.keyless == Keyless::Refused {
+            self.refused.push(RefusedRecord { index: glance.index, why: RecordRefusal::Keyless });
+            return;
+        }
+        let time = self.base.saturating_add(glance.timestamp_delta);
+        if (time < self.earliest || time > self.latest) && time != TimestampMs::NONE.get() {
+            let why = RecordRefusal::Timestamp {
+                found: TimestampMs::new(time),
+                earliest: TimestampMs::new(self.earliest),
+                latest: TimestampMs::new(self.latest),
+            };
+            self.refused.push(RefusedRecord { index: glance.index, why });
+        }
+    }
+
+    fn finish(self) -> Result<(), PartitionError> {
+        if self.refused.count == 0 {
+            return Ok(());
+        }
+        Err(PartitionError::Records(Box::new(self.refused)))
     }
 }
 

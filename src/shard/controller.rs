@@ -75,8 +75,8 @@ impl<I: Io> Controller<I> {
             };
             match self.apply(&mut next, ordered) {
                 Ok(Applied::Event(event)) => made.push(Made { waiter, event, kind }),
-                Ok(Applied::Validated(topic)) => {
-                    self.state.answer(waiter, Reply::Changed(Ok(Changed::Created(topic))));
+                Ok(Applied::Validated(would_be)) => {
+                    self.state.answer(waiter, Reply::Changed(Ok(would_be)));
                 }
                 Err(refusal) => self.state.answer(waiter, kind.refuse(refusal)),
             }
@@ -106,13 +106,18 @@ impl<I: Io> Controller<I> {
         let command = match ordered {
             Ordered::ProducerIds { count } => Command::AllocateProducerIds { count },
             Ordered::Change(Change::Other(command)) => command,
+            Ordered::Change(Change::Validate(command)) => {
+                next.clone().apply(command)?;
+                return Ok(Applied::Validated(Changed::Done));
+            }
             Ordered::Change(Change::Create(op)) => {
                 let (new, intent) = self.new_topic(op);
                 let partitions = new.partitions;
                 let command = Command::CreateTopic(new);
                 if intent == Intent::Validate {
                     next.clone().apply(command)?;
-                    return Ok(Applied::Validated(CreatedTopic { id: TopicId::ZERO, partitions }));
+                    let created = CreatedTopic { id: TopicId::ZERO, partitions };
+                    return Ok(Applied::Validated(Changed::Created(created)));
                 }
                 command
             }
@@ -223,7 +228,7 @@ async fn finish<I: Io>(
 
 enum Applied {
     Event(Event),
-    Validated(CreatedTopic),
+    Validated(Changed),
 }
 
 impl Kind {

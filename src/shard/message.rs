@@ -74,6 +74,8 @@ pub(crate) enum Request {
 pub(crate) enum Change {
     Create(CreateTopicOp),
     Other(Command),
+    /// Only to say whether it would succeed.
+    Validate(Command),
 }
 
 /// A fetch of partitions that one shard owns.

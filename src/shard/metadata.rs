@@ -7,6 +7,9 @@ use std::sync::Arc;
 use kolk_coord::catalogue::Catalogue;
 use kolk_coord::command::Event;
 use kolk_coord::topic::{ClusterId, Run, Topic};
+use kolk_model::config::group::GroupConfig;
+use kolk_model::config::layers::BrokerOverrides;
+use kolk_model::config::overrides::Overrides;
 use kolk_model::ids::{LeaderEpoch, PartitionId, ShardId, TopicId, TopicName, TopicPartition};
 use kolk_model::map::Map;
 
@@ -67,6 +70,8 @@ pub struct Metadata {
     names: Map<TopicName, TopicId>,
     offline: Map<TopicPartition, Refusal>,
     epochs: Map<TopicPartition, LeaderEpoch>,
+    brokers: Arc<BrokerOverrides>,
+    groups: Map<Arc<str>, Arc<Overrides>>,
 }
 
 impl Metadata {
@@ -83,6 +88,8 @@ impl Metadata {
             names,
             offline: Map::new(),
             epochs: Map::new(),
+            brokers: Arc::clone(catalogue.brokers()),
+            groups: catalogue.groups().map(|(id, s)| (Arc::clone(id), Arc::clone(s))).collect(),
         }
     }
 
@@ -101,6 +108,18 @@ impl Metadata {
                 self.names.remove(&topic.name);
                 self.offline.retain(|partition, _| partition.topic != topic.id);
                 self.epochs.retain(|partition, _| partition.topic != topic.id);
+            }
+            Event::BrokersAltered { brokers, topics } => {
+                self.brokers = Arc::clone(brokers);
+                for topic in topics {
+                    self.topics.insert(topic.id, Arc::clone(topic));
+                }
+            }
+            Event::GroupAltered { group, settings } if settings.is_empty() => {
+                self.groups.remove(group);
+            }
+            Event::GroupAltered { group, settings } => {
+                self.groups.insert(Arc::clone(group), Arc::clone(settings));
             }
             Event::RunBegan { run } => self.run = *run,
             Event::ProducerIdsAllocated { .. } => {}
@@ -160,6 +179,31 @@ impl Metadata {
     /// Every topic, by name.
     pub fn topics_by_name(&self) -> impl Iterator<Item = &Arc<Topic>> {
         self.names.values().filter_map(|id| self.topics.get(id))
+    }
+
+    /// What was set on brokers.
+    #[must_use]
+    pub const fn brokers(&self) -> &Arc<BrokerOverrides> {
+        &self.brokers
+    }
+
+    /// Every group that has settings of its own, by id; whether it exists is another matter.
+    pub fn groups_configured(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Arc<Overrides>)> {
+        self.groups.iter()
+    }
+
+    /// What was set on a group.
+    #[must_use]
+    pub fn group_settings(&self, group: &str) -> Option<&Arc<Overrides>> {
+        self.groups.get(group)
+    }
+
+    /// The settings in force of a group, whether it exists or not.
+    #[must_use]
+    pub fn group_config(&self, group: &str) -> GroupConfig {
+        self.groups
+            .get(group)
+            .map_or_else(GroupConfig::default, |own| GroupConfig::resolve(own, &self.brokers))
     }
 
     /// The shard that owns a partition, whether it exists or not.

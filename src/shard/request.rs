@@ -8,6 +8,9 @@ use bytes::Bytes;
 use kolk_coord::command::CatalogueError;
 use kolk_metric::prometheus::PartitionSeries;
 use kolk_metric::shard::MetricsSnapshot;
+use kolk_model::config::definition::ConfigError;
+use kolk_model::config::layers::ConfigEntry;
+use kolk_model::config::overrides::Overrides;
 use kolk_model::durability::AckLevel;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{
@@ -16,12 +19,13 @@ use kolk_model::ids::{
 };
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
-use kolk_model::topic_config::TopicConfig;
 use kolk_partition::error::PartitionError;
 
-pub use kolk_coord::command::ConfigChange;
+pub use kolk_coord::command::BrokerScope;
 pub use kolk_coord::topic::{ClusterId, Topic};
+pub use kolk_model::config::overrides::ConfigChange;
 pub use kolk_partition::effect::Produced;
+pub use kolk_partition::error::{RecordRefusal, RefusedRecord};
 pub use kolk_partition::partition::Watermarks;
 
 /// Why a request, or a part of it, was not carried out.
@@ -34,13 +38,15 @@ pub struct Refusal {
     pub detail: String,
     /// Where the log ends, if the refusal is about that.
     pub end_offset: Option<Offset>,
+    /// The records it is about, if it is about some.
+    pub records: Vec<RefusedRecord>,
 }
 
 impl Refusal {
     /// A refusal that says why.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), end_offset: None }
+        Self { code, detail: detail.into(), end_offset: None, records: Vec::new() }
     }
 
     /// The broker stops.
@@ -56,7 +62,12 @@ impl Refusal {
 
 impl From<PartitionError> for Refusal {
     fn from(error: PartitionError) -> Self {
-        Self { code: error.code(), detail: error.to_string(), end_offset: error.end_offset() }
+        let (code, detail, end_offset) = (error.code(), error.to_string(), error.end_offset());
+        let records = match error {
+            PartitionError::Records(refused) => refused.first,
+            _ => Vec::new(),
+        };
+        Self { code, detail, end_offset, records }
     }
 }
 
@@ -71,8 +82,14 @@ impl From<CatalogueError> for Refusal {
             CatalogueError::PartitionCount { .. } | CatalogueError::PartitionsNotMore { .. } => {
                 ErrorCode::InvalidPartitions
             }
-            CatalogueError::NodeFull { .. } => ErrorCode::PolicyViolation,
+            CatalogueError::NodeFull { .. } | CatalogueError::TooManyGroups => {
+                ErrorCode::PolicyViolation
+            }
+            CatalogueError::Config(ConfigError::ReadOnly { .. } | ConfigError::Twice { .. }) => {
+                ErrorCode::InvalidRequest
+            }
             CatalogueError::Config(_) => ErrorCode::InvalidConfig,
+            CatalogueError::GroupId { .. } => ErrorCode::InvalidGroupId,
             // The rest is a request that no client of ours can make; the enum may grow.
             _ => ErrorCode::InvalidRequest,
         };
@@ -156,8 +173,8 @@ pub struct CreateTopicOp {
     pub name: TopicName,
     /// How many partitions; `None` = the broker's default.
     pub partitions: Option<u32>,
-    /// Its settings.
-    pub config: TopicConfig,
+    /// The settings given to it.
+    pub config: Overrides,
     /// Whether it is meant.
     pub intent: Intent,
 }
@@ -187,6 +204,41 @@ pub struct AlterTopicOp {
     pub topic: TopicId,
     /// The changes; later ones win.
     pub changes: Vec<ConfigChange>,
+    /// Whether it is meant.
+    pub intent: Intent,
+}
+
+/// Changes settings of brokers, all or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterBrokerOp {
+    /// Of which.
+    pub scope: BrokerScope,
+    /// The changes; later ones win.
+    pub changes: Vec<ConfigChange>,
+    /// Whether it is meant.
+    pub intent: Intent,
+}
+
+/// Changes settings of a group, all or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterGroupOp {
+    /// Its id.
+    pub group: String,
+    /// The changes; later ones win.
+    pub changes: Vec<ConfigChange>,
+    /// Whether it is meant.
+    pub intent: Intent,
+}
+
+/// Raises the number of partitions of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddPartitionsOp {
+    /// Which topic.
+    pub topic: TopicId,
+    /// How many it has then.
+    pub partitions: u32,
+    /// Whether it is meant.
+    pub intent: Intent,
 }
 
 /// A partition as its owner sees it.
@@ -215,8 +267,8 @@ pub struct TopicDescription {
     pub id: TopicId,
     /// Its name.
     pub name: TopicName,
-    /// Its settings.
-    pub config: TopicConfig,
+    /// Its settings, with where each comes from.
+    pub settings: Vec<ConfigEntry>,
     /// Its partitions, by number.
     pub partitions: Vec<PartitionState>,
 }

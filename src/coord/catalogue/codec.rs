@@ -6,19 +6,22 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut};
 
 use kolk_model::checksum::crc32c;
+use kolk_model::config::definition::ConfigKind;
+use kolk_model::config::layers::BrokerOverrides;
+use kolk_model::config::overrides::Overrides;
 use kolk_model::ids::{TopicId, TopicName};
 use kolk_model::limits::{TOPIC_PARTITIONS_MAX, TOPIC_SETTINGS_MAX};
 use kolk_model::time::TimestampMs;
 use kolk_model::topic_config::TopicConfig;
 
 use crate::catalogue::{Catalogue, TopicStatus, name_key};
-use crate::command::{PARTITIONS_MAX, TOPICS_MAX};
+use crate::command::{GROUP_ID_BYTES_MAX, GROUPS_CONFIGURED_MAX, PARTITIONS_MAX, TOPICS_MAX};
 use crate::topic::{ClusterId, Run, Tombstone, Topic};
 
 /// The first eight bytes.
 pub const MAGIC: [u8; 8] = *b"kolk-cat";
 /// The version written, and the newest one read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Magic, version, checksum.
 const HEADER_BYTES: usize = 16;
@@ -83,6 +86,13 @@ impl Catalogue {
             put_text(&mut out, tombstone.name.as_str());
             out.put_u64_le(tombstone.deleted_in.get());
         }
+        put_settings(&mut out, &self.brokers.cluster);
+        put_settings(&mut out, &self.brokers.node);
+        put_count(&mut out, self.groups.len());
+        for (group, settings) in &self.groups {
+            put_text(&mut out, group);
+            put_settings(&mut out, settings);
+        }
         let crc = checksum(&out);
         if let Some(place) = out.get_mut(CRC_FROM..CRC_FROM + CRC_BYTES) {
             place.copy_from_slice(&crc.to_le_bytes());
@@ -109,7 +119,10 @@ impl Catalogue {
         if found != expected {
             return Err(DecodeError::Checksum { found, expected });
         }
-        let read = if version == VERSION { read_body(&mut rest) } else { Err("version") };
+        let read = match version {
+            1..=VERSION => read_body(&mut rest, version),
+            _ => Err("version"),
+        };
         read.map_err(|what| DecodeError::Content { what, position: bytes.len() - rest.len() })
     }
 }
@@ -126,11 +139,15 @@ fn put_topic(out: &mut Vec<u8>, topic: &Topic) {
     out.put_u32_le(topic.partitions);
     out.put_i64_le(topic.created_at.get());
     out.put_u64_le(topic.created_in.get());
-    let settings = topic.config.overrides();
+    put_settings(out, &topic.overrides);
+}
+
+fn put_settings(out: &mut Vec<u8>, settings: &Overrides) {
+    let settings = settings.iter();
     put_count(out, settings.len());
     for (name, value) in settings {
         put_text(out, name);
-        put_text(out, &value);
+        put_text(out, value);
     }
 }
 
@@ -148,7 +165,7 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 
 type Field<T> = Result<T, &'static str>;
 
-fn read_body(rest: &mut &[u8]) -> Field<Catalogue> {
+fn read_body(rest: &mut &[u8], version: u32) -> Field<Catalogue> {
     let mut catalogue = Catalogue {
         cluster: ClusterId::new(rest.try_get_u128_le().map_err(|_| "cluster id")?),
         run: Run::new(get_u64(rest, "run")?),
@@ -184,7 +201,45 @@ fn read_body(rest: &mut &[u8]) -> Field<Catalogue> {
         }
         catalogue.tombstones.insert(tombstone.id, Arc::new(tombstone));
     }
+    if version >= 2 {
+        read_settings_of_others(rest, &mut catalogue)?;
+    }
     if rest.is_empty() { Ok(catalogue) } else { Err("byte after the end") }
+}
+
+/// The settings of brokers and groups. What is in force for a topic follows from the brokers' too, and those
+/// stand last, so it is worked out once more.
+fn read_settings_of_others(rest: &mut &[u8], catalogue: &mut Catalogue) -> Field<()> {
+    let cluster = read_settings(rest, ConfigKind::Broker)?;
+    let node = read_settings(rest, ConfigKind::Broker)?;
+    let brokers = BrokerOverrides { cluster, node };
+    for topic in catalogue.topics.values_mut() {
+        let config = TopicConfig::in_force(&topic.overrides, &brokers);
+        if config != topic.config {
+            *topic = Arc::new(Topic { config, ..Topic::clone(topic) });
+        }
+    }
+    catalogue.brokers = Arc::new(brokers);
+    let groups = get_count(rest, GROUPS_CONFIGURED_MAX, "number of groups")?;
+    for _ in 0..groups {
+        let group: Arc<str> = get_text(rest, "group")?.into();
+        let settings = read_settings(rest, ConfigKind::Group)?;
+        let unusable = group.is_empty() || group.len() > GROUP_ID_BYTES_MAX || settings.is_empty();
+        if unusable || catalogue.groups.insert(group, Arc::new(settings)).is_some() {
+            return Err("group");
+        }
+    }
+    Ok(())
+}
+
+fn read_settings(rest: &mut &[u8], kind: ConfigKind) -> Field<Overrides> {
+    let mut settings = Overrides::new(kind);
+    let count = get_count(rest, TOPIC_SETTINGS_MAX, "number of settings")?;
+    for _ in 0..count {
+        let (name, value) = (get_text(rest, "setting")?, get_text(rest, "setting")?);
+        settings.set(name, value).map_err(|_| "setting")?;
+    }
+    Ok(settings)
 }
 
 fn read_topic(rest: &mut &[u8]) -> Field<Topic> {
@@ -193,12 +248,8 @@ fn read_topic(rest: &mut &[u8]) -> Field<Topic> {
     let partitions = get_count(rest, TOPIC_PARTITIONS_MAX as usize, "number of partitions")?;
     let created_at = rest.try_get_i64_le().map_err(|_| "time of creation")?;
     let created_in = get_u64(rest, "run of creation")?;
-    let mut config = TopicConfig::default();
-    let settings = get_count(rest, TOPIC_SETTINGS_MAX, "number of settings")?;
-    for _ in 0..settings {
-        let (name, value) = (get_text(rest, "setting")?, get_text(rest, "setting")?);
-        config.set(name, value).map_err(|_| "setting")?;
-    }
+    let overrides = read_settings(rest, ConfigKind::Topic)?;
+    let config = TopicConfig::in_force(&overrides, &BrokerOverrides::default());
     if partitions == 0 {
         return Err("number of partitions");
     }
@@ -206,6 +257,7 @@ fn read_topic(rest: &mut &[u8]) -> Field<Topic> {
         id,
         name,
         partitions,
+        overrides,
         config,
         created_at: TimestampMs::new(created_at),
         created_in: Run::new(created_in),

@@ -2,11 +2,13 @@
 
 use proptest::prelude::*;
 
+use kolk_model::config::definition::ConfigKind;
+use kolk_model::config::overrides::ConfigChange;
 use kolk_model::time::TimestampMs;
-use kolk_model::topic_config::TopicConfig;
 
 use super::codec::{DecodeError, VERSION};
 use super::*;
+use crate::command::{BrokerScope, GROUP_ID_BYTES_MAX};
 
 const CLUSTER: ClusterId = ClusterId::new(0x00112233_44556677_8899aabb_ccddeeff);
 
@@ -14,7 +16,7 @@ fn create(name: &str, partitions: u32) -> Command {
     Command::CreateTopic(NewTopic {
         name: TopicName::new(name).unwrap(),
         partitions,
-        config: TopicConfig::default(),
+        config: Overrides::topic(),
         random: 0x0123_4567_89ab_cdef,
         now: TimestampMs::new(1_700_000_000_000),
     })
@@ -128,8 +130,6 @@ fn a_node_takes_no_more_partitions_than_it_may_have() {
 fn settings_change_together_or_not_at_all() {
     let mut catalogue = Catalogue::new(CLUSTER);
     let id = created(&mut catalogue, "web", 1).id;
-    let set =
-        |name: &str, value: &str| ConfigChange::Set { name: name.into(), value: value.into() };
     let alter = |changes| Command::AlterConfig { topic: id, changes };
     let refused = catalogue.apply(alter(vec![set("retention.ms", "5"), set("nonsense", "1")]));
     assert!(matches!(refused, Err(CatalogueError::Config(_))), "{refused:?}");
@@ -141,6 +141,84 @@ fn settings_change_together_or_not_at_all() {
     catalogue.apply(alter(vec![reset])).unwrap();
     let config = catalogue.topic(id).unwrap().config;
     assert_eq!((config.retention_ms, config.segment_ms), (TopicConfig::default().retention_ms, 7));
+}
+
+fn set(name: &str, value: &str) -> ConfigChange {
+    ConfigChange::Set { name: name.into(), value: value.into() }
+}
+
+#[test]
+fn a_brokers_setting_reaches_the_topics_that_have_none_of_their_own() {
+    let mut catalogue = Catalogue::new(CLUSTER);
+    let plain = created(&mut catalogue, "plain", 1).id;
+    let own = created(&mut catalogue, "own", 1).id;
+    let changes = vec![set("retention.ms", "5")];
+    catalogue.apply(Command::AlterConfig { topic: own, changes }).unwrap();
+
+    let changes = vec![set("log.retention.ms", "7")];
+    let alter = Command::AlterBroker { scope: BrokerScope::Cluster, changes };
+    let events = catalogue.apply(alter).unwrap();
+    let [Event::BrokersAltered { brokers, topics }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(brokers.cluster.get("log.retention.ms"), Some("7"));
+    assert_eq!(topics.iter().map(|topic| topic.id).collect::<Vec<_>>(), [plain]);
+    let retention = |catalogue: &Catalogue, id| catalogue.topic(id).unwrap().config.retention_ms;
+    assert_eq!(retention(&catalogue, plain), Some(7));
+    assert_eq!(retention(&catalogue, own), Some(5));
+    let later = created(&mut catalogue, "later", 1).id;
+    assert_eq!(retention(&catalogue, later), Some(7));
+
+    for bad in [
+        vec![set("log.retention.ms", "9"), set("node.id", "3")],
+        vec![set("retention.ms", "9")],
+        vec![
+            set("log.cleaner.min.compaction.lag.ms", "9"),
+            set("log.cleaner.max.compaction.lag.ms", "8"),
+        ],
+    ] {
+        let before = catalogue.clone();
+        let alter = Command::AlterBroker { scope: BrokerScope::Node, changes: bad };
+        assert!(matches!(catalogue.apply(alter), Err(CatalogueError::Config(_))));
+        assert_eq!(catalogue, before);
+    }
+    let changes = vec![ConfigChange::ResetAll];
+    catalogue.apply(Command::AlterBroker { scope: BrokerScope::Cluster, changes }).unwrap();
+    assert_eq!(retention(&catalogue, plain), Some(604_800_000));
+}
+
+#[test]
+fn a_group_has_settings_before_it_exists_and_none_after_their_reset() {
+    let mut catalogue = Catalogue::new(CLUSTER);
+    let alter = |changes| Command::AlterGroup { group: "g".into(), changes };
+    let name = "consumer.session.timeout.ms";
+    catalogue.apply(alter(vec![set(name, "50000")])).unwrap();
+    let (group, settings) = catalogue.groups().next().unwrap();
+    assert_eq!((group.as_ref(), settings.get(name)), ("g", Some("50000")));
+    assert!(catalogue.apply(alter(vec![set(name, "1")])).is_err());
+    assert!(catalogue.apply(alter(vec![set("retention.ms", "1")])).is_err());
+    catalogue.apply(alter(vec![ConfigChange::Reset { name: name.into() }])).unwrap();
+    assert_eq!(catalogue.groups().len(), 0);
+    for group in [String::new(), "g".repeat(GROUP_ID_BYTES_MAX + 1)] {
+        let bytes = group.len();
+        let refused = catalogue.apply(Command::AlterGroup { group, changes: vec![] });
+        assert_eq!(refused, Err(CatalogueError::GroupId { bytes }));
+    }
+}
+
+#[test]
+fn items_are_added_to_what_is_in_force() {
+    let mut catalogue = Catalogue::new(CLUSTER);
+    let id = created(&mut catalogue, "web", 1).id;
+    let append = ConfigChange::Append { name: "cleanup.policy".into(), value: "compact".into() };
+    catalogue.apply(Command::AlterConfig { topic: id, changes: vec![append] }).unwrap();
+    let policy = |catalogue: &Catalogue| {
+        catalogue.topic(id).unwrap().overrides.get("cleanup.policy").map(str::to_owned)
+    };
+    assert_eq!(policy(&catalogue).as_deref(), Some("delete,compact"));
+    let subtract = ConfigChange::Subtract { name: "cleanup.policy".into(), value: "delete".into() };
+    catalogue.apply(Command::AlterConfig { topic: id, changes: vec![subtract] }).unwrap();
+    assert_eq!(policy(&catalogue).as_deref(), Some("compact"));
 }
 
 #[test]
@@ -176,16 +254,28 @@ fn sample() -> Catalogue {
     catalogue
 }
 
+fn sample_with_settings() -> Catalogue {
+    let mut catalogue = sample();
+    for (scope, value) in [(BrokerScope::Cluster, "7"), (BrokerScope::Node, "8")] {
+        let changes = vec![set("log.retention.ms", value), set("log.segment.bytes", "70000")];
+        catalogue.apply(Command::AlterBroker { scope, changes }).unwrap();
+    }
+    let changes = vec![set("consumer.session.timeout.ms", "50000")];
+    let group = "billing".to_owned();
+    catalogue.apply(Command::AlterGroup { group, changes }).unwrap();
+    catalogue
+}
+
 #[test]
 fn the_file_reads_back_as_it_was() {
-    for catalogue in [Catalogue::new(CLUSTER), sample()] {
+    for catalogue in [Catalogue::new(CLUSTER), sample(), sample_with_settings()] {
         assert_eq!(Catalogue::decode(&catalogue.encode()), Ok(catalogue));
     }
 }
 
 #[test]
 fn every_flipped_bit_and_every_cut_is_detected() {
-    let bytes = sample().encode();
+    let bytes = sample_with_settings().encode();
     for index in 0..bytes.len() {
         for bit in 0..8 {
             let mut damaged = bytes.clone();
@@ -210,6 +300,20 @@ fn bytes_of_version_1_stay_readable() {
     assert_eq!(Catalogue::decode(golden), Ok(sample()));
 }
 
+#[test]
+fn bytes_of_version_2_stay_readable() {
+    let golden = include_bytes!("../../../tests/data/catalogue-2.bin");
+    assert_eq!(Catalogue::decode(golden), Ok(sample_with_settings()));
+}
+
+#[test]
+fn what_is_in_force_follows_from_the_file() {
+    let read = Catalogue::decode(&sample_with_settings().encode()).unwrap();
+    let topic = read.topic_named("metrics").unwrap();
+    assert_eq!((topic.config.retention_ms, topic.config.segment_bytes), (Some(8), 70_000));
+    assert_eq!(read.groups().map(|(_, s)| s.kind()).collect::<Vec<_>>(), [ConfigKind::Group]);
+}
+
 /// SplitMix64: a seeded source of cases that needs no crate.
 struct Cases(u64);
 
@@ -229,8 +333,7 @@ impl Cases {
 
 #[test]
 fn fuzzed_files_never_panic_and_never_pass_as_another_catalogue() {
-    let whole = sample();
-    let bytes = whole.encode();
+    let bytes = sample_with_settings().encode();
     for seed in 0..4000 {
         let mut cases = Cases(seed);
         let mut fuzzed = bytes.clone();

@@ -18,6 +18,18 @@ impl BatchView<'_> {
     /// What is wrong, and with which record; [`BatchError::DecompressedTooLarge`] as soon as more than
     /// `decompressed_bytes_max` bytes come out.
     pub fn verify_records(&self, decompressed_bytes_max: usize) -> Result<(), BatchError> {
+        self.verify_records_seeing(decompressed_bytes_max, |_| {})
+    }
+
+    /// As [`BatchView::verify_records`], and shows each record to `see` on the way; those before a fault too.
+    ///
+    /// # Errors
+    /// As [`BatchView::verify_records`].
+    pub fn verify_records_seeing(
+        &self,
+        decompressed_bytes_max: usize,
+        see: impl FnMut(Glance),
+    ) -> Result<(), BatchError> {
         let count = self.record_count();
         if self.last_offset_delta() != count - 1 {
             return Err(BatchError::Count {
@@ -27,16 +39,29 @@ impl BatchView<'_> {
             });
         }
         match self.compression() {
-            Compression::None => verify_plain(self.records_bytes(), count),
-            codec => verify_packed(codec, self.records_bytes(), count, decompressed_bytes_max),
+            Compression::None => verify_plain(self.records_bytes(), count, see),
+            codec => {
+                verify_packed(codec, self.records_bytes(), count, (decompressed_bytes_max, see))
+            }
         }
     }
 }
 
-fn verify_plain(records: &[u8], count: u32) -> Result<(), BatchError> {
+/// What a pass over records sees of one of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Glance {
+    /// Which record of the batch, counted from 0.
+    pub index: u32,
+    /// Milliseconds between the batch's base timestamp and the record's.
+    pub timestamp_delta: i64,
+    /// Whether it has a key, be it an empty one.
+    pub keyed: bool,
+}
+
+fn verify_plain(records: &[u8], count: u32, mut see: impl FnMut(Glance)) -> Result<(), BatchError> {
     let mut walk = Walk { source: Cursor { rest: records }, left: 0 };
     for index in 0..count {
-        walk.record(index).map_err(|fault| BatchError::Record { index, fault })?;
+        see(walk.record(index).map_err(|fault| BatchError::Record { index, fault })?);
     }
     if walk.source.rest.is_empty() {
         Ok(())
@@ -49,12 +74,12 @@ fn verify_packed(
     codec: Compression,
     packed: &[u8],
     count: u32,
-    bytes_max: usize,
+    (bytes_max, see): (usize, impl FnMut(Glance)),
 ) -> Result<(), BatchError> {
     let Ok(reader) = compression::reader(codec, packed) else {
         return Err(BatchError::Decompress { codec });
     };
-    verify_stream(reader, count, bytes_max).map_err(|(index, fault)| match fault {
+    verify_stream(reader, count, bytes_max, see).map_err(|(index, fault)| match fault {
         StreamFault::Record(fault) => BatchError::Record { index, fault },
         StreamFault::Codec => BatchError::Decompress { codec },
         StreamFault::TooLarge => BatchError::DecompressedTooLarge { bytes_max },
@@ -66,10 +91,11 @@ pub(crate) fn verify_stream<R: Read>(
     reader: R,
     count: u32,
     bytes_max: usize,
+    mut see: impl FnMut(Glance),
 ) -> Result<(), (u32, StreamFault)> {
     let mut walk = Walk { source: Stream::new(reader, bytes_max), left: 0 };
     for index in 0..count {
-        walk.record(index).map_err(|fault| (index, fault))?;
+        see(walk.record(index).map_err(|fault| (index, fault))?);
     }
     match walk.source.fill() {
         Ok(0) => Ok(()),
@@ -103,16 +129,16 @@ impl<S: Source> Source for Walk<S> {
 
 impl<S: Source> Walk<S> {
     #[inline]
-    fn record(&mut self, index: u32) -> Result<(), S::Error> {
+    fn record(&mut self, index: u32) -> Result<Glance, S::Error> {
         let length = read_i32(&mut self.source)?;
         self.left = u64::try_from(length).map_err(|_| RecordFault::Length)?;
         let _attributes = self.byte()?;
-        let _timestamp_delta = read_i64(self)?;
+        let timestamp_delta = read_i64(self)?;
         let found = read_i32(self)?;
         if found.cast_unsigned() != index {
             return Err(RecordFault::OffsetDelta { found }.into());
         }
-        self.nullable()?;
+        let keyed = self.nullable()?;
         self.nullable()?;
         let headers = read_i32(self)?;
         if headers < 0 {
@@ -123,15 +149,19 @@ impl<S: Source> Walk<S> {
             self.skip(key)?;
             self.nullable()?;
         }
-        if self.left == 0 { Ok(()) } else { Err(RecordFault::Length.into()) }
+        if self.left == 0 {
+            Ok(Glance { index, timestamp_delta, keyed })
+        } else {
+            Err(RecordFault::Length.into())
+        }
     }
 
-    /// Passes a length and as many bytes; a negative length has none.
+    /// Passes a length and as many bytes; a negative length has none, and the value is absent.
     #[inline]
-    fn nullable(&mut self) -> Result<(), S::Error> {
+    fn nullable(&mut self) -> Result<bool, S::Error> {
         match u64::try_from(read_i32(self)?) {
-            Ok(length) => self.skip(length),
-            Err(_) => Ok(()),
+            Ok(length) => self.skip(length).map(|()| true),
+            Err(_) => Ok(false),
         }
     }
 }

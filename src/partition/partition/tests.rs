@@ -21,6 +21,7 @@ use super::*;
 use crate::rebuild::load_producers;
 
 mod restart;
+mod settings;
 
 const DIR: &str = "/d";
 

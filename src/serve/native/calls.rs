@@ -11,10 +11,10 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use kolk_io::door::Net;
 use kolk_io::time::Monotonic;
 use kolk_metric::requests::Call;
+use kolk_model::config::overrides::Overrides;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{TopicId, TopicName, TopicPartition};
 use kolk_model::limits::FETCH_BYTES_MAX;
-use kolk_model::topic_config::TopicConfig;
 use kolk_native::reply::{
     AssignedProducer, CreateTopicReply, FetchReply, HelloReply, ListOffsetsReply, ProduceReply,
     Refusal, Reply, StatsReply, TrimReply,
@@ -23,7 +23,9 @@ use kolk_native::request::{
     AddPartitions, AlterTopic, CorrelationId, CreateTopic, Fetch, Hello, ListOffsets, Produce,
     Request, Trim,
 };
-use kolk_shard::request::{AlterTopicOp, ConfigChange, CreateTopicOp, Intent, ProduceOp};
+use kolk_shard::request::{
+    AddPartitionsOp, AlterTopicOp, ConfigChange, CreateTopicOp, Intent, ProduceOp,
+};
 use kolk_shard::shard::Shard;
 
 use super::identity::Identity;
@@ -220,7 +222,9 @@ impl<N: Net> Calls<N> {
             }
             Request::AlterTopic(alter) => self.alter_topic(alter).await,
             Request::AddPartitions(AddPartitions { name, partitions }) => {
-                let added = self.shard.add_partitions(self.topic(&name)?, partitions).await;
+                let (topic, intent) = (self.topic(&name)?, Intent::Carry);
+                let op = AddPartitionsOp { topic, partitions, intent };
+                let added = self.shard.add_partitions(op).await;
                 added.map(|()| Reply::AddPartitions).map_err(translate::refusal)
             }
             Request::DescribeTopic(name) => {
@@ -252,7 +256,7 @@ impl<N: Net> Calls<N> {
     }
 
     async fn create_topic(&self, create: CreateTopic) -> Result<Reply, Refusal> {
-        let mut config = TopicConfig::default();
+        let mut config = Overrides::topic();
         for (name, value) in &create.settings {
             let set = config.set(name, value);
             set.map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))?;
@@ -268,7 +272,7 @@ impl<N: Net> Calls<N> {
         let topic = self.topic(&alter.name)?;
         let set = alter.set.into_iter().map(|(name, value)| ConfigChange::Set { name, value });
         let reset = alter.reset.into_iter().map(|name| ConfigChange::Reset { name });
-        let op = AlterTopicOp { topic, changes: set.chain(reset).collect() };
+        let op = AlterTopicOp { topic, changes: set.chain(reset).collect(), intent: Intent::Carry };
         let altered = self.shard.alter_topic(op).await;
         altered.map(|()| Reply::AlterTopic).map_err(translate::refusal)
     }

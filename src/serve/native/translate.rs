@@ -46,7 +46,7 @@ pub(crate) fn produced(
             append_time_ns: produced.append_time.as_ns(),
             duplicate: produced.duplicate,
         }),
-        Err(shard::Refusal { code, detail, end_offset }) => {
+        Err(shard::Refusal { code, detail, end_offset, records: _ }) => {
             Err(reply::ProduceRefusal { code, detail, end_offset })
         }
     }
@@ -105,10 +105,10 @@ pub(crate) const fn listed(listed: shard::ListedOffset) -> reply::ListedOffset {
 }
 
 pub(crate) fn described(topic: shard::TopicDescription) -> reply::DescribeTopicReply {
-    let settings = topic.config.entries().into_iter().map(|entry| reply::SettingDescription {
+    let settings = topic.settings.into_iter().map(|entry| reply::SettingDescription {
         name: entry.name.to_owned(),
+        is_default: entry.is_default(),
         value: entry.value,
-        is_default: entry.is_default,
         doc: entry.doc.to_owned(),
     });
     let partitions = topic.partitions.iter().map(|state| reply::PartitionDescription {

@@ -44,13 +44,13 @@ async fn carry_out<I: Io>(state: &Rc<ShardState<I>>, event: &Event) -> Result<()
             create_logs(state, topic, added).await
         }
         Event::ConfigAltered { topic } => {
-            let mut effects = Vec::new();
-            for id in state.placement.owned(topic, state.id) {
-                if let Some(hosted) = state.hosted.borrow().get(&id) {
-                    hosted.borrow_mut().set_config(topic.config, &mut effects);
-                }
+            set_config(state, topic);
+            Ok(())
+        }
+        Event::BrokersAltered { topics, .. } => {
+            for topic in topics {
+                set_config(state, topic);
             }
-            state.deliver(&mut effects);
             Ok(())
         }
         Event::TopicDeleted { topic } => {
@@ -58,8 +58,20 @@ async fn carry_out<I: Io>(state: &Rc<ShardState<I>>, event: &Event) -> Result<()
             delete_logs(state, owned).await;
             Ok(())
         }
-        Event::RunBegan { .. } | Event::ProducerIdsAllocated { .. } => Ok(()),
+        Event::RunBegan { .. }
+        | Event::ProducerIdsAllocated { .. }
+        | Event::GroupAltered { .. } => Ok(()),
     }
+}
+
+fn set_config<I: Io>(state: &ShardState<I>, topic: &Topic) {
+    let mut effects = Vec::new();
+    for id in state.placement.owned(topic, state.id) {
+        if let Some(hosted) = state.hosted.borrow().get(&id) {
+            hosted.borrow_mut().set_config(topic.config, &mut effects);
+        }
+    }
+    state.deliver(&mut effects);
 }
 
 /// Creates logs; those that can't be are noted as missing. Gives the first refusal.

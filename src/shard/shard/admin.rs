@@ -9,7 +9,10 @@ use kolk_model::ids::{ProducerEpoch, ProducerId, TopicId};
 
 use crate::message::{Change, Changed, ProducerIdBlock, Reply, Request};
 use crate::metadata::CONTROLLER;
-use crate::request::{AlterTopicOp, AssignedProducer, CreateTopicOp, CreatedTopic, Refusal};
+use crate::request::{
+    AddPartitionsOp, AlterBrokerOp, AlterGroupOp, AlterTopicOp, AssignedProducer, CreateTopicOp,
+    CreatedTopic, Intent, Refusal,
+};
 use crate::shard::{Shard, wrong_reply};
 use crate::state::waiters::Waiting;
 use crate::state::{Ordered, ShardState};
@@ -55,9 +58,37 @@ impl<I: Io> Shard<I> {
         op: AlterTopicOp,
     ) -> impl Future<Output = Result<(), Refusal>> + use<I> {
         let state = Rc::clone(&self.state);
-        let AlterTopicOp { topic, changes } = op;
+        let AlterTopicOp { topic, changes, intent } = op;
         let command = Command::AlterConfig { topic, changes };
-        async move { change(&state, Change::Other(command)).await.map(|_| ()) }
+        async move { change(&state, intended(intent, command)).await.map(|_| ()) }
+    }
+
+    /// Changes settings of brokers, all or none. When this answers, the change is durable and in force for
+    /// every topic that has no setting of its own.
+    ///
+    /// Answers with a [`Refusal`] when a setting is not accepted or needs a restart.
+    pub fn alter_broker(
+        &self,
+        op: AlterBrokerOp,
+    ) -> impl Future<Output = Result<(), Refusal>> + use<I> {
+        let state = Rc::clone(&self.state);
+        let AlterBrokerOp { scope, changes, intent } = op;
+        let command = Command::AlterBroker { scope, changes };
+        async move { change(&state, intended(intent, command)).await.map(|_| ()) }
+    }
+
+    /// Changes settings of a group, all or none. When this answers, the change is durable and every shard
+    /// knows it.
+    ///
+    /// Answers with a [`Refusal`] when a setting is not accepted.
+    pub fn alter_group(
+        &self,
+        op: AlterGroupOp,
+    ) -> impl Future<Output = Result<(), Refusal>> + use<I> {
+        let state = Rc::clone(&self.state);
+        let AlterGroupOp { group, changes, intent } = op;
+        let command = Command::AlterGroup { group, changes };
+        async move { change(&state, intended(intent, command)).await.map(|_| ()) }
     }
 
     /// Raises the number of partitions of a topic. When this answers, every owner takes requests for them.
@@ -66,12 +97,12 @@ impl<I: Io> Shard<I> {
     /// logs can't be created yet (those partitions stay offline until they can).
     pub fn add_partitions(
         &self,
-        topic: TopicId,
-        partitions: u32,
+        op: AddPartitionsOp,
     ) -> impl Future<Output = Result<(), Refusal>> + use<I> {
         let state = Rc::clone(&self.state);
+        let AddPartitionsOp { topic, partitions, intent } = op;
         let command = Command::AddPartitions { topic, partitions };
-        async move { change(&state, Change::Other(command)).await.map(|_| ()) }
+        async move { change(&state, intended(intent, command)).await.map(|_| ()) }
     }
 
     /// A producer id that nobody ever had, with epoch 0.
@@ -133,6 +164,13 @@ async fn change<I: Io>(state: &ShardState<I>, change: Change) -> Result<Changed,
     match order(state, Ordered::Change(change)).await? {
         Reply::Changed(result) => result,
         _ => Err(wrong_reply()),
+    }
+}
+
+const fn intended(intent: Intent, command: Command) -> Change {
+    match intent {
+        Intent::Carry => Change::Other(command),
+        Intent::Validate => Change::Validate(command),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use kolk_io::door::Io;
+use kolk_model::config::definition::ConfigKind;
+use kolk_model::config::layers::Layers;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{ShardId, TopicId, TopicPartition};
 use kolk_model::offset::Offset;
@@ -89,8 +91,10 @@ impl<I: Io> Shard<I> {
                 }
             }
             partitions.sort_by_key(|state| state.partition);
-            let (name, config) = (found.name.clone(), found.config);
-            Ok(TopicDescription { id: topic, name, config, partitions })
+            let brokers = Rc::clone(&state.metadata.borrow()).brokers().clone();
+            let layers = Layers::topic(&found.overrides, &brokers);
+            let settings = layers.describe_all(ConfigKind::Topic).collect();
+            Ok(TopicDescription { id: topic, name: found.name.clone(), settings, partitions })
         }
     }
 

@@ -8,12 +8,13 @@ use kolk_io::sim::{Sim, SimIo};
 use kolk_model::batch::{ProducerStamp, batches};
 use kolk_model::batch_builder::BatchBuilder;
 use kolk_model::compression::Compression;
+use kolk_model::config::definition::ConfigKind;
+use kolk_model::config::overrides::Overrides;
 use kolk_model::durability::AckLevel;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{PartitionId, ProducerEpoch, Sequence, TopicName};
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
-use kolk_model::topic_config::TopicConfig;
 
 use super::*;
 use crate::mesh::seats;
@@ -80,14 +81,14 @@ impl Node {
     }
 
     async fn create(&self, name: &str, partitions: u32) -> TopicId {
-        self.create_with(name, partitions, TopicConfig::default()).await.unwrap()
+        self.create_with(name, partitions, Overrides::topic()).await.unwrap()
     }
 
     async fn create_with(
         &self,
         name: &str,
         partitions: u32,
-        config: TopicConfig,
+        config: Overrides,
     ) -> Result<TopicId, Refusal> {
         let name = TopicName::new(name).unwrap();
         let op =
@@ -119,6 +120,10 @@ impl Node {
     fn waiting(&self) -> usize {
         self.shards.iter().map(|shard| shard.state.waiters.count()).sum()
     }
+}
+
+fn overrides(entries: &[(&str, &str)]) -> Overrides {
+    Overrides::from_settings(ConfigKind::Topic, entries.iter().copied()).unwrap()
 }
 
 const fn at(topic: TopicId, partition: u32) -> TopicPartition {

@@ -138,7 +138,7 @@ fn describe(catalogue: &Catalogue) -> CatalogueReport {
         name: topic.name.to_string(),
         id: topic.id.to_string(),
         partitions: topic.partitions,
-        settings: topic.config.overrides().into_iter().map(|(n, v)| (n.to_owned(), v)).collect(),
+        settings: topic.overrides.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
     };
     let mut topics: Vec<TopicReport> = catalogue.topics().map(topic).collect();
     topics.sort_by(|a, b| a.name.cmp(&b.name));

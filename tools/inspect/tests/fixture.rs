@@ -16,10 +16,10 @@ use kolk_model::batch::{BatchView, HEAD_BYTES, stamp_head};
 use kolk_model::batch_builder::BatchBuilder;
 use kolk_model::checksum::crc32c;
 use kolk_model::compression::Compression;
+use kolk_model::config::overrides::Overrides;
 use kolk_model::ids::{LeaderEpoch, PartitionId, ShardId, TopicId, TopicName, TopicPartition};
 use kolk_model::offset::{FilePosition, Offset};
 use kolk_model::time::TimestampMs;
-use kolk_model::topic_config::TopicConfig;
 
 pub(super) const FILES: u16 = 3;
 const PAGE: usize = 4096;
@@ -230,7 +230,7 @@ fn catalogue() -> (Catalogue, TopicId) {
     let new = NewTopic {
         name: TopicName::new("web").unwrap(),
         partitions: 2,
-        config: TopicConfig::default(),
+        config: Overrides::topic(),
         random: 3,
         now: TimestampMs::new(0),
     };

@@ -63,7 +63,7 @@ async fn topic_on(shard: &Shard<UringIo>) -> TopicId {
         let op = CreateTopicOp {
             name: TopicName::new("web").unwrap(),
             partitions: Some(6),
-            config: TopicConfig::default(),
+            config: Overrides::topic(),
             intent: Intent::Carry,
         };
         shard.create_topic(op).await.unwrap();

@@ -5,17 +5,13 @@ use kolk_io::time::WallClock;
 use super::*;
 use crate::request::OffsetPlace;
 
-fn config(entries: &[(&str, &str)]) -> TopicConfig {
-    TopicConfig::from_settings(entries.iter().copied()).unwrap()
-}
-
 /// Appends records of 10 KB with the time of the wall clock.
 async fn fill(node: &Node, topic: TopicId, records: usize) {
     let value = vec![b'x'; 10_000];
     for _ in 0..records {
         let mut builder = BatchBuilder::new();
         let now = TimestampMs::new(node.io.wall_clock().as_ms());
-        builder.append(now, None, Some(&value), &[]).unwrap();
+        builder.append(now, Some(b"key"), Some(&value), &[]).unwrap();
         let batch = builder.build(Compression::None).unwrap();
         node.shard(0).produce(produce_op(at(topic, 0), batch)).await.unwrap();
     }
@@ -29,7 +25,7 @@ async fn log_start(node: &Node, topic: TopicId) -> u64 {
 #[test]
 fn the_oldest_segments_go_by_size() {
     check(2, |node| async move {
-        let config = config(&[("segment.bytes", "65536"), ("retention.bytes", "150000")]);
+        let config = overrides(&[("segment.bytes", "65536"), ("retention.bytes", "150000")]);
         let topic = node.create_with("web", 1, config).await.unwrap();
         fill(&node, topic, 60).await;
         node.io.sleep(Duration::from_secs(5)).await;
@@ -43,7 +39,7 @@ fn the_oldest_segments_go_by_size() {
 #[test]
 fn the_oldest_segments_go_by_age_and_the_active_one_is_closed_for_it() {
     check(2, |node| async move {
-        let config = config(&[("retention.ms", "60000"), ("segment.ms", "20000")]);
+        let config = overrides(&[("retention.ms", "60000"), ("segment.ms", "20000")]);
         let topic = node.create_with("web", 1, config).await.unwrap();
         fill(&node, topic, 5).await;
         node.io.sleep(Duration::from_secs(50)).await;
@@ -60,7 +56,7 @@ fn a_clock_that_runs_ahead_deletes_nothing() {
         let sim = Sim::new(seed);
         let (node, topic) = sim.run(|io| async move {
             let node = Rc::new(Node::start(io, 2).await);
-            let config = config(&[("segment.bytes", "65536")]);
+            let config = overrides(&[("segment.bytes", "65536")]);
             let topic = node.create_with("web", 1, config).await.unwrap();
             fill(&node, topic, 30).await;
             node.io.sleep(Duration::from_secs(5)).await;
@@ -79,7 +75,7 @@ fn a_clock_that_runs_ahead_deletes_nothing() {
 #[test]
 fn a_compacted_topic_keeps_its_segments() {
     check(1, |node| async move {
-        let config = config(&[
+        let config = overrides(&[
             ("cleanup.policy", "compact"),
             ("segment.bytes", "65536"),
             ("retention.bytes", "1"),

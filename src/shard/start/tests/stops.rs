@@ -12,8 +12,7 @@ fn a_stop_right_after_appends_that_nobody_waits_for_comes_to_rest() {
     for seed in 0..10 {
         Sim::new(seed).run(move |io| async move {
             let node = Node::start(io, 2).await;
-            let config =
-                TopicConfig::from_settings([("kolk.durability", "process-crash")]).unwrap();
+            let config = overrides(&[("kolk.durability", "process-crash")]);
             let topic = node.create_with("web", 2, config).await.unwrap();
             let text = "x".repeat(1_000);
             for n in 0..(seed * 150) {
@@ -74,7 +73,7 @@ fn a_stop_under_load_with_a_tiny_journal_answers_every_request() {
             let node = Rc::new(Node::start_with(io, 3, settings).await);
             let level = ["process-crash", "power-loss"][turn / 3 % 2];
             let entries = [("kolk.durability", level), ("segment.bytes", "65536")];
-            let config = TopicConfig::from_settings(entries).unwrap();
+            let config = overrides(&entries);
             let topic = node.create_with("web", 8, config).await.unwrap();
             let ended: Rc<RefCell<usize>> = Rc::default();
             for number in 0..40 {

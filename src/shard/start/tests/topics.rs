@@ -4,7 +4,14 @@ use kolk_io::error::Op;
 use kolk_io::sim::{Fault, SimDisk};
 
 use super::*;
-use crate::request::{AlterTopicOp, ConfigChange, OffsetPlace};
+use crate::request::{
+    AddPartitionsOp, AlterBrokerOp, AlterGroupOp, AlterTopicOp, BrokerScope, ConfigChange,
+    OffsetPlace,
+};
+
+fn more(topic: TopicId, partitions: u32) -> AddPartitionsOp {
+    AddPartitionsOp { topic, partitions, intent: Intent::Carry }
+}
 
 fn set(name: &str, value: &str) -> ConfigChange {
     ConfigChange::Set { name: name.to_owned(), value: value.to_owned() }
@@ -50,7 +57,7 @@ fn a_topic_that_can_not_be_is_refused_with_its_code() {
             // More logs than the journal has room for.
             ("other", 3_000, ErrorCode::PolicyViolation),
         ] {
-            let refused = node.create_with(name, partitions, TopicConfig::default()).await;
+            let refused = node.create_with(name, partitions, Overrides::topic()).await;
             assert_eq!(code(refused), expected, "{name} {partitions}");
             for shard in &node.shards {
                 assert_eq!(shard.metadata().topics().len(), 1, "{name} {partitions}");
@@ -66,7 +73,7 @@ fn a_validated_topic_does_not_exist() {
         let op = |name: &str, partitions| CreateTopicOp {
             name: TopicName::new(name).unwrap(),
             partitions,
-            config: TopicConfig::default(),
+            config: Overrides::topic(),
             intent: Intent::Validate,
         };
         let validated = node.shard(1).create_topic(op("web", None)).await.unwrap();
@@ -89,7 +96,7 @@ fn many_topics_at_once_are_each_created_once() {
                     let op = CreateTopicOp {
                         name: TopicName::new(&format!("t{}", n / 2)).unwrap(),
                         partitions: Some(2),
-                        config: TopicConfig::default(),
+                        config: Overrides::topic(),
                         intent: Intent::Carry,
                     };
                     later.complete(own.shard(n % 3).create_topic(op).await.is_ok());
@@ -180,15 +187,20 @@ fn settings_change_while_the_topic_is_used_and_stay_changed() {
                         }
                         let changes =
                             vec![set("max.message.bytes", "300"), set("retention.ms", "-1")];
-                        node.shard(2).alter_topic(AlterTopicOp { topic, changes }).await.unwrap();
+                        node.shard(2)
+                            .alter_topic(AlterTopicOp { topic, changes, intent: Intent::Carry })
+                            .await
+                            .unwrap();
                         for partition in 0..3 {
                             let refused =
                                 produce(node.shard(0), at(topic, partition), &[&long]).await;
                             assert_eq!(code(refused), ErrorCode::MessageTooLarge);
                         }
                         let changes = vec![set("retention.ms", "7"), set("nonsense", "1")];
-                        let refused =
-                            node.shard(1).alter_topic(AlterTopicOp { topic, changes }).await;
+                        let refused = node
+                            .shard(1)
+                            .alter_topic(AlterTopicOp { topic, changes, intent: Intent::Carry })
+                            .await;
                         assert_eq!(code(refused), ErrorCode::InvalidConfig);
                     })
                 }),
@@ -197,6 +209,60 @@ fn settings_change_while_the_topic_is_used_and_stay_changed() {
                         let metadata = node.shard(0).metadata();
                         let config = metadata.topic_named("web").unwrap().config;
                         assert_eq!((config.message_bytes_max, config.retention_ms), (300, None));
+                    })
+                }),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_brokers_setting_is_in_force_for_every_topic_and_survives_a_restart() {
+    for seed in 0..3 {
+        lives(
+            seed,
+            &[
+                (3, |node| {
+                    Box::pin(async move {
+                        let topic = node.create("web", 3).await;
+                        let long = "x".repeat(400);
+                        let alter = |scope, changes, intent| {
+                            node.shard(2).alter_broker(AlterBrokerOp { scope, changes, intent })
+                        };
+                        let changes = || vec![set("message.max.bytes", "300")];
+                        alter(BrokerScope::Cluster, changes(), Intent::Validate).await.unwrap();
+                        produce(node.shard(0), at(topic, 0), &[&long]).await.unwrap();
+                        alter(BrokerScope::Cluster, changes(), Intent::Carry).await.unwrap();
+                        for partition in 0..3 {
+                            let refused =
+                                produce(node.shard(0), at(topic, partition), &[&long]).await;
+                            assert_eq!(code(refused), ErrorCode::MessageTooLarge);
+                        }
+                        let refused =
+                            alter(BrokerScope::Node, vec![set("node.id", "9")], Intent::Carry)
+                                .await;
+                        assert_eq!(code(refused), ErrorCode::InvalidRequest);
+                        let name = "consumer.session.timeout.ms";
+                        let (group, intent) = ("g".to_owned(), Intent::Carry);
+                        let changes = vec![set(name, "50000")];
+                        let op = AlterGroupOp { group, changes, intent };
+                        node.shard(1).alter_group(op).await.unwrap();
+                        for shard in &node.shards {
+                            let config = shard.metadata().group_config("g");
+                            assert_eq!(config.consumer_session_timeout_ms, 50_000);
+                        }
+                    })
+                }),
+                (2, |node| {
+                    Box::pin(async move {
+                        let metadata = node.shard(1).metadata();
+                        let topic = metadata.topic_named("web").unwrap();
+                        assert_eq!(topic.config.message_bytes_max, 300);
+                        let config = metadata.group_config("g");
+                        assert_eq!(config.consumer_session_timeout_ms, 50_000);
+                        let long = "x".repeat(400);
+                        let refused = produce(node.shard(0), at(topic.id, 0), &[&long]).await;
+                        assert_eq!(code(refused), ErrorCode::MessageTooLarge);
                     })
                 }),
             ],
@@ -218,9 +284,9 @@ fn added_partitions_are_served_at_once_and_their_epoch_is_known() {
                 (3, |node| {
                     Box::pin(async move {
                         let topic = node.shard(0).metadata().topic_named("web").unwrap().id;
-                        let refused = node.shard(1).add_partitions(topic, 2).await;
+                        let refused = node.shard(1).add_partitions(more(topic, 2)).await;
                         assert_eq!(code(refused), ErrorCode::InvalidPartitions);
-                        node.shard(1).add_partitions(topic, 7).await.unwrap();
+                        node.shard(1).add_partitions(more(topic, 7)).await.unwrap();
                         for partition in 0..7 {
                             produce(node.shard(2), at(topic, partition), &["x"]).await.unwrap();
                         }
@@ -293,7 +359,7 @@ fn a_trimmed_log_starts_later_for_good() {
 #[test]
 fn records_that_are_only_in_the_kernel_are_made_durable_before_they_are_trimmed_past() {
     check(2, |node| async move {
-        let config = TopicConfig::from_settings([("kolk.durability", "process-crash")]).unwrap();
+        let config = overrides(&[("kolk.durability", "process-crash")]);
         let topic = node.create_with("web", 2, config).await.unwrap();
         for partition in 0..2 {
             produce(node.shard(0), at(topic, partition), &["a", "b"]).await.unwrap();
@@ -337,7 +403,7 @@ fn a_topic_that_finds_no_room_is_not_created_and_can_be_later() {
         sim.inject(fault.after(3).for_ever());
         let own = Rc::clone(&node);
         sim.run(move |_| async move {
-            let refused = own.create_with("web", 8, TopicConfig::default()).await;
+            let refused = own.create_with("web", 8, Overrides::topic()).await;
             assert_eq!(code(refused), ErrorCode::StorageFull);
             for shard in &own.shards {
                 assert!(shard.metadata().topic_named("web").is_none());
@@ -359,7 +425,7 @@ fn a_catalogue_that_finds_no_room_refuses_and_recovers() {
     sim.inject(full.for_ever());
     let own = Rc::clone(&node);
     sim.run(move |_| async move {
-        let refused = own.create_with("web", 2, TopicConfig::default()).await;
+        let refused = own.create_with("web", 2, Overrides::topic()).await;
         assert_eq!(code(refused), ErrorCode::StorageFull);
         assert_eq!(code(own.shard(1).assign_producer_id().await), ErrorCode::StorageFull);
     });
@@ -381,9 +447,9 @@ fn a_catalogue_in_doubt_is_changed_no_more_and_the_rest_serves_on() {
         });
         sim.inject(Fault::eio(Op::SyncDir, "meta"));
         sim.run(move |_| async move {
-            let refused = node.create_with("doubt", 2, TopicConfig::default()).await;
+            let refused = node.create_with("doubt", 2, Overrides::topic()).await;
             assert_eq!(code(refused), ErrorCode::KafkaStorageError);
-            let refused = node.create_with("after", 2, TopicConfig::default()).await;
+            let refused = node.create_with("after", 2, Overrides::topic()).await;
             assert_eq!(code(refused), ErrorCode::KafkaStorageError);
             let topic = node.shard(0).metadata().topic_named("before").unwrap().id;
             produce(node.shard(0), at(topic, 1), &["x"]).await.unwrap();

@@ -1,0 +1,194 @@
+//! The settings of a broker under Kafka's names: defaults of topics, which change while it runs, and what it was
+//! started with, which is described only.
+
+use crate::config::definition::{Change, Definition, Rule, ValueType};
+use crate::config::topic::table::default_of_topics;
+
+/// In the order of the names.
+pub(crate) const BROKER: &[Definition] = &[
+    start("advertised.listeners", ValueType::List, "", "The addresses that clients are told."),
+    start(
+        "auto.create.topics.enable",
+        ValueType::Boolean,
+        "true",
+        "Whether a topic that a client asks for is created.",
+    ),
+    start("broker.id", ValueType::Int, "0", "The node's number in its cluster, as node.id."),
+    start("broker.rack", ValueType::String, "", "Where the node stands."),
+    default_of_topics("compression.gzip.level"),
+    default_of_topics("compression.lz4.level"),
+    default_of_topics("compression.type"),
+    default_of_topics("compression.zstd.level"),
+    start(
+        "connections.max.idle.ms",
+        ValueType::Long,
+        "600000",
+        "Milliseconds without a request after which a connection is closed.",
+    ),
+    start(
+        "default.replication.factor",
+        ValueType::Int,
+        "1",
+        "Replicas of a topic that is created without a number; counts nodes.",
+    ),
+    start("delete.topic.enable", ValueType::Boolean, "true", "Whether topics can be deleted."),
+    throttle(
+        "follower.replication.throttled.rate",
+        "Bytes a second at which throttled followers catch up. Stored and described.",
+    ),
+    start(
+        "group.consumer.heartbeat.interval.ms",
+        ValueType::Int,
+        "5000",
+        "Milliseconds between two heartbeats of a member under the consumer protocol.",
+    ),
+    start(
+        "group.consumer.session.timeout.ms",
+        ValueType::Int,
+        "45000",
+        "Milliseconds without a heartbeat after which a member under the consumer protocol is removed.",
+    ),
+    start(
+        "group.initial.rebalance.delay.ms",
+        ValueType::Int,
+        "3000",
+        "Milliseconds that an empty group waits for more members before its first rebalance.",
+    ),
+    start(
+        "group.max.session.timeout.ms",
+        ValueType::Int,
+        "1800000",
+        "The longest session timeout that a member may ask for, in milliseconds.",
+    ),
+    start("group.max.size", ValueType::Int, "2147483647", "Members that a group may have."),
+    start(
+        "group.min.session.timeout.ms",
+        ValueType::Int,
+        "6000",
+        "The shortest session timeout that a member may ask for, in milliseconds.",
+    ),
+    default_of_topics("kolk.durability"),
+    throttle(
+        "leader.replication.throttled.rate",
+        "Bytes a second at which throttled replicas are served. Stored and described.",
+    ),
+    start("listeners", ValueType::List, "", "The addresses listened on."),
+    default_of_topics("log.cleaner.delete.retention.ms"),
+    start("log.cleaner.enable", ValueType::Boolean, "true", "Whether topics are compacted."),
+    default_of_topics("log.cleaner.max.compaction.lag.ms"),
+    default_of_topics("log.cleaner.min.cleanable.ratio"),
+    default_of_topics("log.cleaner.min.compaction.lag.ms"),
+    default_of_topics("log.cleanup.policy"),
+    start("log.dir", ValueType::String, "", "The data directory."),
+    start("log.dirs", ValueType::String, "", "The data directory."),
+    default_of_topics("log.flush.interval.messages"),
+    default_of_topics("log.flush.interval.ms"),
+    default_of_topics("log.index.interval.bytes"),
+    default_of_topics("log.index.size.max.bytes"),
+    default_of_topics("log.local.retention.bytes"),
+    default_of_topics("log.local.retention.ms"),
+    default_of_topics("log.message.timestamp.after.max.ms"),
+    default_of_topics("log.message.timestamp.before.max.ms"),
+    default_of_topics("log.message.timestamp.type"),
+    default_of_topics("log.preallocate"),
+    default_of_topics("log.retention.bytes"),
+    start(
+        "log.retention.check.interval.ms",
+        ValueType::Long,
+        "5000",
+        "Milliseconds between two passes of housekeeping.",
+    ),
+    start(
+        "log.retention.hours",
+        ValueType::Int,
+        "168",
+        "The default of retention.ms in hours; log.retention.ms wins.",
+    ),
+    default_of_topics("log.retention.ms"),
+    default_of_topics("log.roll.jitter.ms"),
+    default_of_topics("log.roll.ms"),
+    default_of_topics("log.segment.bytes"),
+    default_of_topics("log.segment.delete.delay.ms"),
+    start("max.connections", ValueType::Int, "2147483647", "Connections of the node."),
+    start(
+        "max.connections.per.ip",
+        ValueType::Int,
+        "2147483647",
+        "Connections of one address to the node.",
+    ),
+    default_of_topics("message.max.bytes"),
+    default_of_topics("min.insync.replicas"),
+    start("node.id", ValueType::Int, "0", "The node's number in its cluster."),
+    start(
+        "num.partitions",
+        ValueType::Int,
+        "1",
+        "Partitions of a topic that is created without a number.",
+    ),
+    start(
+        "offset.metadata.max.bytes",
+        ValueType::Int,
+        "4096",
+        "Bytes of the text stored with a committed offset.",
+    ),
+    start(
+        "offsets.retention.minutes",
+        ValueType::Int,
+        "10080",
+        "Minutes that offsets of a group without members are kept.",
+    ),
+    start(
+        "offsets.topic.num.partitions",
+        ValueType::Int,
+        "50",
+        "Partitions of __consumer_offsets.",
+    ),
+    start(
+        "offsets.topic.replication.factor",
+        ValueType::Int,
+        "1",
+        "Replicas of __consumer_offsets; counts nodes.",
+    ),
+    start("process.roles", ValueType::List, "broker,controller", "What the node does."),
+    start(
+        "producer.id.expiration.ms",
+        ValueType::Int,
+        "86400000",
+        "Milliseconds after a producer's last append to a partition until it is forgotten there.",
+    ),
+    throttle(
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        "Bytes a second at which replicas move between directories. Stored and described.",
+    ),
+    start(
+        "socket.request.max.bytes",
+        ValueType::Int,
+        "104857600",
+        "Bytes of one frame after its length field.",
+    ),
+    start(
+        "transaction.state.log.replication.factor",
+        ValueType::Int,
+        "1",
+        "Replicas of the log of transactions; counts nodes.",
+    ),
+    default_of_topics("unclean.leader.election.enable"),
+];
+
+/// A setting that is read at the start.
+const fn start(
+    name: &'static str,
+    value_type: ValueType,
+    default: &'static str,
+    doc: &'static str,
+) -> Definition {
+    let (rule, change, broker_name) = (Rule::Any, Change::AtRestart, None);
+    Definition { name, value_type, default, rule, change, broker_name, doc }
+}
+
+const fn throttle(name: &'static str, doc: &'static str) -> Definition {
+    let default = "9223372036854775807";
+    let (value_type, rule) = (ValueType::Long, Rule::AtLeast(0));
+    let (change, broker_name) = (Change::Live, None);
+    Definition { name, value_type, default, rule, change, broker_name, doc }
+}
