@@ -120,6 +120,7 @@ impl<I: Io> Log<I> {
                 let mut state = self.inner.state.borrow_mut();
                 state.writer.write_done(to);
                 self.sync_if_wanted(&mut state);
+                self.start_direct(&mut state);
             }
             Err(error) => self.fence(self.device(base, &error)),
         }

@@ -73,6 +73,12 @@ pub(crate) struct Writer {
 /// First bytes allocated for a segment; doubled from there.
 pub(crate) const ALLOCATE_BYTES_MIN: u64 = 64 << 10;
 
+/// Pending bytes that start a direct write beside one that is under way. Every write costs a sync, and a sync of a file that has
+/// grown costs as much as writing this much: what is less waits and then goes in one write.
+const BESIDE_WRITE_BYTES_MIN: u64 = 1 << 20;
+/// The same where only a sync is under way, which a write does not slow.
+const BESIDE_SYNC_BYTES_MIN: u64 = 512 << 10;
+
 impl Writer {
     /// Continues a segment whose pages below `flushed` are on disk and whose batches end, durably, at `end`.
     pub(crate) fn new(flushed: u64, end: Mark, allocated: u64) -> Self {
@@ -138,11 +144,20 @@ impl Writer {
     ) -> Option<(u64, u64)> {
         let pending = end.saturating_sub(self.claimed());
         let to = page_floor(end);
-        let ready = pending >= bytes_min
+        let ready = pending >= self.direct_bytes_min().max(bytes_min)
             && self.directs() < writes_max
             && !self.unresolved()
             && to > self.issued;
         ready.then_some((self.issued, to))
+    }
+
+    /// Pending bytes worth a direct write beside what is under way.
+    fn direct_bytes_min(&self) -> u64 {
+        match self.extents.iter().map(|extent| extent.state).min() {
+            Some(ExtentState::Writing) => BESIDE_WRITE_BYTES_MIN,
+            Some(ExtentState::Written) => BESIDE_SYNC_BYTES_MIN,
+            Some(ExtentState::Synced) | None => 0,
+        }
     }
 
     /// True if pages that were not issued hold journalled bytes that are not durable: no direct write may pass them.
@@ -244,5 +259,44 @@ impl Writer {
     /// Bytes below may leave memory: in the segment, synced, and not part of a tail page that a snapshot must carry.
     pub(crate) fn evictable(&self) -> u64 {
         self.synced.min(page_floor(self.durable.position))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: u64 = 4096;
+
+    fn writer() -> Writer {
+        Writer::new(0, Mark { position: 0, offset: Offset::new(0) }, 1 << 30)
+    }
+
+    #[test]
+    fn a_second_direct_write_waits_until_it_is_worth_a_sync() {
+        let mut writer = writer();
+        assert_eq!(
+            writer.direct_range(64 << 10, 64 << 10, 4),
+            Some((0, 64 << 10)),
+            "the first goes at once"
+        );
+        writer.issue(0, 64 << 10, ExtentKind::Direct);
+        let end = (64 << 10) + BESIDE_WRITE_BYTES_MIN;
+        assert_eq!(writer.direct_range(end - PAGE, 64 << 10, 4), None, "too little beside a write");
+        assert_eq!(writer.direct_range(end, 64 << 10, 4), Some((64 << 10, end)));
+        writer.write_done(64 << 10);
+        let beside_sync = (64 << 10) + BESIDE_SYNC_BYTES_MIN;
+        assert_eq!(
+            writer.direct_range(beside_sync - PAGE, 64 << 10, 4),
+            None,
+            "too little beside a sync"
+        );
+        assert_eq!(writer.direct_range(beside_sync, 64 << 10, 4), Some((64 << 10, beside_sync)));
+        writer.sync_done(64 << 10);
+        assert_eq!(
+            writer.direct_range(128 << 10, 64 << 10, 4),
+            Some((64 << 10, 128 << 10)),
+            "nothing to wait for"
+        );
     }
 }
