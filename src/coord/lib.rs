@@ -6,3 +6,5 @@
 pub mod catalogue;
 pub mod command;
 pub mod topic;
+
+pub mod group;

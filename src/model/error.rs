@@ -97,7 +97,7 @@ codes! {
     UnknownMemberId = 25, "UNKNOWN_MEMBER_ID", Useless, "The group does not know this member; join again.";
     InvalidSessionTimeout = 26, "INVALID_SESSION_TIMEOUT", Useless, "The session timeout lies outside what the broker allows.";
     RebalanceInProgress = 27, "REBALANCE_IN_PROGRESS", Useless, "The group is being rebalanced; join again.";
-    InvalidCommitOffsetSize = 28, "INVALID_COMMIT_OFFSET_SIZE", Useless, "The text stored with a committed offset makes its record too large.";
+    InvalidCommitOffsetSize = 28, "INVALID_COMMIT_OFFSET_SIZE", Useless, "The committed offset is not kept: its record would be too large, or the broker keeps as many as it may.";
     TopicAuthorizationFailed = 29, "TOPIC_AUTHORIZATION_FAILED", Useless, "The client may not do this to the topic.";
     GroupAuthorizationFailed = 30, "GROUP_AUTHORIZATION_FAILED", Useless, "The client may not do this to the group.";
     ClusterAuthorizationFailed = 31, "CLUSTER_AUTHORIZATION_FAILED", Useless, "The client may not do this to the cluster.";

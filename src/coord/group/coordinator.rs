@@ -1,0 +1,259 @@
+//! The coordinator of the groups that one partition of `__consumer_offsets` keeps. A plain value: requests, time
+//! and records go in, records and answers come out; the host appends, waits, and gives the answers.
+//!
+//! State changes at once, and what was not yet durable when a crash comes was never told: each answer names how
+//! many records have to be durable before it. When an append fails, the host drops the coordinator and loads
+//! another from the log.
+
+use kolk_model::error::ErrorCode;
+use kolk_model::map::Map;
+
+use crate::group::answer::{GroupAnswer, GroupKind, JoinRefused, Left, ListedGroup};
+use crate::group::classic::ClassicGroup;
+use crate::group::desk::{Desk, Effects, Moment, Ticket, Timer};
+use crate::group::ids::{GroupId, MemberId};
+use crate::group::offsets::Offsets;
+use crate::group::record::RecordKey;
+use crate::group::request::{GroupRequest, JoinGroup, LeaveGroup, ListFilter};
+use crate::group::settings::GroupSettings;
+
+mod load;
+mod offsets;
+
+/// A group with its offsets.
+#[derive(Clone, Debug)]
+struct Group {
+    classic: ClassicGroup,
+    offsets: Offsets,
+}
+
+impl Group {
+    fn new(id: GroupId) -> Self {
+        Self { classic: ClassicGroup::new(id), offsets: Offsets::default() }
+    }
+
+    /// Whether nothing of it is left.
+    fn is_nothing(&self) -> bool {
+        self.classic.is_idle() && !self.classic.is_recorded() && self.offsets.is_empty()
+    }
+}
+
+/// The groups of one partition of the offsets topic.
+#[derive(Debug)]
+pub struct Coordinator {
+    groups: Map<GroupId, Group>,
+    /// Offsets of all groups together.
+    offsets: usize,
+    desk: Desk,
+    expiry_timer: Option<u64>,
+    /// The group after which the search for old offsets goes on.
+    expiry_after: Option<GroupId>,
+}
+
+impl Coordinator {
+    /// A coordinator without groups, before its log is read. Feed it [`Coordinator::replay`], then
+    /// [`Coordinator::loaded`], then requests.
+    #[must_use]
+    pub const fn new(settings: GroupSettings) -> Self {
+        Self {
+            groups: Map::new(),
+            offsets: 0,
+            desk: Desk::new(settings),
+            expiry_timer: None,
+            expiry_after: None,
+        }
+    }
+
+    /// Takes a request. Its answer comes with the effects, now or later; each ticket is answered once.
+    pub fn handle(&mut self, moment: Moment, ticket: Ticket, request: GroupRequest) {
+        self.desk.moment = moment;
+        let answer = match request {
+            GroupRequest::Join(request) => return self.join(ticket, request),
+            GroupRequest::Sync(request) => match self.groups.get_mut(&request.group) {
+                Some(group) => return group.classic.sync(&mut self.desk, ticket, request),
+                None => GroupAnswer::Sync(Err(check_id(&request.group))),
+            },
+            GroupRequest::Heartbeat(request) => {
+                let unknown = Err(check_id(&request.group));
+                let group = self.groups.get_mut(&request.group);
+                let heard = group.map(|group| group.classic.heartbeat(&mut self.desk, &request));
+                GroupAnswer::Heartbeat(heard.unwrap_or(unknown))
+            }
+            GroupRequest::Leave(request) => self.leave(request),
+            GroupRequest::CommitOffsets(request) => {
+                GroupAnswer::CommitOffsets(self.commit_offsets(request))
+            }
+            GroupRequest::FetchOffsets(request) => {
+                let group = self.groups.get(&request.group);
+                let nothing = Offsets::default();
+                let offsets = group.map_or(&nothing, |group| &group.offsets);
+                GroupAnswer::FetchOffsets(Ok(offsets.fetch(request.topics)))
+            }
+            GroupRequest::DeleteOffsets(request) => {
+                GroupAnswer::DeleteOffsets(self.delete_offsets(request))
+            }
+            GroupRequest::Describe(group) => {
+                let found = self.groups.get(&group).ok_or(ErrorCode::GroupIdNotFound);
+                GroupAnswer::Describe(found.map(|group| group.classic.describe()))
+            }
+            GroupRequest::Delete(group) => GroupAnswer::Delete(self.delete_group(&group)),
+        };
+        self.desk.answer(ticket, answer);
+    }
+
+    fn join(&mut self, ticket: Ticket, request: JoinGroup) {
+        let refuse = |desk: &mut Desk, code, member| {
+            desk.answer(ticket, GroupAnswer::Join(Err(JoinRefused { code, member })));
+        };
+        let settings = self.desk.settings;
+        let timeouts = settings.session_timeout_ms_min..=settings.session_timeout_ms_max;
+        if request.group.is_empty() {
+            return refuse(&mut self.desk, ErrorCode::InvalidGroupId, request.member);
+        }
+        if !timeouts.contains(&request.session_timeout_ms) {
+            return refuse(&mut self.desk, ErrorCode::InvalidSessionTimeout, request.member);
+        }
+        if let Some(group) = self.groups.get_mut(&request.group) {
+            group.classic.join(&mut self.desk, ticket, request);
+            return group.classic.record_if_first(&mut self.desk);
+        }
+        if !request.member.is_empty() {
+            return refuse(&mut self.desk, ErrorCode::UnknownMemberId, request.member);
+        }
+        if self.groups.len() >= settings.groups_max {
+            let nobody = MemberId::new("");
+            return refuse(&mut self.desk, ErrorCode::GroupMaxSizeReached, nobody);
+        }
+        let id = request.group.clone();
+        let mut group = Group::new(id.clone());
+        group.classic.join(&mut self.desk, ticket, request);
+        group.classic.record_if_first(&mut self.desk);
+        if !group.is_nothing() {
+            self.groups.insert(id, group);
+        }
+    }
+
+    fn leave(&mut self, request: LeaveGroup) -> GroupAnswer {
+        if request.group.is_empty() {
+            return GroupAnswer::Leave(Err(ErrorCode::InvalidGroupId));
+        }
+        let Some(group) = self.groups.get_mut(&request.group) else {
+            let unknown = request.members.into_iter().map(|leaving| Left {
+                member: leaving.member,
+                instance: leaving.instance,
+                code: ErrorCode::UnknownMemberId,
+            });
+            return GroupAnswer::Leave(Ok(unknown.collect()));
+        };
+        GroupAnswer::Leave(Ok(group.classic.leave(&mut self.desk, request)))
+    }
+
+    fn delete_group(&mut self, id: &GroupId) -> Result<(), ErrorCode> {
+        let group = self.groups.get(id).ok_or(ErrorCode::GroupIdNotFound)?;
+        if !group.classic.is_empty() {
+            return Err(ErrorCode::NonEmptyGroup);
+        }
+        self.bury(id);
+        Ok(())
+    }
+
+    /// Forgets a group with its offsets, and writes that down.
+    fn bury(&mut self, id: &GroupId) {
+        let Some(mut group) = self.groups.remove(id) else { return };
+        self.offsets -= group.offsets.len();
+        for (topic, partition, _) in group.offsets.iter() {
+            let topic = topic.clone();
+            let key = RecordKey::Offset { group: id.clone(), topic, partition };
+            self.desk.write(key.tombstone());
+        }
+        if group.classic.is_recorded() {
+            self.desk.write(RecordKey::Group(id.clone()).tombstone());
+        }
+        group.classic.close(&mut self.desk);
+    }
+
+    /// Does what is due by now. Call it at [`Coordinator::next_due_ms`] or later.
+    pub fn tick(&mut self, moment: Moment) {
+        self.desk.moment = moment;
+        while let Some(timer) = self.desk.take_due() {
+            match timer {
+                Timer::Expiry => self.expire_offsets(),
+                Timer::Join(group) => {
+                    if let Some(group) = self.groups.get_mut(&group) {
+                        group.classic.join_timer_due(&mut self.desk);
+                    }
+                }
+                Timer::Sync(group) => {
+                    if let Some(group) = self.groups.get_mut(&group) {
+                        group.classic.sync_timer_due(&mut self.desk);
+                    }
+                }
+                Timer::Session(group, member) => {
+                    if let Some(group) = self.groups.get_mut(&group) {
+                        group.classic.session_timer_due(&mut self.desk, &member);
+                    }
+                }
+            }
+        }
+    }
+
+    /// When [`Coordinator::tick`] has something to do next, by the monotonic clock.
+    #[must_use]
+    pub fn next_due_ms(&self) -> Option<u64> {
+        self.desk.next_due_ms()
+    }
+
+    /// Gives what has come up since the last call. To be called after everything else that changes something.
+    #[must_use]
+    pub fn take_effects(&mut self) -> Effects {
+        self.desk.take_effects()
+    }
+
+    /// How many records were given since the start: the number that [`Effects::after`] counts in.
+    #[must_use]
+    pub const fn written(&self) -> u64 {
+        self.desk.written()
+    }
+
+    /// The groups, by id, that a filter lets through.
+    #[must_use]
+    pub fn list(&self, filter: &ListFilter) -> Vec<ListedGroup> {
+        let lets = |names: &[String], name: &str| {
+            names.is_empty() || names.iter().any(|asked| asked.eq_ignore_ascii_case(name))
+        };
+        let listed = self.groups.iter().map(|(id, group)| ListedGroup {
+            group: id.clone(),
+            protocol_type: group.classic.protocol_type().unwrap_or_default().to_owned(),
+            state: group.classic.state(),
+            kind: GroupKind::Classic,
+        });
+        listed
+            .filter(|group| {
+                lets(&filter.states, group.state.name()) && lets(&filter.types, group.kind.name())
+            })
+            .collect()
+    }
+
+    /// How many groups there are.
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// How many offsets there are.
+    #[must_use]
+    pub const fn offset_count(&self) -> usize {
+        self.offsets
+    }
+
+    /// How many times are waited for: bounded by groups and members.
+    #[must_use]
+    pub fn timer_count(&self) -> usize {
+        self.desk.timer_count()
+    }
+}
+
+/// What is wrong with a group that does not exist.
+fn check_id(group: &GroupId) -> ErrorCode {
+    if group.is_empty() { ErrorCode::InvalidGroupId } else { ErrorCode::UnknownMemberId }
+}

@@ -1,0 +1,108 @@
+//! Records as Kafka writes them, byte by byte, and bytes that are none.
+
+use bytes::Bytes;
+
+use kolk_model::ids::LeaderEpoch;
+use kolk_model::offset::Offset;
+use kolk_model::time::TimestampMs;
+
+use super::*;
+use crate::group::ids::Generation;
+use crate::group::request::Client;
+
+fn offset_value() -> OffsetValue {
+    OffsetValue {
+        offset: Offset::new(42),
+        leader_epoch: Some(LeaderEpoch::new(7)),
+        metadata: "m".to_owned(),
+        committed_at: TimestampMs::new(1),
+        expires_at: None,
+    }
+}
+
+fn group_value() -> GroupValue {
+    let member = MemberValue {
+        member: MemberId::new("a-1"),
+        instance: Some(InstanceId::new("a")),
+        client: Client { id: "c".to_owned(), host: "/127.0.0.1".to_owned() },
+        rebalance_timeout_ms: 300_000,
+        session_timeout_ms: 45_000,
+        subscription: Bytes::from_static(b"sub"),
+        assignment: Bytes::from_static(b"as"),
+    };
+    GroupValue {
+        protocol_type: "consumer".to_owned(),
+        generation: Generation::new(3),
+        protocol: Some("range".to_owned()),
+        leader: Some(MemberId::new("a-1")),
+        since: Some(TimestampMs::new(99)),
+        members: vec![member],
+    }
+}
+
+#[test]
+fn an_offsets_key_and_value_are_kafkas_bytes() {
+    let key = RecordKey::Offset { group: GroupId::new("g"), topic: Arc::from("t"), partition: 2 };
+    assert_eq!(&key.encode()[..], b"\0\x01\0\x01g\0\x01t\0\0\0\x02");
+    let value = offset_value().encode();
+    assert_eq!(&value[..], b"\0\x03\0\0\0\0\0\0\0\x2a\0\0\0\x07\0\x01m\0\0\0\0\0\0\0\x01");
+    assert_eq!(RecordKey::decode(&key.encode()), Ok(key));
+    assert_eq!(OffsetValue::decode(&value), Ok(offset_value()));
+}
+
+#[test]
+fn an_expiry_of_its_own_takes_the_version_that_has_one() {
+    let value =
+        OffsetValue { leader_epoch: None, expires_at: Some(TimestampMs::new(5)), ..offset_value() };
+    let bytes = value.encode();
+    assert_eq!(bytes.get(..2), Some(&[0_u8, 1][..]));
+    assert_eq!(OffsetValue::decode(&bytes), Ok(value));
+}
+
+#[test]
+fn a_flexible_offset_with_an_unknown_tag_is_read() {
+    let bytes = b"\0\x04\0\0\0\0\0\0\0\x2a\0\0\0\x07\x02m\0\0\0\0\0\0\0\x01\x01\x05\x02xy";
+    assert_eq!(OffsetValue::decode(bytes), Ok(offset_value()));
+}
+
+#[test]
+fn a_group_reads_back_in_every_version() {
+    let value = group_value();
+    assert_eq!(GroupValue::decode(&value.encode()), Ok(value));
+    let v0 = b"\0\0\0\x01c\0\0\0\x01\0\x01p\0\x01m\0\0\0\x01\0\x01m\0\x01i\0\x01h\0\0\0\x09\0\0\0\0\0\0\0\0";
+    let read = GroupValue::decode(v0).unwrap();
+    assert_eq!((read.since, read.members.len()), (None, 1));
+    assert_eq!(read.members[0].rebalance_timeout_ms, 9, "the session timeout stands in");
+    let v4 = b"\0\x04\x02c\0\0\0\x01\0\0\xff\xff\xff\xff\xff\xff\xff\xff\x01\0";
+    let read = GroupValue::decode(v4).unwrap();
+    assert_eq!((read.protocol_type.as_str(), read.protocol, read.leader), ("c", None, None));
+}
+
+#[test]
+fn bytes_cut_anywhere_are_refused_and_never_panic() {
+    let (group, offset) = (group_value().encode(), offset_value().encode());
+    for end in 0..group.len() {
+        assert!(GroupValue::decode(&group[..end]).is_err(), "{end}");
+    }
+    for end in 0..offset.len() {
+        assert!(OffsetValue::decode(&offset[..end]).is_err(), "{end}");
+    }
+    let key = RecordKey::Group(GroupId::new("group")).encode();
+    for end in 0..key.len() {
+        assert!(RecordKey::decode(&key[..end]).is_err(), "{end}");
+    }
+}
+
+#[test]
+fn a_list_longer_than_its_bytes_allocates_nothing() {
+    let mut bytes = b"\0\x03\0\x01c\0\0\0\x01\xff\xff\xff\xff\0\0\0\0\0\0\0\x01".to_vec();
+    bytes.extend(i32::MAX.to_be_bytes());
+    assert!(GroupValue::decode(&bytes).is_err());
+}
+
+#[test]
+fn keys_of_other_coordinators_are_skipped_and_newer_values_refused() {
+    assert_eq!(RecordKey::decode(b"\0\x0b\0\x01g"), Ok(RecordKey::Other { version: 11 }));
+    let error = RecordError::Value { version: 5, bytes: 4 };
+    assert_eq!(OffsetValue::decode(b"\0\x05ab"), Err(error));
+}

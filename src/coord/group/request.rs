@@ -1,0 +1,223 @@
+//! What can be asked of a group, in values of our own. Every request but the list names one group.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use kolk_model::ids::{LeaderEpoch, PartitionId, TopicName};
+use kolk_model::offset::Offset;
+
+use crate::group::ids::{Generation, GroupId, InstanceId, MemberId};
+
+/// A request about one group.
+#[derive(Clone, Debug)]
+pub enum GroupRequest {
+    /// Becomes, or stays, a member of a classic group. Answered when the group has all its members.
+    Join(JoinGroup),
+    /// Gives (the leader) or asks for the assignment of a generation.
+    Sync(SyncGroup),
+    /// Says that a member lives.
+    Heartbeat(Heartbeat),
+    /// Takes members out of a group.
+    Leave(LeaveGroup),
+    /// Stores offsets.
+    CommitOffsets(CommitOffsets),
+    /// Reads stored offsets.
+    FetchOffsets(FetchOffsets),
+    /// Forgets stored offsets.
+    DeleteOffsets(DeleteOffsets),
+    /// Says what a classic group is made of.
+    Describe(GroupId),
+    /// Deletes an empty group with its offsets.
+    Delete(GroupId),
+}
+
+impl GroupRequest {
+    /// The group that the request is about.
+    #[must_use]
+    pub const fn group(&self) -> &GroupId {
+        match self {
+            Self::Join(request) => &request.group,
+            Self::Sync(request) => &request.group,
+            Self::Heartbeat(request) => &request.group,
+            Self::Leave(request) => &request.group,
+            Self::CommitOffsets(request) => &request.group,
+            Self::FetchOffsets(request) => &request.group,
+            Self::DeleteOffsets(request) => &request.group,
+            Self::Describe(group) | Self::Delete(group) => group,
+        }
+    }
+}
+
+/// Who speaks: shown when a group is described.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Client {
+    /// The client's name for itself; also the beginning of a member id that it is given.
+    pub id: String,
+    /// Where it is, as Kafka shows it: `/` and the address.
+    pub host: String,
+}
+
+/// What a member can do, and what it tells the leader for that case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protocol {
+    /// The name, of an assignor as a rule.
+    pub name: String,
+    /// The member's words to the leader, opaque here.
+    pub metadata: Bytes,
+}
+
+/// See [`GroupRequest::Join`].
+#[derive(Clone, Debug)]
+pub struct JoinGroup {
+    /// The group.
+    pub group: GroupId,
+    /// Who asks; empty = a member to be.
+    pub member: MemberId,
+    /// Its static id, if it has one.
+    pub instance: Option<InstanceId>,
+    /// The client.
+    pub client: Client,
+    /// How long the member may be silent, in ms.
+    pub session_timeout_ms: u32,
+    /// How long a rebalance waits for the member, in ms. The session timeout where the version has none (v0).
+    pub rebalance_timeout_ms: u32,
+    /// What kind of group this is, such as `consumer`.
+    pub protocol_type: String,
+    /// What the member can do, best first.
+    pub protocols: Vec<Protocol>,
+    /// Whether the version knows `MEMBER_ID_REQUIRED` (v4).
+    pub knows_member_id_required: bool,
+    /// Whether the version lets a leader skip the assignment (v9).
+    pub knows_skip_assignment: bool,
+    /// Why, in the client's words (v8); for the log.
+    pub reason: Option<String>,
+}
+
+/// See [`GroupRequest::Sync`].
+#[derive(Clone, Debug)]
+pub struct SyncGroup {
+    /// The group.
+    pub group: GroupId,
+    /// Who asks.
+    pub member: MemberId,
+    /// Its static id, if it has one.
+    pub instance: Option<InstanceId>,
+    /// The generation it was told when it joined; `None` for a number below 0.
+    pub generation: Option<Generation>,
+    /// What kind of group the member believes in (v5).
+    pub protocol_type: Option<String>,
+    /// Which protocol the member believes in (v5).
+    pub protocol: Option<String>,
+    /// From the leader: what each member gets.
+    pub assignments: Vec<(MemberId, Bytes)>,
+}
+
+/// See [`GroupRequest::Heartbeat`].
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// The group.
+    pub group: GroupId,
+    /// Who lives.
+    pub member: MemberId,
+    /// Its static id, if it has one.
+    pub instance: Option<InstanceId>,
+    /// The generation it is in; `None` for a number below 0.
+    pub generation: Option<Generation>,
+}
+
+/// See [`GroupRequest::Leave`].
+#[derive(Clone, Debug)]
+pub struct LeaveGroup {
+    /// The group.
+    pub group: GroupId,
+    /// Who goes.
+    pub members: Vec<Leaving>,
+}
+
+/// One that leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Its member id; empty = the static member of that instance, whoever it is.
+    pub member: MemberId,
+    /// Its static id, if it has one.
+    pub instance: Option<InstanceId>,
+    /// Why, in the client's words (v5); for the log.
+    pub reason: Option<String>,
+}
+
+/// See [`GroupRequest::CommitOffsets`].
+#[derive(Clone, Debug)]
+pub struct CommitOffsets {
+    /// The group.
+    pub group: GroupId,
+    /// Who commits; empty = nobody of the group (a tool, or a consumer that assigns itself).
+    pub member: MemberId,
+    /// Its static id, if it has one.
+    pub instance: Option<InstanceId>,
+    /// The generation (classic) or member epoch (consumer groups); negative = none.
+    pub generation_or_epoch: i32,
+    /// How long to keep the offsets, in ms (v2–4); `None` = as long as the broker says.
+    pub retention_ms: Option<u64>,
+    /// Whether the version knows `GROUP_ID_NOT_FOUND` and `STALE_MEMBER_EPOCH` (v9).
+    pub knows_stale_epoch: bool,
+    /// The offsets.
+    pub offsets: Vec<OffsetToCommit>,
+}
+
+/// One offset to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OffsetToCommit {
+    /// The topic, which exists: the caller has looked it up.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Where reading goes on.
+    pub offset: Offset,
+    /// The epoch of the last record that was read.
+    pub leader_epoch: Option<LeaderEpoch>,
+    /// The client's words, kept as they are; a null of the wire is the empty text.
+    pub metadata: String,
+}
+
+/// See [`GroupRequest::FetchOffsets`].
+#[derive(Clone, Debug)]
+pub struct FetchOffsets {
+    /// The group.
+    pub group: GroupId,
+    /// Who asks (v9); `None` = anybody.
+    pub member: Option<MemberId>,
+    /// The member epoch that goes with it (v9); negative = none.
+    pub member_epoch: i32,
+    /// Which offsets; `None` = all that are stored.
+    pub topics: Option<Vec<OffsetsOfTopic>>,
+    /// Whether offsets of open transactions are waited for.
+    pub require_stable: bool,
+}
+
+/// Partitions of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OffsetsOfTopic {
+    /// The topic's name. Not checked: a name that can't be has no offsets.
+    pub topic: Arc<str>,
+    /// The partitions, as the wire has them.
+    pub partitions: Vec<i32>,
+}
+
+/// See [`GroupRequest::DeleteOffsets`].
+#[derive(Clone, Debug)]
+pub struct DeleteOffsets {
+    /// The group.
+    pub group: GroupId,
+    /// Which offsets.
+    pub topics: Vec<OffsetsOfTopic>,
+}
+
+/// Which groups to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListFilter {
+    /// States by name, in any case; empty = all.
+    pub states: Vec<String>,
+    /// Types by name (`classic`, `consumer`), in any case; empty = all.
+    pub types: Vec<String>,
+}

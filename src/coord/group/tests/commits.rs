@@ -1,0 +1,214 @@
+//! Committing, fetching, deleting and expiring offsets.
+
+use super::*;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn by(joined: &Joined, request: CommitOffsets) -> CommitOffsets {
+    let generation_or_epoch = joined.generation.to_wire();
+    CommitOffsets { member: joined.member.clone(), generation_or_epoch, ..request }
+}
+
+#[test]
+fn an_offset_comes_back_with_its_words_and_epoch() {
+    let mut host = Host::new();
+    assert_eq!(host.commit(commit("t", 42)), Ok(vec![ErrorCode::None]));
+    for _ in 0..2 {
+        let asked = OffsetsOfTopic { topic: "t".into(), partitions: vec![0, 1] };
+        let fetched = host.fetch(Some(vec![asked])).remove(0);
+        let committed = fetched.partitions[0].committed.clone().unwrap();
+        assert_eq!(committed.offset, Offset::new(42));
+        assert_eq!(committed.leader_epoch, Some(LeaderEpoch::new(5)));
+        assert_eq!(committed.metadata, "words");
+        assert_eq!(fetched.partitions[1].committed, None);
+        host.restart();
+    }
+}
+
+#[test]
+fn a_group_that_nobody_knows_has_no_offsets_and_no_error() {
+    let mut host = Host::new();
+    let asked = OffsetsOfTopic { topic: "t".into(), partitions: vec![0] };
+    let fetched = host.fetch(Some(vec![asked]));
+    assert_eq!(fetched[0].partitions[0].committed, None);
+    assert_eq!(host.fetch(None), vec![]);
+}
+
+#[test]
+fn members_commit_with_their_generation_and_nobody_else_does() {
+    let mut host = Host::new();
+    let joined = host.stable(1).remove(0);
+    assert_eq!(host.commit(by(&joined, commit("t", 1))), Ok(vec![ErrorCode::None]));
+    assert_eq!(host.commit(commit("t", 2)), Err(ErrorCode::UnknownMemberId));
+    let old = CommitOffsets { generation_or_epoch: 0, ..by(&joined, commit("t", 2)) };
+    assert_eq!(host.commit(old), Err(ErrorCode::IllegalGeneration));
+    let other = CommitOffsets { member: MemberId::new("x"), ..by(&joined, commit("t", 2)) };
+    assert_eq!(host.commit(other), Err(ErrorCode::UnknownMemberId));
+    assert_eq!(host.offsets(), [("t".to_owned(), 0, 1)]);
+}
+
+#[test]
+fn a_commit_during_a_rebalance_depends_on_its_phase() {
+    let mut host = Host::new();
+    let joined = host.stable(1).remove(0);
+    let joining = host.join("");
+    assert!(host.commit(by(&joined, commit("t", 1))).is_ok(), "members still wait to join");
+    let rejoining = host.join(joined.member.as_str());
+    let again = host.joined(rejoining).unwrap().unwrap();
+    assert!(host.joined(joining).unwrap().is_ok());
+    let refused = host.commit(by(&again, commit("t", 2)));
+    assert_eq!(refused, Err(ErrorCode::RebalanceInProgress));
+}
+
+#[test]
+fn a_commit_with_a_generation_needs_its_group() {
+    let mut host = Host::new();
+    let request = CommitOffsets { generation_or_epoch: 3, ..commit("t", 1) };
+    assert_eq!(host.commit(request.clone()), Err(ErrorCode::GroupIdNotFound));
+    let older = CommitOffsets { knows_stale_epoch: false, ..request };
+    assert_eq!(host.commit(older), Err(ErrorCode::IllegalGeneration));
+    assert_eq!(host.coordinator.group_count(), 0);
+}
+
+#[test]
+fn a_commit_says_that_a_member_lives() {
+    let mut host = Host::new();
+    let joined = host.stable(1).remove(0);
+    for offset in 0..5 {
+        host.wait(u64::from(SESSION_MS) - 1);
+        assert!(host.commit(by(&joined, commit("t", offset))).is_ok());
+    }
+}
+
+#[test]
+fn words_that_are_too_long_refuse_their_offset_alone() {
+    let mut host = Host::new();
+    let mut request = commit("t", 1);
+    let mut long = request.offsets[0].clone();
+    long.metadata = "x".repeat(4_097);
+    long.partition = PartitionId::new(1);
+    request.offsets.insert(0, long);
+    let codes = host.commit(request).unwrap();
+    assert_eq!(codes, [ErrorCode::OffsetMetadataTooLarge, ErrorCode::None]);
+    assert_eq!(host.offsets(), [("t".to_owned(), 0, 1)]);
+}
+
+#[test]
+fn more_offsets_than_may_be_are_refused_and_known_ones_still_move() {
+    let mut host = Host::with(GroupSettings { offsets_max: 1, ..GroupSettings::default() });
+    assert!(host.commit(commit("t", 1)).is_ok());
+    assert_eq!(host.commit(commit("u", 1)), Ok(vec![ErrorCode::InvalidCommitOffsetSize]));
+    assert_eq!(host.commit(commit("t", 2)), Ok(vec![ErrorCode::None]));
+    let mut host = Host::with(GroupSettings { groups_max: 0, ..GroupSettings::default() });
+    assert_eq!(host.commit(commit("t", 1)), Err(ErrorCode::InvalidCommitOffsetSize));
+}
+
+#[test]
+fn offsets_of_topics_in_use_are_not_deleted() {
+    let mut host = Host::new();
+    assert_eq!(host.delete_offsets("t"), Err(ErrorCode::GroupIdNotFound));
+    let joined = host.stable(1).remove(0);
+    host.commit(by(&joined, commit("t", 1))).unwrap();
+    host.commit(by(&joined, commit("u", 2))).unwrap();
+    assert_eq!(host.delete_offsets("t"), Ok(vec![vec![ErrorCode::GroupSubscribedToTopic]]));
+    assert_eq!(host.delete_offsets("u"), Ok(vec![vec![ErrorCode::None]]));
+    assert_eq!(host.delete_offsets("never"), Ok(vec![vec![ErrorCode::None]]));
+    assert_eq!(host.offsets(), [("t".to_owned(), 0, 1)]);
+    host.leave(joined.member.as_str(), None);
+    assert_eq!(host.delete_offsets("t"), Ok(vec![vec![ErrorCode::None]]));
+    host.restart();
+    assert_eq!(host.offsets(), []);
+}
+
+#[test]
+fn offsets_of_a_group_that_are_not_consumers_are_deleted_when_it_is_empty() {
+    let mut host = Host::new();
+    let ticket =
+        host.ask(GroupRequest::Join(JoinGroup { protocol_type: "connect".to_owned(), ..join("") }));
+    host.finish(&[ticket]);
+    assert_eq!(host.delete_offsets("t"), Err(ErrorCode::NonEmptyGroup));
+}
+
+#[test]
+fn offsets_without_members_expire_after_their_last_commit() {
+    let mut host = Host::new();
+    host.commit(commit("t", 1)).unwrap();
+    host.wait(6 * DAY_MS);
+    host.commit(commit("u", 1)).unwrap();
+    host.wait(DAY_MS);
+    assert_eq!(host.offsets(), [("u".to_owned(), 0, 1)]);
+    host.wait(6 * DAY_MS);
+    assert_eq!((host.offsets(), host.coordinator.group_count()), (vec![], 0));
+    host.restart();
+    assert_eq!(host.coordinator.group_count(), 0);
+}
+
+#[test]
+fn offsets_of_an_empty_group_expire_from_when_it_became_empty() {
+    let mut host = Host::new();
+    let joined = host.stable(1).remove(0);
+    host.commit(by(&joined, commit("t", 1))).unwrap();
+    for _ in 0..9 * 24 * 60 * 12 {
+        host.moment.now_ms += 5_000;
+        host.moment.wall = host.moment.wall.saturating_forward(5_000);
+        host.coordinator.tick(host.moment);
+        assert_eq!(host.heartbeat(&joined.member, 1), Ok(()));
+    }
+    assert_eq!(host.offsets().len(), 1, "the topic is in use");
+    host.leave(joined.member.as_str(), None);
+    host.wait(7 * DAY_MS - 1);
+    assert_eq!(host.offsets().len(), 1);
+    host.wait(600_001);
+    assert_eq!((host.offsets(), host.coordinator.group_count()), (vec![], 0));
+}
+
+#[test]
+fn offsets_of_a_topic_that_members_no_longer_read_expire() {
+    let mut host = Host::new();
+    let joined = host.stable(1).remove(0);
+    host.commit(by(&joined, commit("t", 1))).unwrap();
+    host.commit(by(&joined, commit("old", 1))).unwrap();
+    for _ in 0..8 * 24 * 60 * 12 {
+        host.moment.now_ms += 5_000;
+        host.moment.wall = host.moment.wall.saturating_forward(5_000);
+        host.coordinator.tick(host.moment);
+        host.collect();
+        assert_eq!(host.heartbeat(&joined.member, 1), Ok(()));
+    }
+    assert_eq!(host.offsets(), [("t".to_owned(), 0, 1)]);
+}
+
+#[test]
+fn a_retention_of_its_own_ends_an_offset_earlier() {
+    let mut host = Host::new();
+    let request = CommitOffsets { retention_ms: Some(1_000), ..commit("t", 1) };
+    host.commit(request).unwrap();
+    host.restart();
+    host.wait(600_000);
+    assert_eq!(host.offsets(), []);
+}
+
+#[test]
+fn offsets_of_a_deleted_topic_go() {
+    let mut host = Host::new();
+    host.commit(commit("t", 1)).unwrap();
+    host.commit(commit("u", 1)).unwrap();
+    host.coordinator.topic_deleted("t");
+    host.collect();
+    assert_eq!(host.offsets(), [("u".to_owned(), 0, 1)]);
+    host.restart();
+    assert_eq!(host.offsets(), [("u".to_owned(), 0, 1)]);
+}
+
+#[test]
+fn a_record_of_bytes_that_are_none_is_told_and_changes_nothing() {
+    let mut host = Host::new();
+    host.commit(commit("t", 1)).unwrap();
+    let key = RecordKey::Group(GroupId::new(GROUP)).encode();
+    assert!(host.coordinator.replay(&key, Some(b"\0\x03")).is_err());
+    assert!(host.coordinator.replay(b"", None).is_err());
+    assert!(host.coordinator.replay(b"\0\x11other", Some(b"x")).is_ok());
+    assert_eq!(host.offsets().len(), 1);
+    let stored = host.log[0].value.clone().unwrap();
+    assert_eq!(OffsetValue::decode(&stored).unwrap().offset, Offset::new(1));
+}
