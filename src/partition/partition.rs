@@ -402,6 +402,23 @@ impl<I: Io> Partition<I> {
         }
     }
 
+    /// Answers `waiter` ([`Effect::Produced`]) when everything appended so far is visible, or never will be.
+    /// `Done` when it is already.
+    pub fn wait_visible(&mut self, waiter: WaiterId, now: WallClock) -> Appending {
+        let (level, end) = (self.config.durability, self.log.log_end());
+        let (base_offset, next_offset) = (end, end);
+        let ticket =
+            Ticket { waiter, base_offset, next_offset, append_time: now, duplicate: false };
+        match self.answer_at(Some(level), ticket) {
+            Tried::Ticket(level, ticket) => {
+                self.tickets.push(level, ticket);
+                Appending::Waits
+            }
+            Tried::Done(result) => Appending::Done(result),
+            Tried::Busy => unreachable!("waiting takes no room"),
+        }
+    }
+
     /// Checks that a fetch may start at `from`, and says where the records lie.
     ///
     /// # Errors

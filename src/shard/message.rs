@@ -11,8 +11,8 @@ use kolk_model::offset::Offset;
 use kolk_partition::effect::{Produced, WaiterId};
 
 use crate::request::{
-    CreateTopicOp, CreatedTopic, FetchSlot, FetchedSlot, ListedOffset, OffsetPlace, PartitionState,
-    ProduceOp, Refusal,
+    CreateTopicOp, CreatedTopic, EpochEnd, FetchSlot, FetchedSlot, ListedOffset, OffsetPlace,
+    PartitionState, ProduceOp, Refusal,
 };
 
 /// A request with the name its sender waits under.
@@ -44,6 +44,11 @@ pub(crate) enum Request {
     ListOffset {
         partition: TopicPartition,
         place: OffsetPlace,
+    },
+    /// Where the records of a leader epoch end.
+    EpochEnd {
+        partition: TopicPartition,
+        epoch: LeaderEpoch,
     },
     /// The partitions of a topic that the receiver owns.
     Describe {
@@ -133,6 +138,7 @@ pub(crate) enum Reply {
     /// Awaited bytes are there, or the wait is over.
     Awaited,
     Listed(Result<ListedOffset, Refusal>),
+    EpochEnd(Result<Option<EpochEnd>, Refusal>),
     Described(Vec<PartitionState>),
     Trimmed(Result<Offset, Refusal>),
     Changed(Result<Changed, Refusal>),

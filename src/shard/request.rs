@@ -151,6 +151,10 @@ pub enum OffsetPlace {
     Beginning,
     /// The high watermark.
     End,
+    /// The high watermark, once it has reached all that was appended before the question.
+    Settled,
+    /// The first record with the latest timestamp.
+    MaxTimestamp,
     /// The first record that is not older.
     Timestamp(TimestampMs),
 }
@@ -164,6 +168,15 @@ pub struct ListedOffset {
     pub timestamp: Option<TimestampMs>,
     /// The leader epoch of the record at that offset, or the current one at the end.
     pub leader_epoch: Option<LeaderEpoch>,
+}
+
+/// Where the records of a leader epoch end in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochEnd {
+    /// The latest epoch of the log that is not later than the one asked about.
+    pub epoch: LeaderEpoch,
+    /// The offset after its last record.
+    pub end: Offset,
 }
 
 /// A topic to create.

@@ -56,6 +56,31 @@ impl<I: Io> Log<I> {
         Ok(None)
     }
 
+    /// The latest timestamp of any record of the log, also of those not visible yet; `None` if there is no record.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub async fn max_timestamp(&self) -> Result<Option<TimestampMs>, LogError> {
+        let segments: Vec<(Offset, Option<TimestampMs>)> = {
+            let state = self.inner.state.borrow();
+            let segments = state.segments.iter().filter(|segment| segment.end > 0);
+            segments.map(|segment| (segment.base, segment.max_timestamp)).collect()
+        };
+        let mut latest = None;
+        for (base, known) in segments {
+            let own = match known {
+                Some(known) => Some(known),
+                None => match self.index_of(base).await {
+                    // Retention took the segment meanwhile.
+                    Err(LogError::OffsetOutOfRange { .. }) => None,
+                    index => index?.max_timestamp(),
+                },
+            };
+            latest = latest.max(own);
+        }
+        Ok(latest)
+    }
+
     async fn scan_for_time(
         &self,
         time: TimestampMs,

@@ -67,6 +67,10 @@ fn take_call<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, waiter: WaiterId, 
         }
         Request::AwaitBytes(awaited) => spawn_await(state, from, waiter, awaited),
         Request::Hurry => hurry(state, from, waiter),
+        Request::EpochEnd { partition, epoch } => {
+            let end = lookup::epoch_end(state, partition, epoch);
+            state.send_reply(from, waiter, Reply::EpochEnd(end));
+        }
         Request::Describe { topic } => {
             let described = lookup::describe(state, topic);
             state.send_reply(from, waiter, Reply::Described(described));

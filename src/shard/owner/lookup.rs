@@ -11,9 +11,9 @@ use kolk_partition::error::PartitionError;
 use kolk_partition::partition::{Appending, Watermarks};
 
 use crate::message::{Reply, ShardStats};
-use crate::request::{ListedOffset, OffsetPlace, PartitionState, Refusal};
-use crate::state::ShardState;
+use crate::request::{EpochEnd, ListedOffset, OffsetPlace, PartitionState, Refusal};
 use crate::state::waiters::Waiting;
+use crate::state::{Hosted, ShardState};
 
 /// What stands at a place of a partition.
 pub(crate) async fn list_offset<I: Io>(
@@ -22,6 +22,9 @@ pub(crate) async fn list_offset<I: Io>(
     place: OffsetPlace,
 ) -> Result<ListedOffset, Refusal> {
     let hosted = state.partition(id)?;
+    if place == OffsetPlace::Settled {
+        settle(state, &hosted).await?;
+    }
     let (log, marks) = {
         let partition = hosted.borrow();
         // Refuses where the partition is gone or offline.
@@ -35,16 +38,63 @@ pub(crate) async fn list_offset<I: Io>(
     };
     match place {
         OffsetPlace::Beginning => Ok(at(marks.log_start)),
-        OffsetPlace::End => Ok(at(marks.high_watermark)),
-        OffsetPlace::Timestamp(time) => {
-            let found = log.offset_for_timestamp(time, marks.high_watermark).await;
-            let found = found.map_err(PartitionError::from)?;
-            Ok(found.map_or(
+        OffsetPlace::End | OffsetPlace::Settled => Ok(at(marks.high_watermark)),
+        OffsetPlace::Timestamp(_) | OffsetPlace::MaxTimestamp => {
+            let time = match place {
+                OffsetPlace::Timestamp(time) => Some(time),
+                _ => log.max_timestamp().await.map_err(PartitionError::from)?,
+            };
+            let found = match time {
+                Some(time) => log.offset_for_timestamp(time, marks.high_watermark).await,
+                None => Ok(None),
+            };
+            Ok(found.map_err(PartitionError::from)?.map_or(
                 ListedOffset { offset: None, timestamp: None, leader_epoch: None },
                 |found| ListedOffset { timestamp: Some(found.timestamp), ..at(found.offset) },
             ))
         }
     }
+}
+
+/// Waits until what was appended so far is visible; what never will be is not waited for.
+async fn settle<I: Io>(state: &ShardState<I>, hosted: &Hosted<I>) -> Result<(), Refusal> {
+    let waiter = state.waiters.open_local()?;
+    let now = state.io.wall_clock();
+    let appending = hosted.borrow_mut().wait_visible(waiter, now);
+    match appending {
+        Appending::Done(_) => state.waiters.close(waiter),
+        Appending::Waits => {
+            Waiting::new(&state.waiters, waiter).await;
+        }
+    }
+    Ok(())
+}
+
+/// Where the records of an epoch end. What the current epoch appends ends at the log's end.
+pub(crate) fn epoch_end<I: Io>(
+    state: &ShardState<I>,
+    id: TopicPartition,
+    asked: LeaderEpoch,
+) -> Result<Option<EpochEnd>, Refusal> {
+    let hosted = state.partition(id)?;
+    let partition = hosted.borrow();
+    let marks = partition.check_fetch(partition.watermarks().log_start)?;
+    let log = partition.log();
+    Ok(end_of(&log.epochs(), (log.epoch(), marks.log_end), asked))
+}
+
+fn end_of(
+    epochs: &[kolk_log::journal::snapshot::EpochStart],
+    (current, log_end): (LeaderEpoch, Offset),
+    asked: LeaderEpoch,
+) -> Option<EpochEnd> {
+    if asked >= current {
+        return (asked == current).then_some(EpochEnd { epoch: current, end: log_end });
+    }
+    let later = epochs.partition_point(|entry| entry.epoch <= asked);
+    let epoch = later.checked_sub(1).and_then(|at| epochs.get(at)).map_or(asked, |e| e.epoch);
+    let end = epochs.get(later).map_or(log_end, |entry| entry.start);
+    Some(EpochEnd { epoch, end })
 }
 
 /// The epoch that wrote, or will write, an offset.
@@ -157,4 +207,32 @@ pub(crate) fn stats<I: Io>(state: &ShardState<I>) -> ShardStats {
     });
     let partitions = rows.collect();
     ShardStats { snapshot: state.metrics.snapshot(), partitions }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kolk_log::journal::snapshot::EpochStart;
+
+    #[test]
+    fn an_epoch_ends_where_the_next_begins() {
+        let start =
+            |epoch, start| EpochStart { epoch: LeaderEpoch::new(epoch), start: Offset::new(start) };
+        let epochs = [start(2, 10), start(5, 30)];
+        let current = (LeaderEpoch::new(7), Offset::new(40));
+        let cases = [
+            (1, Some((1, 10))),
+            (2, Some((2, 30))),
+            (3, Some((2, 30))),
+            (5, Some((5, 40))),
+            (6, Some((5, 40))),
+            (7, Some((7, 40))),
+            (8, None),
+        ];
+        for (asked, expected) in cases {
+            let found = end_of(&epochs, current, LeaderEpoch::new(asked));
+            let found = found.map(|found| (found.epoch.get(), found.end.get()));
+            assert_eq!(found, expected, "epoch {asked}");
+        }
+    }
 }

@@ -6,12 +6,12 @@ use kolk_io::door::Io;
 use kolk_model::config::definition::ConfigKind;
 use kolk_model::config::layers::Layers;
 use kolk_model::error::ErrorCode;
-use kolk_model::ids::{ShardId, TopicId, TopicPartition};
+use kolk_model::ids::{LeaderEpoch, ShardId, TopicId, TopicPartition};
 use kolk_model::offset::Offset;
 
 use crate::message::{Reply, Request};
 use crate::owner::lookup;
-use crate::request::{ListedOffset, OffsetPlace, Refusal, Stats, TopicDescription};
+use crate::request::{EpochEnd, ListedOffset, OffsetPlace, Refusal, Stats, TopicDescription};
 use crate::shard::{Shard, ask, wrong_reply};
 use crate::state::{Busy, ShardState};
 
@@ -33,6 +33,28 @@ impl<I: Io> Shard<I> {
             }
             match ask(&state, owner, Request::ListOffset { partition, place }).await? {
                 Reply::Listed(listed) => listed,
+                _ => Err(wrong_reply()),
+            }
+        }
+    }
+
+    /// Where the records of a leader epoch end in a partition; `None` for an epoch that is later than all of
+    /// the log's.
+    ///
+    /// Answers with a [`Refusal`] when the partition is not there or offline.
+    pub fn epoch_end(
+        &self,
+        partition: TopicPartition,
+        epoch: LeaderEpoch,
+    ) -> impl Future<Output = Result<Option<EpochEnd>, Refusal>> + use<I> {
+        let state = Rc::clone(&self.state);
+        async move {
+            let owner = count(&state, partition)?;
+            if owner == state.id {
+                return lookup::epoch_end(&state, partition, epoch);
+            }
+            match ask(&state, owner, Request::EpochEnd { partition, epoch }).await? {
+                Reply::EpochEnd(end) => end,
                 _ => Err(wrong_reply()),
             }
         }
