@@ -13,13 +13,14 @@ use kolk_io::host::{cores, limits};
 use kolk_io::net::{BoundSocket, bind};
 use kolk_io::uring::shard::{ShardError, ShardHandle, ShardSpec, join_all, spawn_shard};
 use kolk_serve::door::ShardDoors;
+use kolk_serve::kafka::view::{Advertised, KafkaIdentity};
 use kolk_serve::native::identity::Identity;
 use kolk_shard::mesh::seats;
 use kolk_shard::shard::StopError;
 use kolk_shard::start::{RecoveredNode, RecoveryReport, StartError, StartPlan, recover};
 use thiserror::Error;
 
-use crate::config::Config;
+use crate::config::{Config, HostAndPort, OnOff};
 use crate::core_plan::{CorePlan, CorePlanError};
 use crate::shard_life::{self, Order, Report, ShardFailure, ShardSeed};
 
@@ -49,6 +50,10 @@ pub struct Addresses {
     pub native: SocketAddr,
     /// Each shard's own native door, by shard.
     pub native_shards: Vec<SocketAddr>,
+    /// The Kafka node door, if it is open.
+    pub kafka: Option<SocketAddr>,
+    /// Each shard's own Kafka door, by shard; none if they are closed.
+    pub kafka_shards: Vec<SocketAddr>,
     /// Metrics and health.
     pub http: SocketAddr,
 }
@@ -84,10 +89,10 @@ pub enum BrokerError {
         error: IoError,
     },
     /// The ports of the shards' doors go beyond the last there is. The operator's fault.
-    #[error(
-        "shard {shard} would listen on port {first} + {shard}, beyond 65535; lower native.shard_port"
-    )]
+    #[error("shard {shard} would listen on port {first} + {shard}, beyond 65535; lower {setting}")]
     NoPort {
+        /// The setting to change.
+        setting: &'static str,
         /// The shard.
         shard: u16,
         /// The port of shard 0.
@@ -178,6 +183,7 @@ impl Broker {
                 settings: settings.clone(),
                 serve: config.serve.clone(),
                 identity: identity(config, &addresses),
+                kafka_identity: kafka_identity(config, &addresses),
                 doors,
                 orders: shard_orders,
                 reports: reports.clone(),
@@ -200,6 +206,7 @@ impl Broker {
         tracing::info!(
             version = VERSION,
             native = %broker.addresses.native,
+            kafka = broker.addresses.kafka.map(tracing::field::display),
             http = %broker.addresses.http,
             shards = broker.shards.len(),
             "broker ready"
@@ -315,7 +322,17 @@ fn check_host(config: &Config, plan: &CorePlan) -> Result<(), BrokerError> {
 struct Sockets {
     common: BoundSocket,
     own: Vec<BoundSocket>,
+    kafka_common: Option<BoundSocket>,
+    /// None, or one for each shard.
+    kafka_own: Vec<BoundSocket>,
     http: BoundSocket,
+}
+
+/// The doors that every shard has one of, with ports in a row.
+struct DoorRow {
+    first_port: u16,
+    name: &'static str,
+    setting: &'static str,
 }
 
 impl Sockets {
@@ -323,22 +340,27 @@ impl Sockets {
         let ip = config.listen;
         let common =
             bind_door(ip, config.native_port, "the native door".to_owned(), "native.port")?;
-        let own = (0..shards).map(|shard| {
-            let port = match config.native_shard_port {
-                0 => 0,
-                first => first.checked_add(shard).ok_or(BrokerError::NoPort { shard, first })?,
-            };
-            bind_door(ip, port, format!("the native door of shard {shard}"), "native.shard_port")
-        });
-        let own = own.collect::<Result<_, _>>()?;
+        let (first_port, setting) = (config.native_shard_port, "native.shard_port");
+        let own = DoorRow { first_port, name: "native", setting }.bind(ip, shards)?;
+        let kafka_common = config
+            .kafka_port
+            .map(|port| bind_door(ip, port, "the Kafka door".to_owned(), "kafka.port"));
+        let kafka_common = kafka_common.transpose()?;
+        let (first_port, setting) = (config.kafka_shard_port, "kafka.shard_port");
+        let kafka_own = match config.kafka_shard_door {
+            OnOff::On => DoorRow { first_port, name: "Kafka", setting }.bind(ip, shards)?,
+            OnOff::Off => Vec::new(),
+        };
         let http = bind_door(ip, config.http_port, "the HTTP door".to_owned(), "http.port")?;
-        Ok(Self { common, own, http })
+        Ok(Self { common, own, kafka_common, kafka_own, http })
     }
 
     fn addresses(&self) -> Addresses {
         Addresses {
             native: self.common.local_address(),
             native_shards: self.own.iter().map(BoundSocket::local_address).collect(),
+            kafka: self.kafka_common.as_ref().map(BoundSocket::local_address),
+            kafka_shards: self.kafka_own.iter().map(BoundSocket::local_address).collect(),
             http: self.http.local_address(),
         }
     }
@@ -346,18 +368,44 @@ impl Sockets {
     /// The doors of each shard, by shard. HTTP is shard 0's.
     fn into_doors(self) -> Result<Vec<ShardDoors>, BrokerError> {
         let mut http = Some(self.http);
-        let address = self.common.local_address();
-        let common = || {
-            self.common.try_clone().map_err(|error| BrokerError::Door {
-                door: "the native door".to_owned(),
-                address,
-                setting: "native.port",
-                error,
+        let mut kafka_own = self.kafka_own.into_iter();
+        let doors = self.own.into_iter().map(|own| {
+            let kafka_common = self.kafka_common.as_ref();
+            Ok(ShardDoors {
+                common: shared(&self.common, "native.port")?,
+                own,
+                kafka_common: kafka_common.map(|door| shared(door, "kafka.port")).transpose()?,
+                kafka_own: kafka_own.next(),
+                http: http.take(),
             })
-        };
-        let doors = self.own.into_iter();
-        doors.map(|own| Ok(ShardDoors { common: common()?, own, http: http.take() })).collect()
+        });
+        doors.collect()
     }
+}
+
+impl DoorRow {
+    fn bind(&self, ip: IpAddr, shards: u16) -> Result<Vec<BoundSocket>, BrokerError> {
+        let Self { first_port, name, setting } = *self;
+        let door = |shard| {
+            let no_port = BrokerError::NoPort { setting, shard, first: first_port };
+            let port = match first_port {
+                0 => 0,
+                first => first.checked_add(shard).ok_or(no_port)?,
+            };
+            bind_door(ip, port, format!("the {name} door of shard {shard}"), setting)
+        };
+        (0..shards).map(door).collect()
+    }
+}
+
+/// A door that every shard accepts from.
+fn shared(door: &BoundSocket, setting: &'static str) -> Result<BoundSocket, BrokerError> {
+    door.try_clone().map_err(|error| BrokerError::Door {
+        door: format!("the door of {setting}"),
+        address: door.local_address(),
+        setting,
+        error,
+    })
 }
 
 /// Binds a door, trying again for two seconds while its address is in use: after a `kill -9` the kernel tears an
@@ -398,6 +446,27 @@ fn identity(config: &Config, addresses: &Addresses) -> Identity {
         advertise: config.advertise.clone(),
         shard_ports: addresses.native_shards.iter().map(SocketAddr::port).collect(),
         started_ns: 0,
+    }
+}
+
+fn kafka_identity(config: &Config, addresses: &Addresses) -> KafkaIdentity {
+    let advertised = |own: Option<&HostAndPort>, address: &SocketAddr, number: u16| Advertised {
+        host: own.map(|own| own.host.clone()).or_else(|| config.advertise.clone()),
+        port: own
+            .and_then(|own| own.port)
+            .map_or(address.port(), |first| first.saturating_add(number)),
+    };
+    let node = config.kafka_advertise.as_ref();
+    // The node door's port says nothing of the shards'.
+    let hosts = node.map(|node| HostAndPort { host: node.host.clone(), port: None });
+    let shards = config.kafka_shard_advertise.as_ref().or(hosts.as_ref());
+    KafkaIdentity {
+        node_id: config.node_id,
+        node: addresses.kafka.as_ref().map(|address| advertised(node, address, 0)),
+        shards: (0..)
+            .zip(&addresses.kafka_shards)
+            .map(|(number, address)| advertised(shards, address, number))
+            .collect(),
     }
 }
 
@@ -463,22 +532,70 @@ mod tests {
         assert_eq!(within_open_files(&default, 2, 1 << 20), default);
     }
 
+    fn free_ports() -> Config {
+        Config {
+            native_port: 0,
+            native_shard_port: 0,
+            kafka_port: Some(0),
+            kafka_shard_port: 0,
+            http_port: 0,
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn kafka_doors_may_be_closed() {
+        let closed = Config { kafka_port: None, kafka_shard_door: OnOff::Off, ..free_ports() };
+        let sockets = Sockets::bind(&closed, 2).unwrap();
+        let addresses = sockets.addresses();
+        assert_eq!((addresses.kafka, addresses.kafka_shards.len()), (None, 0));
+        let doors = sockets.into_doors().unwrap();
+        assert!(doors.iter().all(|door| door.kafka_common.is_none() && door.kafka_own.is_none()));
+    }
+
+    #[test]
+    fn kafka_clients_are_told_what_is_set_for_their_door() {
+        let place = |host: &str, port| Some(HostAndPort { host: host.to_owned(), port });
+        let port = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let addresses = Addresses {
+            native: port(1),
+            native_shards: vec![port(2), port(3)],
+            kafka: Some(port(4)),
+            kafka_shards: vec![port(5), port(6)],
+            http: port(7),
+        };
+        let shown = |config: &Config| {
+            let identity = kafka_identity(config, &addresses);
+            let doors: Vec<_> = identity.node.into_iter().chain(identity.shards).collect();
+            let texts = doors.iter().map(|door| match &door.host {
+                Some(host) => format!("{host}:{}", door.port),
+                None => format!("-:{}", door.port),
+            });
+            texts.collect::<Vec<_>>().join(" ")
+        };
+        let mut config = Config::default();
+        assert_eq!(shown(&config), "-:4 -:5 -:6");
+        config.advertise = Some("all".to_owned());
+        assert_eq!(shown(&config), "all:4 all:5 all:6");
+        config.kafka_advertise = place("kafka", Some(19_092));
+        assert_eq!(shown(&config), "kafka:19092 kafka:5 kafka:6");
+        config.kafka_shard_advertise = place("shards", Some(30_000));
+        assert_eq!(shown(&config), "kafka:19092 shards:30000 shards:30001");
+    }
+
     #[test]
     fn shard_ports_beyond_the_last_are_refused_by_name() {
-        let config =
-            Config { native_port: 0, native_shard_port: 65_535, http_port: 0, ..Config::default() };
+        let config = Config { native_shard_port: 65_535, ..free_ports() };
         let error = Sockets::bind(&config, 3).err().unwrap();
         assert!(error.to_string().contains("native.shard_port"), "{error}");
     }
 
     #[test]
     fn a_port_that_is_taken_is_named_with_its_setting() {
-        let free =
-            Config { native_port: 0, native_shard_port: 0, http_port: 0, ..Config::default() };
-        let sockets = Sockets::bind(&free, 1).unwrap();
+        let sockets = Sockets::bind(&free_ports(), 1).unwrap();
         let address = sockets.addresses().http;
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let config = Config { http_port: taken.local_addr().unwrap().port(), ..free };
+        let config = Config { http_port: taken.local_addr().unwrap().port(), ..free_ports() };
         let error = Sockets::bind(&config, 1).err().unwrap();
         assert!(error.to_string().contains("http.port"), "{error}");
         assert_ne!(address.port(), config.http_port);

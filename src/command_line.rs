@@ -162,6 +162,14 @@ pub struct ServeArgs {
     #[arg(long, value_name = "PORT")]
     pub native_shard_port: Option<String>,
 
+    /// Port of the Kafka door, or off [default: 9092]
+    #[arg(long, value_name = "PORT")]
+    pub kafka_port: Option<String>,
+
+    /// Port of shard 0's own Kafka door; shard n has this + n [default: 28092]
+    #[arg(long, value_name = "PORT")]
+    pub kafka_shard_port: Option<String>,
+
     /// Port of metrics and health [default: 9644]
     #[arg(long, value_name = "PORT")]
     pub http_port: Option<String>,
@@ -219,6 +227,8 @@ impl ServeArgs {
             ("advertise", "--advertise", &self.advertise),
             ("native.port", "--native-port", &self.native_port),
             ("native.shard_port", "--native-shard-port", &self.native_shard_port),
+            ("kafka.port", "--kafka-port", &self.kafka_port),
+            ("kafka.shard_port", "--kafka-shard-port", &self.kafka_shard_port),
             ("http.port", "--http-port", &self.http_port),
             ("cores", "--cores", &self.cores),
             ("shards", "--shards", &self.shards),
@@ -296,17 +306,19 @@ mod tests {
     fn every_flag_sets_a_setting_that_exists() {
         let args = parse(
             "--data d --listen 127.0.0.1 --advertise h --native-port 1 --native-shard-port 2 --http-port 3 \
+             --kafka-port 5 --kafka-shard-port 6 \
              --cores 0 --shards 1 --memory-bytes-max 1GiB --node-id 4 --accept-loss --log-format json \
              --log-level warn --set max.connections=5",
         );
         let flags = args.flags();
-        assert_eq!(flags.len(), 14);
+        assert_eq!(flags.len(), 16);
         for flag in &flags {
             assert!(settings().any(|setting| setting.key == flag.key), "{flag:?}");
         }
         let config = Effective::join(None, [], &flags).unwrap().config;
         assert_eq!(config.serve.connections_max, 5);
         assert_eq!((config.native_port, config.native_shard_port, config.http_port), (1, 2, 3));
+        assert_eq!((config.kafka_port, config.kafka_shard_port), (Some(5), 6));
         assert!(config.accept_loss);
     }
 

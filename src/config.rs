@@ -28,6 +28,17 @@ pub struct Config {
     pub native_port: u16,
     /// The native door of shard 0; shard n has this port + n. 0 takes free ports. Default: 28640.
     pub native_shard_port: u16,
+    /// The Kafka node door: the node as one broker. 0 takes a free port, none closes it. Default: 9092.
+    pub kafka_port: Option<u16>,
+    /// The host, and the port if another is reached there, that clients of the Kafka node door are told.
+    /// Default: as `advertise`; where that is not set either, the address each connected to.
+    pub kafka_advertise: Option<HostAndPort>,
+    /// Whether the Kafka shard doors are open: every shard as a broker of its own. Default: on.
+    pub kafka_shard_door: OnOff,
+    /// The Kafka door of shard 0; shard n has this port + n. 0 takes free ports. Default: 28092.
+    pub kafka_shard_port: u16,
+    /// As `kafka_advertise`, for the shard doors; the port is that of shard 0.
+    pub kafka_shard_advertise: Option<HostAndPort>,
     /// Metrics and health over HTTP. 0 takes a free port. Default: 9644.
     pub http_port: u16,
     /// The cores to run on, as `taskset -c` writes them. Default: all that the process may use.
@@ -61,6 +72,11 @@ impl Default for Config {
             advertise: None,
             native_port: 9640,
             native_shard_port: 28640,
+            kafka_port: Some(9092),
+            kafka_advertise: None,
+            kafka_shard_door: OnOff::On,
+            kafka_shard_port: 28092,
+            kafka_shard_advertise: None,
             http_port: 9644,
             cores: None,
             shards: None,
@@ -86,6 +102,43 @@ impl Config {
         let requests = self.serve.shard_request_bytes_max;
         settings.produce_bytes_max = u64::try_from(requests).unwrap_or(u64::MAX);
         settings
+    }
+}
+
+/// Something that is there or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOff {
+    /// It is there.
+    On,
+    /// It is not.
+    Off,
+}
+
+impl fmt::Display for OnOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
+
+/// Where clients are told to find a door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAndPort {
+    /// A host name or address.
+    pub host: String,
+    /// The port, if it is not the one listened on.
+    pub port: Option<u16>,
+}
+
+impl fmt::Display for HostAndPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.port, self.host.contains(':')) {
+            (None, _) => f.pad(&self.host),
+            (Some(port), false) => write!(f, "{}:{port}", self.host),
+            (Some(port), true) => write!(f, "[{}]:{port}", self.host),
+        }
     }
 }
 

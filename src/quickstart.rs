@@ -91,7 +91,8 @@ fn effective(data: &Path, args: &Args) -> Result<Effective, ConfigError> {
     }
     .flags();
     flags.push(own("data", &data.display().to_string()));
-    flags.extend(["native.port", "native.shard_port", "http.port"].map(|key| own(key, "0")));
+    let ports = ["native.port", "native.shard_port", "kafka.port", "kafka.shard_port", "http.port"];
+    flags.extend(ports.map(|key| own(key, "0")));
     if std::env::var_os(LOG_LEVEL_VARIABLE).is_none() {
         flags.push(own("log_level", "warn"));
     }
@@ -104,7 +105,7 @@ fn client_side(broker: &BrokerHandle, data: &Path) -> ClientSide {
     let addresses = broker.addresses();
     ClientSide {
         brokers: addresses.native.to_string(),
-        kafka: None,
+        kafka: addresses.kafka,
         http: Some(addresses.http),
         data_dir: data.to_owned(),
         shards: u16::try_from(addresses.native_shards.len()).unwrap_or(u16::MAX),
@@ -174,6 +175,7 @@ mod tests {
         let config = effective(&data, &args).unwrap().config;
         assert_eq!(config.data, data);
         assert_eq!((config.native_port, config.native_shard_port, config.http_port), (0, 0, 0));
+        assert_eq!((config.kafka_port, config.kafka_shard_port), (Some(0), 0));
         assert_eq!(config.shards, Some(3));
     }
 }

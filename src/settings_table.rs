@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use kolk_serve::settings::ServeSettings;
 
-use crate::config::Config;
+use crate::config::{Config, HostAndPort, OnOff};
 use crate::setting::{
     Setting, ValueError, bytes, count, not_a, number, parsed, setting, size, time,
 };
@@ -13,9 +13,12 @@ use crate::setting::{
 /// Shown and accepted for "let the broker choose".
 const AUTO: &str = "auto";
 
+/// Shown and accepted for a door that is closed.
+const OFF: &str = "off";
+
 /// Every setting, in the order in which it is shown.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    NODE.iter().chain(CONNECTIONS).chain(STORAGE)
+    NODE.iter().chain(CONNECTIONS).chain(KAFKA).chain(STORAGE)
 }
 
 /// The node itself: where it is, what it listens on, what it runs on, what it logs.
@@ -57,6 +60,44 @@ static NODE: &[Setting] = &[
         0..=65_535,
         "The native door of shard 0; shard n has this port + n. 0: free ports.",
         |config| config.native_shard_port
+    ),
+    setting!(
+        "kafka.port",
+        "0 to 65535, or off",
+        "The Kafka node door: the node as one broker. 0: a free port. off: closed.",
+        |config| config.kafka_port,
+        |text| switched(text),
+        |value| value.map_or_else(|| OFF.to_owned(), |port| port.to_string())
+    ),
+    setting!(
+        "kafka.advertise",
+        "HOST or HOST:PORT, or auto",
+        "Where Kafka clients are told to find the node door. auto: as advertise, else the address each connected to; the port listened on.",
+        |config| config.kafka_advertise,
+        |text| automatic(text, host_and_port),
+        |value| shown(value.as_ref())
+    ),
+    setting!(
+        "kafka.shard_door",
+        "on or off",
+        "Whether the Kafka shard doors are open: every shard as a broker of its own, which saves the hop between cores.",
+        |config| config.kafka_shard_door,
+        |text| on_off(text),
+        |value| value.to_string()
+    ),
+    count!(
+        "kafka.shard_port",
+        0..=65_535,
+        "The Kafka door of shard 0; shard n has this port + n. 0: free ports.",
+        |config| config.kafka_shard_port
+    ),
+    setting!(
+        "kafka.shard_advertise",
+        "HOST or HOST:PORT, or auto",
+        "Where Kafka clients are told to find the shard doors; the port is shard 0's. auto: as kafka.advertise.",
+        |config| config.kafka_shard_advertise,
+        |text| automatic(text, host_and_port),
+        |value| shown(value.as_ref())
     ),
     count!(
         "http.port",
@@ -189,6 +230,24 @@ static CONNECTIONS: &[Setting] = &[
         100..=4_000,
         "Milliseconds for replies still owed when a client has ended its side, or the broker stops.",
         |config| config.serve.drain
+    ),
+];
+
+/// The Kafka wire.
+static KAFKA: &[Setting] = &[
+    setting!(
+        "auto.create.topics.enable",
+        "true or false",
+        "Whether a topic that a Kafka client asks for comes into being.",
+        |config| config.serve.kafka.auto_create_topics,
+        |text| parsed(text, "true or false"),
+        |value| value.to_string()
+    ),
+    count!(
+        "max.incremental.fetch.session.cache.slots",
+        0..=1_000_000,
+        "Fetch sessions of one Kafka door on one shard. Beyond: consumers are served without one.",
+        |config| config.serve.kafka.fetch_sessions_max
     ),
 ];
 
@@ -326,6 +385,31 @@ fn other(error: impl std::error::Error) -> ValueError {
     ValueError::Other(error.to_string())
 }
 
+fn switched(text: &str) -> Result<Option<u16>, ValueError> {
+    if text == OFF { Ok(None) } else { number(text, &(0..=u16::MAX)).map(Some) }
+}
+
+fn on_off(text: &str) -> Result<OnOff, ValueError> {
+    match text {
+        "on" => Ok(OnOff::On),
+        OFF => Ok(OnOff::Off),
+        _ => Err(not_a(text, "on or off")),
+    }
+}
+
+/// A host, with a port behind a colon if wanted; an IPv6 address with a port is written `[address]:port`.
+fn host_and_port(text: &str) -> Result<HostAndPort, ValueError> {
+    let (name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        Some((name, port)) => (name, Some(port)),
+        None => match text.split_once(':') {
+            Some((name, port)) if !port.contains(':') => (name, Some(port)),
+            _ => (text, None),
+        },
+    };
+    let port = port.map(|port| number(port, &(1..=u16::MAX))).transpose()?;
+    Ok(HostAndPort { host: host(name)?, port })
+}
+
 fn path(text: &str) -> Result<PathBuf, ValueError> {
     if text.is_empty() { Err(not_a(text, "a path")) } else { Ok(PathBuf::from(text)) }
 }
@@ -387,6 +471,10 @@ mod tests {
             ("log_format", "xml"),
             ("advertise", "a b"),
             ("native.port", "65536"),
+            ("kafka.port", "on"),
+            ("kafka.shard_door", "yes"),
+            ("kafka.advertise", "kolk:0"),
+            ("kafka.advertise", "a b:1"),
             ("connections.max.idle.ms", "1"),
             ("socket.request.max.bytes", "2GiB"),
             ("memory_bytes_max", "1MiB"),
@@ -395,6 +483,25 @@ mod tests {
         for (key, text) in cases {
             let setting = settings().find(|setting| setting.key == key).unwrap();
             assert!((setting.set)(&mut Config::default(), text).is_err(), "{key} = {text}");
+        }
+    }
+
+    #[test]
+    fn a_door_may_be_closed_and_found_elsewhere() {
+        let cases = [
+            ("kafka.port", "off"),
+            ("kafka.port", "0"),
+            ("kafka.shard_door", "off"),
+            ("kafka.advertise", "kolk.example"),
+            ("kafka.advertise", "kolk.example:19092"),
+            ("kafka.shard_advertise", "[fe80::1]:28092"),
+            ("kafka.shard_advertise", "fe80::1"),
+        ];
+        for (key, text) in cases {
+            let setting = settings().find(|setting| setting.key == key).unwrap();
+            let mut config = Config::default();
+            assert_eq!((setting.set)(&mut config, text), Ok(()), "{key} = {text}");
+            assert_eq!(setting.value(&config), text, "{key}");
         }
     }
 

@@ -10,6 +10,7 @@ use kolk_io::uring::uring_io::UringIo;
 use kolk_metric::shard::ShardMetrics;
 use kolk_serve::door::{ServeError, Serving, ShardDoors};
 use kolk_serve::http::resources::Readiness;
+use kolk_serve::kafka::view::KafkaIdentity;
 use kolk_serve::native::identity::Identity;
 use kolk_serve::settings::ServeSettings;
 use kolk_shard::mesh::Seat;
@@ -28,6 +29,7 @@ pub(crate) struct ShardSeed {
     pub(crate) settings: ShardSettings,
     pub(crate) serve: ServeSettings,
     pub(crate) identity: Identity,
+    pub(crate) kafka_identity: KafkaIdentity,
     pub(crate) doors: ShardDoors,
     pub(crate) orders: Receiver<Order>,
     pub(crate) reports: mpsc::Sender<Result<Report, ShardFailure>>,
@@ -65,7 +67,8 @@ pub enum ShardFailure {
 
 /// Runs a shard until it is told to stop.
 pub(crate) async fn run(io: UringIo, seed: ShardSeed) -> Result<(), StopError> {
-    let ShardSeed { part, seat, settings, serve, mut identity, doors, orders, reports } = seed;
+    let ShardSeed { part, seat, settings, serve, orders, reports, .. } = seed;
+    let (mut identity, kafka_identity, doors) = (seed.identity, seed.kafka_identity, seed.doors);
     let metrics = Rc::new(ShardMetrics::new(part.shard().get()));
     io.spawn(watch_reactor(io.clone(), Rc::clone(&metrics)));
     // A report nobody hears means that the start was given up: the orders' end says so next.
@@ -82,7 +85,7 @@ pub(crate) async fn run(io: UringIo, seed: ShardSeed) -> Result<(), StopError> {
     let mut serving = None;
     if orders.recv().await == Some(Order::Listen) {
         identity.started_ns = io.now().as_ns();
-        match Serving::open(&shard, &serve, identity, doors) {
+        match Serving::open(&shard, &serve, identity, kafka_identity, doors) {
             Ok(open) => {
                 open.set_readiness(Readiness::Ready);
                 serving = Some(open);

@@ -17,6 +17,9 @@ use crate::connection::outbox::OutboxLimits;
 use crate::connection::pace::PaceLimits;
 use crate::http::resources::{ReadAll, Readiness, Readings, Resources};
 use crate::http::wire::HttpWire;
+use crate::kafka::door::Door;
+use crate::kafka::view::{DoorKind, KafkaIdentity};
+use crate::kafka::wire::KafkaWire;
 use crate::native::calls::Calls;
 use crate::native::identity::Identity;
 use crate::native::reply_writer::ReplyWriter;
@@ -44,6 +47,10 @@ pub struct ShardDoors {
     pub common: BoundSocket,
     /// The shard's own native door.
     pub own: BoundSocket,
+    /// The node's Kafka door, if it is open; every shard has the same socket.
+    pub kafka_common: Option<BoundSocket>,
+    /// The shard's own Kafka door, if it is open.
+    pub kafka_own: Option<BoundSocket>,
     /// The HTTP door, on shard 0 alone.
     pub http: Option<BoundSocket>,
 }
@@ -64,7 +71,7 @@ pub enum ServeError {
 
 /// A shard's open doors. Lives on that shard's core.
 pub struct Serving<N: Net> {
-    native: Connections<N>,
+    clients: Connections<N>,
     http: Option<(Connections<N>, Rc<Resources>)>,
 }
 
@@ -82,9 +89,10 @@ impl<N: Net> Serving<N> {
         shard: &Shard<N>,
         settings: &ServeSettings,
         identity: Identity,
+        kafka_identity: KafkaIdentity,
         doors: ShardDoors,
     ) -> Result<Self, ServeError> {
-        let ShardDoors { common, own, http } = doors;
+        let ShardDoors { common, own, kafka_common, kafka_own, http } = doors;
         let (io, metrics) = (shard.io(), shard.metrics());
         let shards = u16::try_from(identity.shard_ports.len()).unwrap_or(u16::MAX);
         let identity = Rc::new(identity);
@@ -94,22 +102,29 @@ impl<N: Net> Serving<N> {
             writer: ReplyWriter::new(FRAME_BYTES_MAX),
             frame_bytes_max: settings.frame_bytes_max,
         });
-        let limits = native_limits(settings, shards);
-        let native = Connections::new(io.clone(), Rc::clone(metrics), limits);
+        let limits = client_limits(settings, shards);
+        // Connections of both wires count together, and share what they may hold.
+        let clients = Connections::new(io.clone(), Rc::clone(metrics), limits);
         for socket in [common, own] {
             let bound = socket.local_address();
             let listener = listen(io, socket)?;
             let (calls, identity) = (Rc::clone(&calls), Rc::clone(&identity));
             let frame_bytes_max = settings.frame_bytes_max;
-            let make_wire = move |stream: &N::Stream| {
+            let make_wire = move |stream: &N::Stream, _: SocketAddr| {
                 let local = stream.local_address().map_or(bound.ip(), |address| address.ip());
                 NativeWire::new(Rc::clone(&calls), identity.host(local).into(), frame_bytes_max)
             };
-            io.spawn(accept(native.clone(), listener, make_wire));
+            io.spawn(accept(clients.clone(), listener, make_wire));
         }
-        io.spawn(native.clone().sweep());
+        let kafka_identity = Rc::new(kafka_identity);
+        for (kind, socket) in [(DoorKind::Node, kafka_common), (DoorKind::Shard, kafka_own)] {
+            let Some(socket) = socket else { continue };
+            let door = Door::new(shard.clone(), Rc::clone(&kafka_identity), kind, settings);
+            open_kafka(&clients, Rc::new(door), socket)?;
+        }
+        io.spawn(clients.clone().sweep());
         let http = http.map(|socket| open_http(shard, socket)).transpose()?;
-        Ok(Self { native, http })
+        Ok(Self { clients, http })
     }
 
     /// Says whether the broker takes requests, for `/ready`.
@@ -123,7 +138,7 @@ impl<N: Net> Serving<N> {
     /// time twice: HTTP goes last, so that `/ready` can say why.
     pub async fn close(self) {
         self.set_readiness(Readiness::Stopping);
-        self.native.stop().await;
+        self.clients.stop().await;
         if let Some((connections, _)) = self.http {
             connections.stop().await;
         }
@@ -135,7 +150,23 @@ fn listen<N: Net>(io: &N, socket: BoundSocket) -> Result<N::Listener, ServeError
     io.listen(socket).map_err(|error| ServeError::Listen { address, error })
 }
 
-fn native_limits(settings: &ServeSettings, shards: u16) -> ConnectionLimits {
+/// Lets clients in through one Kafka door of a shard.
+fn open_kafka<N: Net>(
+    clients: &Connections<N>,
+    door: Rc<Door<N>>,
+    socket: BoundSocket,
+) -> Result<(), ServeError> {
+    let bound = socket.local_address();
+    let listener = listen(clients.io(), socket)?;
+    let make_wire = move |stream: &N::Stream, peer: SocketAddr| {
+        let local = stream.local_address().unwrap_or(bound);
+        KafkaWire::new(Rc::clone(&door), local, peer)
+    };
+    clients.io().spawn(accept(clients.clone(), listener, make_wire));
+    Ok(())
+}
+
+fn client_limits(settings: &ServeSettings, shards: u16) -> ConnectionLimits {
     ConnectionLimits {
         connections_max: settings.shard_connections_max(shards),
         pace: PaceLimits {
@@ -185,7 +216,7 @@ fn open_http<N: Net>(
     let listener = listen(io, socket)?;
     let make_wire = {
         let (io, metrics, resources) = (io.clone(), Rc::clone(metrics), Rc::clone(&resources));
-        move |_: &N::Stream| HttpWire {
+        move |_: &N::Stream, _: SocketAddr| HttpWire {
             io: io.clone(),
             metrics: Rc::clone(&metrics),
             resources: Rc::clone(&resources),

@@ -1,8 +1,9 @@
-//! Listeners and sessions: the native wire and HTTP.
+//! Listeners and sessions: the native wire, the Kafka wire and HTTP.
 //!
 //! The root opens a shard's doors with [`door::Serving::open`]; everything else follows from what clients
-//! send. A connection reads frames, begins what they ask for on its shard, and sends the replies:
-//! those to produce requests in the order of the requests, all others when they are ready.
+//! send. A connection reads frames, begins what they ask for on its shard, and sends the replies: on
+//! the native wire those to produce requests in the order of the requests and all others when they are
+//! ready, on the Kafka wire all in the order of the requests.
 //!
 //! What bounds a connection: requests and bytes in flight, bytes of replies nobody reads, the memory that
 //! all connections of a shard share, and patience with half frames, stalled readers and silence. Full
@@ -11,6 +12,8 @@
 pub mod door;
 
 pub mod native;
+
+pub mod kafka;
 
 pub mod http;
 

@@ -40,6 +40,25 @@ pub struct ServeSettings {
     /// Time for replies still owed when the client has ended its side, or the broker stops. Default:
     /// 3 s. Range: 100 ms to 4 s, for a stop takes less than 10 s in all.
     pub drain: Duration,
+    /// The Kafka wire.
+    pub kafka: KafkaSettings,
+}
+
+/// Settings of the Kafka wire. All take effect at a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// Whether a topic that a client asks for comes into being (Kafka's `auto.create.topics.enable`).
+    /// Default: yes.
+    pub auto_create_topics: bool,
+    /// Fetch sessions of one door on one shard (Kafka's `max.incremental.fetch.session.cache.slots`).
+    /// Beyond: consumers are served without one. Default: 1,000. Range: 0 to 1,000,000.
+    pub fetch_sessions_max: usize,
+}
+
+impl Default for KafkaSettings {
+    fn default() -> Self {
+        Self { auto_create_topics: true, fetch_sessions_max: 1_000 }
+    }
 }
 
 impl Default for ServeSettings {
@@ -56,6 +75,7 @@ impl Default for ServeSettings {
             frame_stall: Duration::from_secs(30),
             write_stall: Duration::from_secs(30),
             drain: Duration::from_secs(3),
+            kafka: KafkaSettings::default(),
         }
     }
 }

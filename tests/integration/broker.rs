@@ -47,6 +47,8 @@ pub(crate) struct Place {
     folder: PathBuf,
     native_port: u16,
     shard_port: u16,
+    kafka_port: u16,
+    kafka_shard_port: u16,
     http_port: u16,
     /// What starts the program, and the program.
     launch: Vec<OsString>,
@@ -72,10 +74,20 @@ impl Place {
     }
 
     fn at(folder: PathBuf, shards_max: u16, owner: bool) -> Self {
-        let first = free_ports(shards_max + 2);
-        let (native_port, http_port, shard_port) = (first, first + 1, first + 2);
+        let first = free_ports(2 * shards_max + 3);
+        let (native_port, http_port, kafka_port) = (first, first + 1, first + 2);
+        let (shard_port, kafka_shard_port) = (first + 3, first + 3 + shards_max);
         let launch = vec![KOLK.into()];
-        Self { folder, native_port, shard_port, http_port, launch, owner }
+        Self {
+            folder,
+            native_port,
+            shard_port,
+            kafka_port,
+            kafka_shard_port,
+            http_port,
+            launch,
+            owner,
+        }
     }
 
     /// A place in this folder, whose broker is this program behind a launcher such as `prlimit`, which
@@ -105,6 +117,16 @@ impl Place {
     /// The native door.
     pub(crate) fn native(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.native_port))
+    }
+
+    /// The Kafka node door.
+    pub(crate) fn kafka(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.kafka_port))
+    }
+
+    /// The Kafka door of a shard.
+    pub(crate) fn kafka_shard(&self, shard: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.kafka_shard_port + shard))
     }
 
     /// Status and body of a GET from the broker's HTTP door, `None` where nobody answers.
@@ -184,6 +206,8 @@ impl Place {
             .args(["--shards", &shards.to_string()])
             .args(["--native-port", &self.native_port.to_string()])
             .args(["--native-shard-port", &self.shard_port.to_string()])
+            .args(["--kafka-port", &self.kafka_port.to_string()])
+            .args(["--kafka-shard-port", &self.kafka_shard_port.to_string()])
             .args(["--http-port", &self.http_port.to_string()])
             .args(arguments)
             .stdout(file.try_clone().expect("a descriptor is left"))

@@ -58,6 +58,8 @@ impl Broker {
         command.env("KOLK_DATA", &data);
         command.env("KOLK_NATIVE_PORT", native.to_string());
         command.env("KOLK_NATIVE_SHARD_PORT", "0");
+        command.env("KOLK_KAFKA_PORT", "0");
+        command.env("KOLK_KAFKA_SHARD_PORT", "0");
         command.env("KOLK_HTTP_PORT", http.to_string());
         if let Some(cores) = &plan.cores {
             command.env("KOLK_CORES", cores);

@@ -1,6 +1,7 @@
 //! Accepts connections until the stop.
 
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -18,7 +19,7 @@ const FAILED_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn accept<N: Net, W: Wire>(
     connections: Connections<N>,
     listener: N::Listener,
-    make_wire: impl Fn(&N::Stream) -> W,
+    make_wire: impl Fn(&N::Stream, SocketAddr) -> W,
 ) {
     let io = connections.io().clone();
     loop {
@@ -35,7 +36,7 @@ pub(crate) async fn accept<N: Net, W: Wire>(
         match accepted {
             None => return,
             Some(Ok((stream, peer))) => {
-                let wire = make_wire(&stream);
+                let wire = make_wire(&stream, peer);
                 io.spawn(run(connections.clone(), stream, peer, wire));
             }
             Some(Err(error)) => {

@@ -1,8 +1,9 @@
 //! The replies a connection owes: which are ready, in which order they go, and whether there is room for
 //! more requests. Apart from sockets, so that ordering and bounds are tested by hand.
 //!
-//! Two lanes. Produce replies keep the order of their requests: only the first is polled, the others
-//! complete behind it. All other replies go when they are ready, so that a long poll holds up nobody.
+//! Three lanes. Native produce replies keep the order of their requests: only the first is polled, the
+//! others complete behind it. All other native replies go when they are ready, so that a long poll holds up
+//! nobody. On the Kafka wire every reply goes in the order of its request, and all are worked on at once.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,9 +14,14 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, Stream};
+use kolk_metric::net::CloseReason;
 
 use super::budget::Charge;
 use super::share::OutputShare;
+
+mod in_order;
+
+use in_order::InOrder;
 
 /// A reply that is being worked on.
 pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Reply>>>;
@@ -39,6 +45,8 @@ pub(crate) enum Then {
     Continue,
     /// The end of the connection.
     Close,
+    /// The end of the connection, for a reason that the client must not mistake for its own doing.
+    CloseFor(CloseReason),
 }
 
 impl Reply {
@@ -79,6 +87,7 @@ struct Shared {
 struct Lanes {
     ordered: VecDeque<ReplyFuture>,
     unordered: FuturesUnordered<ReplyFuture>,
+    in_order: InOrder,
     ready: VecDeque<Reply>,
     /// What is said behind everything else.
     last: Option<Reply>,
@@ -156,6 +165,23 @@ impl Outbox {
         wake(&self.0.sender);
     }
 
+    /// Begins a request whose reply goes in the order of the requests, and which runs beside all others. It
+    /// runs up to its first wait within this call, so what it does until then is done in that order, too.
+    pub(crate) fn begin_in_order(&self, frame_bytes: usize, mut reply: ReplyFuture) {
+        self.count_in(frame_bytes);
+        // Polled again by the sending half, whose waker it keeps then.
+        let begun = reply.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let in_order = &mut self.0.lanes.borrow_mut().in_order;
+        match begun {
+            Poll::Ready(reply) => {
+                self.count_ready(reply.bytes());
+                in_order.push_ready(reply);
+            }
+            Poll::Pending => in_order.push(reply),
+        }
+        wake(&self.0.sender);
+    }
+
     /// Adds a request that is answered already.
     pub(crate) fn submit_ready(&self, reply: Reply) {
         self.count_in(reply.charge.bytes());
@@ -207,7 +233,8 @@ impl Outbox {
         if let Some(sending) = gather(&mut lanes.ready) {
             return Poll::Ready(Turn::Send(sending));
         }
-        let owes_nothing = lanes.ordered.is_empty() && lanes.unordered.is_empty();
+        let owes_nothing =
+            lanes.ordered.is_empty() && lanes.unordered.is_empty() && lanes.in_order.is_empty();
         if owes_nothing && self.0.input.get() == Input::Ended {
             let Some(last) = lanes.last.take() else { return Poll::Ready(Turn::Finished) };
             self.count_in(last.charge.bytes());
@@ -258,6 +285,7 @@ impl Outbox {
         // Moved into a new set, all are polled once more.
         let unordered = std::mem::take(&mut lanes.unordered);
         lanes.unordered = unordered.into_iter().collect();
+        lanes.in_order.poll_all_again();
         drop(lanes);
         wake(&self.0.sender);
     }
@@ -273,7 +301,8 @@ impl Outbox {
         self.0.input.set(Input::Aborted);
         // Dropped outside the borrow: a future may give back what another part of this outbox holds.
         let lanes = self.0.lanes.take();
-        let unsent: usize = lanes.ready.iter().map(Reply::bytes).sum();
+        let ready: usize = lanes.ready.iter().map(Reply::bytes).sum();
+        let unsent = ready + lanes.in_order.ready_bytes();
         self.0.counts.reply_bytes.set(self.0.counts.reply_bytes.get() - unsent);
         self.0.share.remove_queued(unsent);
         drop(lanes);
@@ -293,15 +322,19 @@ impl Outbox {
     }
 
     fn push_ready(&self, ready: &mut VecDeque<Reply>, reply: Reply) {
-        let counts = &self.0.counts;
-        counts.reply_bytes.set(counts.reply_bytes.get() + reply.bytes());
-        self.0.share.add_queued(reply.bytes());
+        self.count_ready(reply.bytes());
         ready.push_back(reply);
+    }
+
+    fn count_ready(&self, bytes: usize) {
+        let counts = &self.0.counts;
+        counts.reply_bytes.set(counts.reply_bytes.get() + bytes);
+        self.0.share.add_queued(bytes);
     }
 
     /// Takes what is ready, until the limit of reply bytes is passed.
     fn collect_ready(&self, lanes: &mut Lanes, context: &mut Context<'_>) {
-        let Lanes { ordered, unordered, ready, .. } = lanes;
+        let Lanes { ordered, unordered, in_order, ready, .. } = lanes;
         let has_room = || self.0.counts.reply_bytes.get() < self.0.limits.reply_bytes_max;
         while has_room()
             && let Some(first) = ordered.front_mut()
@@ -314,6 +347,17 @@ impl Outbox {
             && let Poll::Ready(Some(reply)) = Pin::new(&mut *unordered).poll_next(context)
         {
             self.push_ready(ready, reply);
+        }
+        // What waits for the first counts against the limit, which must not keep the first from being worked on.
+        loop {
+            ready.extend(std::iter::from_fn(|| in_order.take_first()));
+            if !ready.is_empty() && !has_room() {
+                break;
+            }
+            match in_order.poll_work(context) {
+                Poll::Ready(Some(bytes)) => self.count_ready(bytes),
+                Poll::Ready(None) | Poll::Pending => break,
+            }
         }
     }
 }
@@ -372,8 +416,8 @@ fn gather(ready: &mut VecDeque<Reply>) -> Option<Sending> {
         sending.replies += 1;
         sending.then = reply.then;
         sending.charges.push(reply.charge);
-        sending.parts.push(reply.head);
-        sending.parts.extend(reply.payload.into_iter().filter(|slice| !slice.is_empty()));
+        let parts = std::iter::once(reply.head).chain(reply.payload);
+        sending.parts.extend(parts.filter(|slice| !slice.is_empty()));
     }
     (sending.replies > 0).then_some(sending)
 }

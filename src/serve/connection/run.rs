@@ -206,7 +206,10 @@ impl<N: Net> Sender<N> {
                 self.connection.close(CloseReason::SocketError);
             }
             let bytes = outbox.sent(sending);
-            if then == Then::Close || sent.is_err() {
+            if let Then::CloseFor(reason) = then {
+                self.connection.decide(reason);
+            }
+            if then != Then::Continue || sent.is_err() {
                 break;
             }
             if run.is_over(bytes) {

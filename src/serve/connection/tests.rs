@@ -99,7 +99,7 @@ impl Broker {
             let listener = io.listen(socket).unwrap();
             let wire = {
                 let quit = Rc::clone(&quit);
-                move |_: &_| Echo { quit: Rc::clone(&quit) }
+                move |_: &_, _: SocketAddr| Echo { quit: Rc::clone(&quit) }
             };
             io.spawn(accept(connections.clone(), listener, wire));
             io.spawn(connections.clone().sweep());

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod http;
+mod kafka;
 mod native;
 mod stopping;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kolk_io::channel;
-use kolk_io::net::bind;
+use kolk_io::net::{BoundSocket, bind};
 use kolk_io::uring::shard::{ShardHandle, ShardSpec, spawn_shard};
 use kolk_metric::shard::{MetricsSnapshot, ShardMetrics};
 use kolk_model::batch_builder::BatchBuilder;
@@ -35,6 +36,7 @@ use kolk_shard::start::{StartPlan, recover};
 
 use super::{Serving, ShardDoors};
 use crate::http::resources::Readiness;
+use crate::kafka::view::{Advertised, KafkaIdentity};
 use crate::native::identity::Identity;
 use crate::settings::ServeSettings;
 
@@ -45,6 +47,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Broker {
     native: SocketAddr,
     shard_door: SocketAddr,
+    kafka: SocketAddr,
+    kafka_shard: SocketAddr,
     http: SocketAddr,
     stop: channel::Sender<()>,
     thread: ShardHandle<MetricsSnapshot>,
@@ -62,7 +66,15 @@ impl Broker {
         let data = tempfile::tempdir_in(binary.parent().unwrap()).unwrap();
         let dir = data.path().to_path_buf();
         let door = || bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let doors = ShardDoors { common: door(), own: door(), http: Some(door()) };
+        let doors = ShardDoors {
+            common: door(),
+            own: door(),
+            kafka_common: Some(door()),
+            kafka_own: Some(door()),
+            http: Some(door()),
+        };
+        let address = |door: &Option<BoundSocket>| door.as_ref().unwrap().local_address();
+        let (kafka, kafka_shard) = (address(&doors.kafka_common), address(&doors.kafka_own));
         let native = doors.common.local_address();
         let shard_door = doors.own.local_address();
         let http = doors.http.as_ref().unwrap().local_address();
@@ -85,7 +97,14 @@ impl Broker {
                 shard_ports: vec![shard_door.port()],
                 started_ns: 0,
             };
-            let serving = Serving::open(&shard, &settings, identity, doors).unwrap();
+            let advertised = |address: SocketAddr| Advertised { host: None, port: address.port() };
+            let kafka_identity = KafkaIdentity {
+                node_id: 7,
+                node: Some(advertised(kafka)),
+                shards: vec![advertised(kafka_shard)],
+            };
+            let serving =
+                Serving::open(&shard, &settings, identity, kafka_identity, doors).unwrap();
             serving.set_readiness(Readiness::Ready);
             opened.send(()).unwrap();
             stopped.recv().await;
@@ -95,7 +114,7 @@ impl Broker {
         })
         .unwrap();
         is_open.recv_timeout(PATIENCE).unwrap();
-        Self { native, shard_door, http, stop, thread, _data: data }
+        Self { native, shard_door, kafka, kafka_shard, http, stop, thread, _data: data }
     }
 
     fn connect(&self) -> Client {

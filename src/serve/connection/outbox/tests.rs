@@ -76,6 +76,12 @@ impl Bench {
         switch
     }
 
+    fn in_order(&self, text: &'static str, frame_bytes: usize) -> Switch {
+        let (switch, reply) = self.later(text, frame_bytes);
+        self.outbox.begin_in_order(frame_bytes, reply);
+        switch
+    }
+
     fn turn(&self) -> Option<Turn> {
         match self.outbox.poll_turn(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(turn) => Some(turn),
@@ -339,4 +345,61 @@ fn the_last_word_goes_behind_all_replies_owed() {
     assert_eq!(bench.send(), "produce");
     assert_eq!(bench.send(), "last");
     assert_eq!(bench.send(), "finished");
+}
+
+#[test]
+fn replies_in_order_are_worked_on_at_once_and_wait_for_the_first() {
+    let bench = Bench::new();
+    let first = bench.in_order("first", 1);
+    let second = bench.in_order("second", 1);
+    let third = bench.in_order("third", 1);
+    assert!(bench.turn().is_none());
+    second.complete();
+    assert!(bench.turn().is_none());
+    assert_eq!(bench.share.queued_bytes(), 6, "what waits for others counts");
+    first.complete();
+    assert_eq!(bench.send(), "first|second");
+    third.complete();
+    assert_eq!(bench.send(), "third");
+    assert_eq!(bench.share.queued_bytes(), 0);
+}
+
+#[test]
+fn a_request_in_order_begins_when_it_is_taken_in() {
+    let bench = Bench::new();
+    let begun = Rc::new(RefCell::new(Vec::new()));
+    for number in 0..3 {
+        let (begun, mut reply) = (Rc::clone(&begun), Some(bench.reply("x", 1)));
+        let future = poll_fn(move |_| {
+            begun.borrow_mut().push(number);
+            Poll::Ready(reply.take().expect("polled until ready"))
+        });
+        bench.outbox.begin_in_order(1, Box::pin(future));
+    }
+    assert_eq!(*begun.borrow(), [0, 1, 2]);
+    assert_eq!(bench.send(), "x|x|x");
+}
+
+#[test]
+fn the_first_reply_is_worked_on_although_those_behind_it_fill_the_connection() {
+    const LARGE: &str = match std::str::from_utf8(&[b'x'; 2_000]) {
+        Ok(text) => text,
+        Err(_) => "",
+    };
+    let bench = Bench::new();
+    let first = bench.in_order("first", 1);
+    bench.in_order(LARGE, 1).complete();
+    assert!(bench.turn().is_none());
+    first.complete();
+    assert_eq!(bench.send().len(), LARGE.len() + 6);
+}
+
+#[test]
+fn an_abort_gives_back_what_waits_for_others() {
+    let bench = Bench::new();
+    let _first = bench.in_order("first", 1);
+    bench.in_order("second", 1).complete();
+    assert!(bench.turn().is_none());
+    bench.outbox.abort();
+    assert_eq!((bench.share.queued_bytes(), bench.budget.used()), (0, 0));
 }

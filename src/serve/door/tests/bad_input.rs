@@ -29,7 +29,7 @@ fn is_closed_after(broker: &Broker, bytes: &[u8]) -> Option<Reply> {
     last
 }
 
-fn closed(metrics: &MetricsSnapshot, reason: &str) -> u64 {
+pub(super) fn closed(metrics: &MetricsSnapshot, reason: &str) -> u64 {
     metrics
         .series()
         .filter(|(family, _, label, _)| {

@@ -1,0 +1,14 @@
+//! The Kafka wire: requests of one connection to the shard, its answers back.
+
+pub(crate) mod wire;
+
+mod handler;
+
+pub(crate) mod door;
+mod session;
+
+mod fetch_session;
+mod names;
+mod reply_heads;
+
+pub mod view;

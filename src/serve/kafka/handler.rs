@@ -1,0 +1,108 @@
+//! What each API of the Kafka wire does: one file an API, one row in the table below.
+//!
+//! A handler is one function, `async fn handle<N: Net>(context: Context<N>, request: Request) -> Response`,
+//! with the `Request` and `Response` of `kolk_kafka::message::<api>`. Rules:
+//!
+//! - **Order.** It is called when its frame is taken in, and runs up to its first `.await` before the next
+//!   request of the connection is looked at. What must take effect in the order of the requests (an append,
+//!   a question to a shard: every method of `Shard` asks at its first poll) therefore belongs before that
+//!   first wait. After it, requests of a connection run side by side; responses wait for their turn.
+//! - **Ids and addresses** come from `context.view()`, never from the shard: an answer speaks of the door
+//!   that was asked. "Own" things (groups, log directories) are those with `view().is_own(owner)`.
+//! - **Errors.** A handler always answers; codes leave through `ErrorCode::on_kafka`, because clients know none
+//!   of ours. A bare `UNKNOWN_SERVER_ERROR` ends Kafka Streams: choose a code on which a client retries.
+//! - **Waiting** for something other than a disk goes through `context.unless_over`, so that a stop is not held up.
+//! - **Bytes** of a request (`Bytes`, `Text`) are slices of its frame: copy what is kept.
+//!
+//! To add one: write the file, name it below, add a row. The answer to `ApiVersions` lists the rows.
+
+use std::future::Future;
+
+use kolk_io::door::Net;
+use kolk_kafka::api::ApiKey;
+use kolk_kafka::message::Message;
+use kolk_kafka::wire::{DecodeError, Reader};
+
+use super::session::{Call, Context};
+use crate::connection::outbox::ReplyFuture;
+
+pub(crate) mod api_versions;
+mod fetch;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+
+/// Rows of API, kind and module. `decoded`: the module has a `handle` as described above. `by_hand`: it reads
+/// its request and writes its response itself, in `begin`.
+macro_rules! handlers {
+    ($($api:ident: $kind:ident $module:ident,)+) => {
+        /// Every API that is served, by key.
+        pub(crate) const SERVED: &[ApiKey] = &[$(ApiKey::$api,)+];
+
+        /// Begins a request; `None` when its API is not served.
+        ///
+        /// # Errors
+        /// The body is damaged.
+        pub(crate) fn begin<N: Net>(
+            call: Call<N>,
+            reader: &mut Reader<'_>,
+        ) -> Result<Option<ReplyFuture>, DecodeError> {
+            let reply = match call.context.api {
+                $(ApiKey::$api => run!($kind $module, call, reader),)+
+                _ => return Ok(None),
+            };
+            Ok(Some(reply))
+        }
+    };
+}
+
+macro_rules! run {
+    (decoded $module:ident, $call:ident, $reader:ident) => {
+        decoded($call, $reader, $module::handle)?
+    };
+    (by_hand $module:ident, $call:ident, $reader:ident) => {
+        $module::begin($call, $reader)?
+    };
+}
+
+handlers! {
+    Produce: by_hand produce,
+    Fetch: by_hand fetch,
+    ListOffsets: decoded list_offsets,
+    Metadata: decoded metadata,
+    ApiVersions: decoded api_versions,
+    InitProducerId: decoded init_producer_id,
+    OffsetForLeaderEpoch: decoded offset_for_leader_epoch,
+}
+
+fn decoded<N, Q, R, F>(
+    call: Call<N>,
+    reader: &mut Reader<'_>,
+    handle: impl FnOnce(Context<N>, Q) -> F,
+) -> Result<ReplyFuture, DecodeError>
+where
+    N: Net,
+    Q: Message,
+    R: Message,
+    F: Future<Output = R> + 'static,
+{
+    let request = Q::decode(reader, call.version())?;
+    let answering = handle(call.context.clone(), request);
+    Ok(Box::pin(async move {
+        let response = answering.await;
+        call.answer(&response)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_keys() {
+        let keys: Vec<_> = SERVED.iter().map(|api| api.to_wire()).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+    }
+}
