@@ -5,6 +5,9 @@ mod reader;
 mod text;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::fmt;
 

@@ -308,8 +308,13 @@ impl<'a> Reader<'a> {
         mut one: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
         let mut elements = Vec::with_capacity(count.min(CAPACITY_MAX));
-        for _ in 0..count {
-            elements.push(one(self)?);
+        for left in (1..=count).rev() {
+            let element = one(self)?;
+            if elements.len() == elements.capacity() {
+                // Twice as many, but never beyond what was announced.
+                elements.reserve_exact(left.min(elements.len().max(1)));
+            }
+            elements.push(element);
         }
         Ok(elements)
     }
