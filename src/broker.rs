@@ -13,6 +13,7 @@ use kolk_io::host::{cores, limits};
 use kolk_io::net::{BoundSocket, bind};
 use kolk_io::uring::shard::{ShardError, ShardHandle, ShardSpec, join_all, spawn_shard};
 use kolk_serve::door::ShardDoors;
+use kolk_serve::kafka::start_facts::StartFacts;
 use kolk_serve::kafka::view::{Advertised, KafkaIdentity};
 use kolk_serve::native::identity::Identity;
 use kolk_shard::mesh::seats;
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 use crate::config::{Config, HostAndPort, OnOff};
 use crate::core_plan::{CorePlan, CorePlanError};
+use crate::settings_table::settings;
 use crate::shard_life::{self, Order, Report, ShardFailure, ShardSeed};
 
 /// How long an executor may take to come up.
@@ -467,7 +469,17 @@ fn kafka_identity(config: &Config, addresses: &Addresses) -> KafkaIdentity {
             .zip(&addresses.kafka_shards)
             .map(|(number, address)| advertised(shards, address, number))
             .collect(),
+        start: start_facts(config, addresses),
     }
+}
+
+/// What is told of the start.
+fn start_facts(config: &Config, addresses: &Addresses) -> StartFacts {
+    let listeners: Vec<_> =
+        addresses.kafka.iter().map(|address| format!("PLAINTEXT://{address}")).collect();
+    let given = settings().map(|setting| (setting.key, setting.value(config)));
+    let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+    StartFacts::new(data, given.chain([("listeners", listeners.join(","))]))
 }
 
 /// Recovers the data directory on an executor of its own, which ends with it.

@@ -161,6 +161,8 @@ codes! {
     UnreleasedInstanceId = 111, "UNRELEASED_INSTANCE_ID", Useless, "Another member still uses this static id.";
     UnsupportedAssignor = 112, "UNSUPPORTED_ASSIGNOR", Useless, "The group or the broker does not know this assignor.";
     StaleMemberEpoch = 113, "STALE_MEMBER_EPOCH", Useless, "The member's epoch is not the one the group has for it; ask for it with a heartbeat.";
+    MismatchedEndpointType = 114, "MISMATCHED_ENDPOINT_TYPE", Useless, "The request was sent to an endpoint of the wrong kind.";
+    UnsupportedEndpointType = 115, "UNSUPPORTED_ENDPOINT_TYPE", Useless, "This kind of endpoint is not known here.";
     InvalidRegularExpression = 128, "INVALID_REGULAR_EXPRESSION", Useless, "The regular expression of the subscription is not one.";
     RebootstrapRequired = 129, "REBOOTSTRAP_REQUIRED", Useless, "Another cluster or broker answers at this address; begin again with the bootstrap addresses.";
 

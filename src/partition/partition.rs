@@ -510,6 +510,15 @@ impl<I: Io> Partition<I> {
         }
     }
 
+    /// The idempotent producers that are remembered; none while they are not known.
+    #[must_use]
+    pub fn producers(&self) -> Option<&Producers> {
+        match &self.producers {
+            KnownProducers::Ready(producers) => Some(producers),
+            KnownProducers::Loading | KnownProducers::Unreadable(_) => None,
+        }
+    }
+
     /// How many appends wait for their turn or their level.
     #[must_use]
     pub fn appends_waiting(&self) -> usize {

@@ -8,7 +8,14 @@ pub(crate) mod door;
 mod session;
 
 mod fetch_session;
+
+mod deadline;
+mod replicas;
+mod resources;
+
 mod names;
 mod reply_heads;
 
 pub mod view;
+
+pub mod start_facts;

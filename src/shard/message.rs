@@ -12,7 +12,7 @@ use kolk_partition::effect::{Produced, WaiterId};
 
 use crate::request::{
     CreateTopicOp, CreatedTopic, EpochEnd, FetchSlot, FetchedSlot, ListedOffset, OffsetPlace,
-    PartitionState, ProduceOp, Refusal,
+    PartitionState, ProduceOp, ProducerDescription, Refusal,
 };
 
 /// A request with the name its sender waits under.
@@ -53,6 +53,10 @@ pub(crate) enum Request {
     /// The partitions of a topic that the receiver owns.
     Describe {
         topic: TopicId,
+    },
+    /// The idempotent producers of a partition.
+    Producers {
+        partition: TopicPartition,
     },
     Trim {
         partition: TopicPartition,
@@ -140,6 +144,7 @@ pub(crate) enum Reply {
     Listed(Result<ListedOffset, Refusal>),
     EpochEnd(Result<Option<EpochEnd>, Refusal>),
     Described(Vec<PartitionState>),
+    Producers(Result<Vec<ProducerDescription>, Refusal>),
     Trimmed(Result<Offset, Refusal>),
     Changed(Result<Changed, Refusal>),
     ProducerIds(Result<ProducerIdBlock, Refusal>),

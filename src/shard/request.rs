@@ -14,7 +14,7 @@ use kolk_model::config::overrides::Overrides;
 use kolk_model::durability::AckLevel;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{
-    LeaderEpoch, PartitionId, ProducerEpoch, ProducerId, ShardId, TopicId, TopicName,
+    LeaderEpoch, PartitionId, ProducerEpoch, ProducerId, Sequence, ShardId, TopicId, TopicName,
     TopicPartition,
 };
 use kolk_model::offset::Offset;
@@ -284,6 +284,19 @@ pub struct TopicDescription {
     pub settings: Vec<ConfigEntry>,
     /// Its partitions, by number.
     pub partitions: Vec<PartitionState>,
+}
+
+/// An idempotent producer as a partition remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerDescription {
+    /// Its id.
+    pub id: ProducerId,
+    /// The newest epoch seen.
+    pub epoch: ProducerEpoch,
+    /// The sequence of its last record.
+    pub last_sequence: Sequence,
+    /// When its last batch was appended.
+    pub appended_at: TimestampMs,
 }
 
 /// A producer's identity.

@@ -79,16 +79,34 @@ pub fn keep_freed_memory() {
     }
 }
 
+/// How large a file system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All its bytes.
+    pub total_bytes: u64,
+    /// Bytes that an ordinary user may still write.
+    pub free_bytes: u64,
+}
+
 /// Bytes that an ordinary user may still write below `path`; `None` if the kernel does not tell.
 #[must_use]
 pub fn free_bytes(path: &Path) -> Option<u64> {
+    space(path).map(|space| space.free_bytes)
+}
+
+/// The file system that `path` is on; `None` if the kernel does not tell. Reads no disk.
+#[must_use]
+pub fn space(path: &Path) -> Option<Space> {
     let path = CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut found = MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: the path ends with a zero byte and `found` has room for the answer.
     let result = unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) };
     // SAFETY: zeroed bytes are an answer, and the call may have filled it.
     let found = unsafe { found.assume_init() };
-    (result == 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
+    (result == 0).then(|| Space {
+        total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+    })
 }
 
 /// A number that differs between two boots of the machine; 0 if the kernel does not tell.

@@ -36,6 +36,7 @@ use kolk_shard::start::{StartPlan, recover};
 
 use super::{Serving, ShardDoors};
 use crate::http::resources::Readiness;
+use crate::kafka::start_facts::StartFacts;
 use crate::kafka::view::{Advertised, KafkaIdentity};
 use crate::native::identity::Identity;
 use crate::settings::ServeSettings;
@@ -102,6 +103,7 @@ impl Broker {
                 node_id: 7,
                 node: Some(advertised(kafka)),
                 shards: vec![advertised(kafka_shard)],
+                start: StartFacts::default(),
             };
             let serving =
                 Serving::open(&shard, &settings, identity, kafka_identity, doors).unwrap();

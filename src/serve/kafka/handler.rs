@@ -27,9 +27,25 @@ use super::session::{Call, Context};
 use crate::connection::outbox::ReplyFuture;
 
 pub(crate) mod api_versions;
+mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
+mod elect_leaders;
 mod fetch;
+mod incremental_alter_configs;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
@@ -73,8 +89,24 @@ handlers! {
     ListOffsets: decoded list_offsets,
     Metadata: decoded metadata,
     ApiVersions: decoded api_versions,
+    CreateTopics: decoded create_topics,
+    DeleteTopics: decoded delete_topics,
+    DeleteRecords: decoded delete_records,
     InitProducerId: decoded init_producer_id,
     OffsetForLeaderEpoch: decoded offset_for_leader_epoch,
+    DescribeConfigs: decoded describe_configs,
+    AlterConfigs: decoded alter_configs,
+    AlterReplicaLogDirs: decoded alter_replica_log_dirs,
+    DescribeLogDirs: decoded describe_log_dirs,
+    CreatePartitions: decoded create_partitions,
+    ElectLeaders: decoded elect_leaders,
+    IncrementalAlterConfigs: decoded incremental_alter_configs,
+    AlterPartitionReassignments: decoded alter_partition_reassignments,
+    ListPartitionReassignments: decoded list_partition_reassignments,
+    DescribeCluster: decoded describe_cluster,
+    DescribeProducers: decoded describe_producers,
+    ListConfigResources: decoded list_config_resources,
+    DescribeTopicPartitions: decoded describe_topic_partitions,
 }
 
 fn decoded<N, Q, R, F>(

@@ -47,5 +47,10 @@ pub(crate) fn check_epoch(
 
 /// Whether a topic is one that only the broker itself writes.
 pub(crate) fn is_internal(topic: &Topic) -> bool {
-    matches!(topic.name.as_str(), "__consumer_offsets" | "__transaction_state")
+    is_internal_name(topic.name.as_str())
+}
+
+/// As [`is_internal`], of a topic that may not exist.
+pub(crate) fn is_internal_name(name: &str) -> bool {
+    matches!(name, "__consumer_offsets" | "__transaction_state")
 }

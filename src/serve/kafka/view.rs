@@ -8,6 +8,8 @@ use std::rc::Rc;
 use kolk_model::ids::{ShardId, TopicPartition};
 use kolk_shard::metadata::Metadata;
 
+use crate::kafka::start_facts::StartFacts;
+
 /// Broker ids of a node: the node door's, and one for each of at most 1,023 shards.
 const IDS_PER_NODE: u32 = 1_024;
 
@@ -29,6 +31,8 @@ pub struct KafkaIdentity {
     pub node: Option<Advertised>,
     /// The shard doors by shard, if they are open.
     pub shards: Vec<Advertised>,
+    /// What the broker was started with.
+    pub start: StartFacts,
 }
 
 /// Which door a client came through.
@@ -60,6 +64,11 @@ impl View {
     /// The view of clients who came to `shard` through a door of this kind.
     pub(crate) const fn new(identity: Rc<KafkaIdentity>, kind: DoorKind, shard: ShardId) -> Self {
         Self { identity, kind, shard }
+    }
+
+    /// What the broker was started with.
+    pub(crate) fn start(&self) -> &StartFacts {
+        &self.identity.start
     }
 
     /// The broker that was asked.
@@ -135,6 +144,7 @@ mod tests {
             node_id: 2,
             node: Some(door(Some("kolk.example"), 9092)),
             shards: vec![door(None, 28092), door(None, 28093), door(None, 28094)],
+            start: StartFacts::default(),
         };
         View::new(Rc::new(identity), kind, ShardId::new(1))
     }
@@ -167,7 +177,12 @@ mod tests {
 
     #[test]
     fn the_highest_ids_stay_below_two_to_the_thirtieth() {
-        let identity = KafkaIdentity { node_id: 1_000_000, node: None, shards: Vec::new() };
+        let identity = KafkaIdentity {
+            node_id: 1_000_000,
+            node: None,
+            shards: Vec::new(),
+            start: StartFacts::default(),
+        };
         let view = View::new(Rc::new(identity), DoorKind::Shard, ShardId::new(511));
         assert!(view.own_id() < 1 << 30);
     }

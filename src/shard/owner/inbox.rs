@@ -75,6 +75,10 @@ fn take_call<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, waiter: WaiterId, 
             let described = lookup::describe(state, topic);
             state.send_reply(from, waiter, Reply::Described(described));
         }
+        Request::Producers { partition } => {
+            let producers = lookup::producers(state, partition);
+            state.send_reply(from, waiter, Reply::Producers(producers));
+        }
         Request::Stats => {
             let stats = Box::new(lookup::stats(state));
             state.send_reply(from, waiter, Reply::Stats(stats));

@@ -11,7 +11,9 @@ use kolk_partition::error::PartitionError;
 use kolk_partition::partition::{Appending, Watermarks};
 
 use crate::message::{Reply, ShardStats};
-use crate::request::{EpochEnd, ListedOffset, OffsetPlace, PartitionState, Refusal};
+use crate::request::{
+    EpochEnd, ListedOffset, OffsetPlace, PartitionState, ProducerDescription, Refusal,
+};
 use crate::state::waiters::Waiting;
 use crate::state::{Hosted, ShardState};
 
@@ -184,6 +186,30 @@ pub(crate) fn describe<I: Io>(state: &ShardState<I>, topic: TopicId) -> Vec<Part
             },
         })
         .collect()
+}
+
+/// The idempotent producers of a partition.
+pub(crate) fn producers<I: Io>(
+    state: &ShardState<I>,
+    id: TopicPartition,
+) -> Result<Vec<ProducerDescription>, Refusal> {
+    let hosted = state.partition(id)?;
+    let partition = hosted.borrow();
+    partition.check_fetch(partition.watermarks().log_start)?;
+    let Some(producers) = partition.producers() else {
+        let detail = format!("the producers of {id} are still being read");
+        return Err(Refusal::new(ErrorCode::LeaderNotAvailable, detail));
+    };
+    let described = producers.iter().filter_map(|(id, state)| {
+        let last = state.batches().last()?;
+        Some(ProducerDescription {
+            id,
+            epoch: state.epoch,
+            last_sequence: last.first.advance(last.sequences - 1),
+            appended_at: state.appended_at,
+        })
+    });
+    Ok(described.collect())
 }
 
 /// What this shard counts.

@@ -11,7 +11,9 @@ use kolk_model::offset::Offset;
 
 use crate::message::{Reply, Request};
 use crate::owner::lookup;
-use crate::request::{EpochEnd, ListedOffset, OffsetPlace, Refusal, Stats, TopicDescription};
+use crate::request::{
+    EpochEnd, ListedOffset, OffsetPlace, ProducerDescription, Refusal, Stats, TopicDescription,
+};
 use crate::shard::{Shard, ask, wrong_reply};
 use crate::state::{Busy, ShardState};
 
@@ -78,6 +80,26 @@ impl<I: Io> Shard<I> {
             }
             match ask(&state, owner, Request::Trim { partition, before }).await? {
                 Reply::Trimmed(trimmed) => trimmed,
+                _ => Err(wrong_reply()),
+            }
+        }
+    }
+
+    /// The idempotent producers that a partition remembers, by id.
+    ///
+    /// Answers with a [`Refusal`] when the partition is not there, offline or still reading them.
+    pub fn describe_producers(
+        &self,
+        partition: TopicPartition,
+    ) -> impl Future<Output = Result<Vec<ProducerDescription>, Refusal>> + use<I> {
+        let state = Rc::clone(&self.state);
+        async move {
+            let owner = count(&state, partition)?;
+            if owner == state.id {
+                return lookup::producers(&state, partition);
+            }
+            match ask(&state, owner, Request::Producers { partition }).await? {
+                Reply::Producers(producers) => producers,
                 _ => Err(wrong_reply()),
             }
         }

@@ -16,9 +16,10 @@ use crate::kafka::session::Context;
 use crate::kafka::view::View;
 
 /// What everybody may do where nothing is forbidden: a bit for each of Kafka's ACL operations.
-const TOPIC_OPERATIONS: i32 =
+pub(super) const TOPIC_OPERATIONS: i32 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
-const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+pub(super) const CLUSTER_OPERATIONS: i32 =
+    1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
 /// Topics created for one request at most: a request is no way round the limits of creating topics.
 const CREATED_MAX: usize = 100;

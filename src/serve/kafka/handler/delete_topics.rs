@@ -1,0 +1,78 @@
+//! `DeleteTopics`: each topic by itself, by name or id; answered when no shard serves it any more.
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use kolk_io::door::Net;
+use kolk_kafka::message::delete_topics::{Request, RequestTopic, Response, Topic as Answer};
+use kolk_model::error::ErrorCode;
+use kolk_model::ids::TopicId;
+use kolk_model::map::Map;
+use kolk_shard::metadata::Metadata;
+use kolk_shard::request::Refusal;
+
+use crate::kafka::deadline::within;
+use crate::kafka::names;
+use crate::kafka::resources::told;
+use crate::kafka::session::Context;
+
+/// Deletes topics side by side. One that is named twice, be it once by name and once by id, is not deleted.
+pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
+    let metadata = context.metadata();
+    let by_name = request
+        .topic_names
+        .into_iter()
+        .map(|name| RequestTopic { name: Some(name), ..RequestTopic::default() });
+    let asked: Vec<_> = request.topics.into_iter().chain(by_name).collect();
+    let found: Vec<_> = asked.iter().map(|topic| find(&metadata, topic)).collect();
+    let mut times: Map<TopicId, usize> = Map::new();
+    for id in found.iter().flatten() {
+        *times.entry(*id).or_default() += 1;
+    }
+    let mut deleting = FuturesOrdered::new();
+    for (topic, found) in asked.into_iter().zip(found) {
+        let once = |id: TopicId| match times.get(&id) {
+            Some(2..) => Err(Refusal::new(ErrorCode::InvalidRequest, "the topic is named twice")),
+            _ => Ok(id),
+        };
+        let found = found.and_then(once);
+        deleting.push_back(delete(context.clone(), topic, found, request.timeout_ms));
+    }
+    let responses = deleting.collect().await;
+    Response { responses, ..Response::default() }
+}
+
+fn find(metadata: &Metadata, asked: &RequestTopic) -> Result<TopicId, Refusal> {
+    let has_id = asked.topic_id != TopicId::ZERO.get();
+    let name = asked.name.as_deref();
+    if has_id == name.is_some() {
+        let detail = "a topic is named either by its name or by its id";
+        return Err(Refusal::new(ErrorCode::InvalidRequest, detail));
+    }
+    let found = names::topic(metadata, name.unwrap_or_default(), asked.topic_id);
+    let topic = found.map_err(|code| Refusal::new(code, "there is no such topic"))?;
+    if names::is_internal(topic) {
+        let detail = format!("'{}' belongs to the broker itself", topic.name);
+        return Err(Refusal::new(ErrorCode::InvalidRequest, detail));
+    }
+    Ok(topic.id)
+}
+
+async fn delete<N: Net>(
+    context: Context<N>,
+    asked: RequestTopic,
+    found: Result<TopicId, Refusal>,
+    timeout_ms: i32,
+) -> Answer {
+    // A client that gave one of both learns the other.
+    let (mut name, mut topic_id) = (asked.name, asked.topic_id);
+    if let Some(topic) = found.as_ref().ok().and_then(|id| context.metadata().topic(*id).cloned()) {
+        name = Some(topic.name.to_string());
+        topic_id = topic.id.get();
+    }
+    let deleted = match found {
+        Ok(id) => within(&context, timeout_ms, context.shard().delete_topic(id)).await,
+        Err(refusal) => Err(refusal),
+    };
+    let (error_code, error_message) = told(&deleted);
+    Answer { name, topic_id, error_code, error_message }
+}

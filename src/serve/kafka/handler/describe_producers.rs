@@ -1,0 +1,60 @@
+//! `DescribeProducers`: the idempotent producers that partitions remember.
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use kolk_io::door::Net;
+use kolk_kafka::message::describe_producers::{
+    Partition, Producer, Request, Response, Topic as Answer,
+};
+use kolk_model::ids::{TopicId, TopicPartition};
+use kolk_shard::request::Refusal;
+
+use crate::kafka::names;
+use crate::kafka::resources::told;
+use crate::kafka::session::Context;
+
+/// Asks the owners side by side; each partition has a result of its own.
+pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
+    let metadata = context.metadata();
+    let mut asked = FuturesOrdered::new();
+    for topic in &request.topics {
+        let known = names::topic(&metadata, &topic.name, TopicId::ZERO.get());
+        for index in &topic.partition_indexes {
+            let partition = known.and_then(|known| names::partition(known, *index));
+            let partition = partition.map_err(|code| {
+                Refusal::new(code, format!("there is no partition {} {index}", topic.name))
+            });
+            asked.push_back(describe(context.clone(), *index, partition));
+        }
+    }
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
+        for _ in &topic.partition_indexes {
+            partitions.extend(asked.next().await);
+        }
+        topics.push(Answer { name: topic.name, partitions });
+    }
+    Response { topics, ..Response::default() }
+}
+
+async fn describe<N: Net>(
+    context: Context<N>,
+    partition_index: i32,
+    partition: Result<TopicPartition, Refusal>,
+) -> Partition {
+    let described = match partition {
+        Ok(partition) => context.shard().describe_producers(partition).await,
+        Err(refusal) => Err(refusal),
+    };
+    let (error_code, error_message) = told(&described);
+    let producers = described.unwrap_or_default().into_iter().map(|producer| Producer {
+        producer_id: i64::try_from(producer.id.get()).unwrap_or(i64::MAX),
+        producer_epoch: i32::from(producer.epoch.get()),
+        last_sequence: i32::try_from(producer.last_sequence.get()).unwrap_or(i32::MAX),
+        last_timestamp: producer.appended_at.get(),
+        coordinator_epoch: -1,
+        current_txn_start_offset: -1,
+    });
+    Partition { partition_index, error_code, error_message, active_producers: producers.collect() }
+}
