@@ -16,8 +16,9 @@ pub mod desk;
 
 pub mod record;
 
-pub mod answer;
 pub mod request;
+
+pub mod answer;
 pub mod settings;
 
 pub mod ids;

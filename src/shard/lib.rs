@@ -21,5 +21,6 @@ pub mod metadata;
 
 mod message;
 
+pub mod group;
 pub mod request;
 pub mod settings;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kolk_coord::command::{Command, Event};
+use kolk_coord::group::answer::{GroupAnswer, ListedGroup};
+use kolk_coord::group::request::{GroupRequest, ListFilter};
 use kolk_metric::prometheus::PartitionSeries;
 use kolk_metric::shard::MetricsSnapshot;
+use kolk_model::error::ErrorCode;
 use kolk_model::ids::{LeaderEpoch, ProducerId, TopicId, TopicPartition};
 use kolk_model::offset::Offset;
 use kolk_partition::effect::{Produced, WaiterId};
@@ -72,6 +75,10 @@ pub(crate) enum Request {
     /// From the controller: what has changed.
     Apply(Arc<Event>),
     Stats,
+    /// To the owner of the group's partition of the offsets topic.
+    Group(Box<GroupRequest>),
+    /// The groups that the receiver coordinates.
+    ListGroups(ListFilter),
     /// Something that every shard's metadata should say; has no reply.
     News(PartitionNews),
     /// The sender has no request in flight any more and will make none; has no reply.
@@ -150,6 +157,8 @@ pub(crate) enum Reply {
     ProducerIds(Result<ProducerIdBlock, Refusal>),
     Applied(Result<(), Refusal>),
     Stats(Box<ShardStats>),
+    Group(Box<GroupAnswer>),
+    Groups(Result<Vec<ListedGroup>, ErrorCode>),
 }
 
 /// What became of a change.

@@ -3,6 +3,7 @@
 pub(crate) mod append;
 pub(crate) mod apply;
 pub(crate) mod fetch;
+pub(crate) mod group;
 pub(crate) mod inbox;
 pub(crate) mod loading;
 pub(crate) mod lookup;

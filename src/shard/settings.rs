@@ -1,5 +1,6 @@
 //! What a shard can be told. The root joins it with everything else.
 
+use kolk_coord::group::settings::GroupSettings;
 use kolk_log::settings::LogSettings;
 use kolk_partition::limits::PartitionLimits;
 
@@ -35,6 +36,11 @@ pub struct ShardSettings {
     /// Milliseconds that a clean stop may take in all, the closing of connections included. Default: 8,500. Beyond: the shard
     /// gives up, and the next start recovers as after a crash. Restart.
     pub stop_ms_max: u64,
+    /// Partitions of the topic that keeps groups and their offsets, when it is created (Kafka's `offsets.topic.num.partitions`).
+    /// Default: 50. Restart.
+    pub offsets_topic_partitions: u32,
+    /// What every group heeds.
+    pub group: GroupSettings,
     /// The bounds of each partition.
     pub partition: PartitionLimits,
     /// The storage engine's settings.
@@ -55,6 +61,8 @@ impl Default for ShardSettings {
             clock_distrust_ms: 86_400_000,
             stop_drain_ms_max: 2_000,
             stop_ms_max: 8_500,
+            offsets_topic_partitions: 50,
+            group: GroupSettings::default(),
             partition: PartitionLimits::default(),
             log: LogSettings::default(),
         }

@@ -17,11 +17,13 @@ use crate::state::waiters::Waiting;
 
 mod admin;
 mod fetch;
+mod group;
 mod lookup;
 mod produce;
 mod stop;
 
 pub use fetch::Fetching;
+pub use group::GroupsOf;
 pub use produce::Producing;
 pub use stop::StopError;
 

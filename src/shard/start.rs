@@ -26,11 +26,12 @@ use crate::controller::Controller;
 use crate::housekeeping;
 use crate::message::ProducerIdBlock;
 use crate::metadata::{CONTROLLER, Metadata, Placement};
-use crate::owner::{apply, loading, pump};
+use crate::owner::{apply, group, loading, pump};
 use crate::settings::ShardSettings;
 use crate::shard::Shard;
 use crate::state::bell::Bell;
 use crate::state::budget::Budget;
+use crate::state::groups::Groups;
 use crate::state::lane::Lane;
 use crate::state::waiters::Waiters;
 use crate::state::{Lanes, Phase, ShardState};
@@ -233,6 +234,7 @@ impl<I: Io> Shard<I> {
             producer_ids_asked: Cell::new(false),
             to_load: RefCell::new(VecDeque::new()),
             to_load_bell: Bell::default(),
+            groups: Groups::default(),
             settings,
         });
         host_all(&state, &catalogue).await;
@@ -241,6 +243,7 @@ impl<I: Io> Shard<I> {
         io.spawn(apply::run(Rc::clone(&state)));
         io.spawn(housekeeping::run(Rc::clone(&state)));
         loading::start(&state);
+        group::start(&state);
         if shard == CONTROLLER {
             let path = dir.join(CATALOGUE_PATH);
             io.spawn(Controller::new(Rc::clone(&state), catalogue, path).run());

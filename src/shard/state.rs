@@ -20,10 +20,12 @@ use crate::message::{Answer, Call, Change, PartitionNews, ProducerIdBlock, Reply
 use crate::metadata::{Metadata, Placement};
 use crate::request::Refusal;
 use crate::settings::ShardSettings;
+use crate::state::groups::Groups;
 use crate::state::lane::Lane;
 
 pub(crate) mod bell;
 pub(crate) mod budget;
+pub(crate) mod groups;
 pub(crate) mod lane;
 pub(crate) mod side_by_side;
 pub(crate) mod waiters;
@@ -71,6 +73,7 @@ pub(crate) struct ShardState<I: Io> {
     /// Partitions whose producers must be read from disk.
     pub(crate) to_load: RefCell<VecDeque<TopicPartition>>,
     pub(crate) to_load_bell: Bell,
+    pub(crate) groups: Groups,
 }
 
 /// The two lanes to another shard.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use kolk_model::error::ErrorCode;
 use kolk_model::ids::{LeaderEpoch, PartitionId, TopicName};
 use kolk_model::offset::Offset;
 
+use crate::group::answer::{GroupAnswer, JoinRefused};
 use crate::group::ids::{Generation, GroupId, InstanceId, MemberId};
 
 /// A request about one group.
@@ -45,6 +47,63 @@ impl GroupRequest {
             Self::FetchOffsets(request) => &request.group,
             Self::DeleteOffsets(request) => &request.group,
             Self::Describe(group) | Self::Delete(group) => group,
+        }
+    }
+
+    /// Which request it is.
+    #[must_use]
+    pub const fn kind(&self) -> RequestKind {
+        match self {
+            Self::Join(_) => RequestKind::Join,
+            Self::Sync(_) => RequestKind::Sync,
+            Self::Heartbeat(_) => RequestKind::Heartbeat,
+            Self::Leave(_) => RequestKind::Leave,
+            Self::CommitOffsets(_) => RequestKind::CommitOffsets,
+            Self::FetchOffsets(_) => RequestKind::FetchOffsets,
+            Self::DeleteOffsets(_) => RequestKind::DeleteOffsets,
+            Self::Describe(_) => RequestKind::Describe,
+            Self::Delete(_) => RequestKind::Delete,
+        }
+    }
+}
+
+/// Which request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// [`GroupRequest::Join`].
+    Join,
+    /// [`GroupRequest::Sync`].
+    Sync,
+    /// [`GroupRequest::Heartbeat`].
+    Heartbeat,
+    /// [`GroupRequest::Leave`].
+    Leave,
+    /// [`GroupRequest::CommitOffsets`].
+    CommitOffsets,
+    /// [`GroupRequest::FetchOffsets`].
+    FetchOffsets,
+    /// [`GroupRequest::DeleteOffsets`].
+    DeleteOffsets,
+    /// [`GroupRequest::Describe`].
+    Describe,
+    /// [`GroupRequest::Delete`].
+    Delete,
+}
+
+impl RequestKind {
+    /// The answer that refuses such a request.
+    #[must_use]
+    pub fn refuse(self, code: ErrorCode) -> GroupAnswer {
+        match self {
+            Self::Join => GroupAnswer::Join(Err(JoinRefused { code, member: MemberId::new("") })),
+            Self::Sync => GroupAnswer::Sync(Err(code)),
+            Self::Heartbeat => GroupAnswer::Heartbeat(Err(code)),
+            Self::Leave => GroupAnswer::Leave(Err(code)),
+            Self::CommitOffsets => GroupAnswer::CommitOffsets(Err(code)),
+            Self::FetchOffsets => GroupAnswer::FetchOffsets(Err(code)),
+            Self::DeleteOffsets => GroupAnswer::DeleteOffsets(Err(code)),
+            Self::Describe => GroupAnswer::Describe(Err(code)),
+            Self::Delete => GroupAnswer::Delete(Err(code)),
         }
     }
 }

@@ -14,6 +14,7 @@ use kolk_partition::error::PartitionError;
 use kolk_partition::partition::{Partition, log_config};
 
 use crate::message::{PartitionNews, Reply, Standing};
+use crate::owner::group;
 use crate::request::Refusal;
 use crate::state::side_by_side::side_by_side;
 use crate::state::{Announced, ShardState};
@@ -36,7 +37,9 @@ async fn carry_out<I: Io>(state: &Rc<ShardState<I>>, event: &Event) -> Result<()
     match event {
         Event::TopicCreated { topic } => {
             let owned = state.placement.owned(topic, state.id).collect();
-            create_logs(state, topic, owned).await
+            let created = create_logs(state, topic, owned).await;
+            group::topic_created(state, topic);
+            created
         }
         Event::PartitionsAdded { topic, before } => {
             let owned = state.placement.owned(topic, state.id);
@@ -55,6 +58,7 @@ async fn carry_out<I: Io>(state: &Rc<ShardState<I>>, event: &Event) -> Result<()
         }
         Event::TopicDeleted { topic } => {
             let owned: Vec<_> = state.placement.owned(topic, state.id).collect();
+            group::topic_deleted(state, topic);
             delete_logs(state, owned).await;
             Ok(())
         }

@@ -4,12 +4,13 @@
 use std::rc::Rc;
 
 use kolk_io::door::Io;
+use kolk_model::error::ErrorCode;
 use kolk_model::ids::ShardId;
 use kolk_partition::effect::WaiterId;
 
 use crate::message::{Answer, BytesAwaited, Call, FetchPart, Reply, Request};
 use crate::owner::fetch::{Patience, await_bytes, fetch, fetch_now, refused};
-use crate::owner::{append, lookup};
+use crate::owner::{append, group, lookup};
 use crate::request::Refusal;
 use crate::state::{Announced, Ordered, ShardState};
 
@@ -83,6 +84,13 @@ fn take_call<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, waiter: WaiterId, 
             let stats = Box::new(lookup::stats(state));
             state.send_reply(from, waiter, Reply::Stats(stats));
         }
+        Request::Group(request) => match state.waiters.open_remote(from, waiter) {
+            Ok(seat) => group::ask(state, seat, *request),
+            Err(_) => {
+                let answer = request.kind().refuse(ErrorCode::CoordinatorNotAvailable);
+                state.send_reply(from, waiter, Reply::Group(Box::new(answer)));
+            }
+        },
         Request::News(news) => state.note(&news),
         Request::Drained => {
             state.shards_drained.borrow_mut().insert(from);
@@ -112,6 +120,13 @@ fn take_waiting_call<I: Io>(
             state.io.spawn(async move {
                 let trimmed = lookup::trim(&own, partition, before).await;
                 own.send_reply(from, waiter, Reply::Trimmed(trimmed));
+            });
+        }
+        Request::ListGroups(filter) => {
+            let own = Rc::clone(state);
+            state.io.spawn(async move {
+                let listed = group::list(&own, &filter).await;
+                own.send_reply(from, waiter, Reply::Groups(listed));
             });
         }
         Request::Change(change) => {

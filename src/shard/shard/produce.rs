@@ -42,6 +42,9 @@ impl<I: Io> Shard<I> {
         if let Err(refusal) = state.check_open() {
             return Producing::refused(refusal);
         }
+        if state.groups.topic() == Some(op.partition.topic) {
+            return Producing::refused(internal_topic());
+        }
         let Some(share) = state.budget.take(op.batches.len() as u64) else {
             return Producing::refused(over_budget());
         };
@@ -68,6 +71,11 @@ impl<I: Io> Shard<I> {
 #[cold]
 fn over_budget() -> Refusal {
     Refusal::new(ErrorCode::Overloaded, "too many bytes of produce requests are in flight")
+}
+
+#[cold]
+fn internal_topic() -> Refusal {
+    Refusal::new(ErrorCode::InvalidTopic, "only the broker writes to an internal topic")
 }
 
 impl Producing {

@@ -107,6 +107,7 @@ async fn drain<I: Io>(state: &Rc<ShardState<I>>, limit: Duration) {
     if state.phase.get() == Phase::Open {
         state.phase.set(Phase::Draining);
     }
+    state.groups.ring_all();
     let mut effects = Vec::new();
     for (_, hosted) in state.all_hosted() {
         hosted.borrow_mut().wake_fetches(&mut effects);

@@ -24,6 +24,7 @@ use crate::request::{
 
 mod executors;
 mod fetch;
+mod groups;
 mod keeping;
 mod lives;
 mod produce;

@@ -1,0 +1,250 @@
+//! The task of one coordinator: loads it, then carries out what was asked in the meantime, appends the records
+//! of all that in one go, and answers when they are safe. Requests that come during an append are the next go.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use kolk_coord::group::answer::GroupAnswer;
+use kolk_coord::group::coordinator::Coordinator;
+use kolk_coord::group::desk::{Effects, Moment, Ticket};
+use kolk_coord::group::record::Record;
+use kolk_coord::group::request::RequestKind;
+use kolk_io::door::Io;
+use kolk_model::batch_builder::{BatchBuilder, BuildError};
+use kolk_model::compression::Compression;
+use kolk_model::durability::AckLevel;
+use kolk_model::error::ErrorCode;
+use kolk_model::ids::TopicPartition;
+use kolk_model::map::Map;
+use kolk_model::time::TimestampMs;
+use kolk_partition::effect::WaiterId;
+
+use super::load::load;
+use crate::message::Reply;
+use crate::owner::append::append;
+use crate::request::{ProduceOp, Refusal};
+use crate::state::groups::{Asked, Seat, Standing};
+use crate::state::waiters::Waiting;
+use crate::state::{Phase, ShardState};
+
+/// Requests carried out before their records are appended.
+const ASKED_MAX: usize = 1_024;
+/// Bytes of a batch from which another one is begun.
+const BATCH_BYTES: usize = 512 << 10;
+/// How long a coordinator that can't load waits before it tries again: first, and at most.
+const RELOAD_WAIT: Duration = Duration::from_millis(100);
+const RELOAD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A coordinator that waits for nothing looks up now and then.
+const IDLE_MS: u64 = 60_000;
+
+/// Runs until the topic is deleted or the shard stops.
+pub(super) async fn run<I: Io>(state: Rc<ShardState<I>>, id: TopicPartition, seat: Rc<Seat>) {
+    let mut wait = RELOAD_WAIT;
+    while is_wanted(&state, &seat) {
+        match load(&state, id).await {
+            Ok(coordinator) => {
+                let mut host = Host {
+                    state: Rc::clone(&state),
+                    seat: Rc::clone(&seat),
+                    id,
+                    coordinator,
+                    open: Map::new(),
+                    tickets: 0,
+                };
+                let began = state.io.now();
+                if let Err(refusal) = host.serve().await {
+                    tracing::warn!(log = %id, %refusal, "groups are loaded again: their records were not appended");
+                }
+                host.give_up();
+                if state.io.now() - began > RELOAD_WAIT_MAX {
+                    wait = RELOAD_WAIT;
+                }
+            }
+            Err(refusal) => tracing::warn!(log = %id, %refusal, "groups not loaded"),
+        }
+        if is_wanted(&state, &seat) {
+            state.io.sleep(wait).await;
+            wait = (wait * 2).min(RELOAD_WAIT_MAX);
+        }
+    }
+    seat.standing.set(Standing::Closed);
+    refuse_queued(&state, &seat);
+}
+
+fn is_wanted<I: Io>(state: &ShardState<I>, seat: &Seat) -> bool {
+    state.phase.get() == Phase::Open && seat.standing.get() != Standing::Closed
+}
+
+/// A loaded coordinator and those who wait for it.
+struct Host<I: Io> {
+    state: Rc<ShardState<I>>,
+    seat: Rc<Seat>,
+    id: TopicPartition,
+    coordinator: Coordinator,
+    open: Map<Ticket, (WaiterId, RequestKind)>,
+    tickets: u64,
+}
+
+impl<I: Io> Host<I> {
+    /// Answers until the coordinator is not wanted any more, or an append fails.
+    async fn serve(&mut self) -> Result<(), Refusal> {
+        self.coordinator.loaded(self.moment());
+        self.seat.standing.set(Standing::Open);
+        while is_wanted(&self.state, &self.seat) {
+            self.wait().await;
+            let lists = self.carry_out();
+            let effects = self.coordinator.take_effects();
+            self.finish(effects).await?;
+            // What a list tells is durable now, too.
+            for (waiter, groups) in lists {
+                self.state.answer(waiter, Reply::Groups(Ok(groups)));
+            }
+            self.state.io.yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Waits until something is asked or due.
+    async fn wait(&self) {
+        let now_ms = self.moment().now_ms;
+        let ms = self.coordinator.next_due_ms().map_or(IDLE_MS, |due| due.saturating_sub(now_ms));
+        if ms == 0 {
+            return;
+        }
+        let (state, seat) = (&self.state, &self.seat);
+        let awaited = || (!seat.is_idle() || !is_wanted(state, seat)).then_some(());
+        let mut asked = pin!(seat.bell.until(awaited));
+        if poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx).is_ready())).await {
+            return;
+        }
+        let mut due = pin!(state.io.sleep(Duration::from_millis(ms.min(IDLE_MS))));
+        poll_fn(|cx| match asked.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => due.as_mut().poll(cx),
+        })
+        .await;
+    }
+
+    /// Lets the coordinator do what is due and what is asked. Gives the lists to answer with.
+    fn carry_out(&mut self) -> Vec<(WaiterId, Vec<kolk_coord::group::answer::ListedGroup>)> {
+        let mut moment = self.moment();
+        self.coordinator.tick(moment);
+        let mut lists = Vec::new();
+        for asked in self.seat.take(ASKED_MAX) {
+            match asked {
+                Asked::Request { waiter, request } => {
+                    self.tickets += 1;
+                    let ticket = Ticket(self.tickets);
+                    self.open.insert(ticket, (waiter, request.kind()));
+                    // No two requests give the same id to a member.
+                    moment.random ^= u128::from(self.state.io.random_u64());
+                    self.coordinator.handle(moment, ticket, request);
+                }
+                Asked::List { waiter, filter } => {
+                    lists.push((waiter, self.coordinator.list(&filter)));
+                }
+                Asked::TopicDeleted(name) => self.coordinator.topic_deleted(name.as_str()),
+            }
+        }
+        lists
+    }
+
+    /// Appends the records, waits until they are safe, and gives the answers.
+    async fn finish(&mut self, effects: Effects) -> Result<(), Refusal> {
+        if !effects.records.is_empty() {
+            self.append(&effects.records).await?;
+        }
+        for (ticket, answer) in effects.answers {
+            self.answer(ticket, answer);
+        }
+        Ok(())
+    }
+
+    async fn append(&self, records: &[Record]) -> Result<(), Refusal> {
+        let state = &self.state;
+        let now = TimestampMs::new(state.io.wall_clock().as_ms());
+        let batches = encode(records, now)
+            .map_err(|error| Refusal::new(ErrorCode::MessageTooLarge, error.to_string()))?;
+        let op = ProduceOp {
+            partition: self.id,
+            batches,
+            wait: AckLevel::Topic,
+            expected_next_offset: None,
+        };
+        let waiter = state.waiters.open_local()?;
+        if let Some(result) = append(state, op, waiter) {
+            state.waiters.close(waiter);
+            return result.map(|_| ());
+        }
+        match Waiting::new(&state.waiters, waiter).await {
+            Some(Reply::Produced(result)) => result.map(|_| ()),
+            _ => Err(Refusal::new(ErrorCode::UnknownServerError, "an append was not answered")),
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: GroupAnswer) {
+        if let Some((waiter, _)) = self.open.remove(&ticket) {
+            self.state.answer(waiter, Reply::Group(Box::new(answer)));
+        }
+    }
+
+    /// Sends everybody away: clients look the coordinator up and ask again.
+    fn give_up(&mut self) {
+        if self.seat.standing.get() == Standing::Open {
+            self.seat.standing.set(Standing::Loading);
+        }
+        for (_, (waiter, kind)) in std::mem::take(&mut self.open) {
+            let answer = kind.refuse(ErrorCode::NotCoordinator);
+            self.state.answer(waiter, Reply::Group(Box::new(answer)));
+        }
+        refuse_queued(&self.state, &self.seat);
+    }
+
+    fn moment(&self) -> Moment {
+        let io = &self.state.io;
+        Moment {
+            now_ms: io.now().as_ns() / 1_000_000,
+            wall: TimestampMs::new(io.wall_clock().as_ms()),
+            random: u128::from(io.random_u64()) << 64 | u128::from(io.random_u64()),
+        }
+    }
+}
+
+/// Refuses what is queued, but keeps the topics deleted: their offsets go after the next load.
+fn refuse_queued<I: Io>(state: &ShardState<I>, seat: &Seat) {
+    let code = ErrorCode::NotCoordinator;
+    let mut kept = Vec::new();
+    for asked in seat.take(usize::MAX) {
+        match asked {
+            Asked::Request { waiter, request } => {
+                state.answer(waiter, Reply::Group(Box::new(request.kind().refuse(code))));
+            }
+            Asked::List { waiter, .. } => state.answer(waiter, Reply::Groups(Err(code))),
+            deleted @ Asked::TopicDeleted(_) => kept.push(deleted),
+        }
+    }
+    for deleted in kept {
+        seat.push(deleted);
+    }
+}
+
+/// Records as batches, back to back.
+fn encode(records: &[Record], now: TimestampMs) -> Result<Bytes, BuildError> {
+    let mut batches = BytesMut::new();
+    let mut builder = BatchBuilder::new();
+    for record in records {
+        if builder.len() >= BATCH_BYTES {
+            batches.extend_from_slice(&std::mem::take(&mut builder).build(Compression::None)?);
+        }
+        builder.append(now, Some(&record.key), record.value.as_deref(), &[])?;
+    }
+    if !builder.is_empty() {
+        batches.extend_from_slice(&builder.build(Compression::None)?);
+    }
+    Ok(batches.freeze())
+}
