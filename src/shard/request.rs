@@ -140,7 +140,7 @@ pub struct FetchedSlot {
     /// Joined, whole batches in offset order, the first of which may begin before the offset asked for. The
     /// log's own buffers, shared: one slice alone may end inside a batch.
     pub result: Result<Vec<Bytes>, Refusal>,
-    /// Where the records lie; `None` if the partition is not there.
+    /// Where the records lie; `None` if the partition is not there, or its shard has not answered in time.
     pub marks: Option<Watermarks>,
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct ShardState<I: Io> {
     pub(crate) shards_drained: RefCell<Set<ShardId>>,
     /// Waiting fetches of other shards: whom to ring when they lose patience.
     pub(crate) remote_fetches: RefCell<Map<(ShardId, WaiterId), WaiterId>>,
+    /// Shards that owe an answer to a fetch which went on without it.
+    pub(crate) late: RefCell<Set<ShardId>>,
     /// Announced changes that this shard has not carried out yet, with who wants to know.
     pub(crate) announced: RefCell<VecDeque<Announced>>,
     pub(crate) announced_bell: Bell,

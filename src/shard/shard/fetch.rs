@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -66,8 +66,32 @@ impl<I: Io> Shard<I> {
             });
         }
         let asked = Asked::new(state, first, Request::Fetch(part.clone()));
-        Fetching::running(async move { fetched(&part, asked).await.slots })
+        let over = state.io.sleep(part.wait + LATE_AFTER);
+        Fetching::running(async move {
+            let fetched = unless_over(pin!(fetched(&part, asked)), pin!(over)).await;
+            fetched.map_or_else(|| unanswered(&part.slots).collect(), |fetched| fetched.slots)
+        })
     }
+}
+
+/// Time after which an answer of another shard is waited for no longer, where a client waits for other
+/// partitions, too: many times what a shard needs that does its work, and what a client hardly notices once.
+const LATE_AFTER: Duration = Duration::from_millis(100);
+
+/// What is said of partitions whose shard has not answered: nothing, which is no end of the log.
+fn unanswered(slots: &[FetchSlot]) -> impl Iterator<Item = FetchedSlot> {
+    slots.iter().map(|_| FetchedSlot { result: Ok(Vec::new()), marks: None })
+}
+
+async fn unless_over<T>(
+    mut wait: Pin<&mut impl Future<Output = T>>,
+    mut over: Pin<&mut impl Future<Output = ()>>,
+) -> Option<T> {
+    poll_fn(|cx| match wait.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => over.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 impl Fetching {
@@ -135,7 +159,11 @@ impl<I: Io> Drop for Asked<I> {
 }
 
 async fn fetched<I: Io>(part: &FetchPart, mut asked: Asked<I>) -> FetchedPart {
-    match poll_fn(|cx| asked.poll(cx)).await {
+    part_in(part, poll_fn(|cx| asked.poll(cx)).await)
+}
+
+fn part_in(part: &FetchPart, reply: Result<Reply, Refusal>) -> FetchedPart {
+    match reply {
         Ok(Reply::Fetched(fetched)) if fetched.slots.len() == part.slots.len() => fetched,
         Ok(_) => refused(part, &wrong_reply()),
         Err(refusal) => refused(part, &refusal),
@@ -151,14 +179,14 @@ struct Share {
 }
 
 /// Asks all shards for what they have; while that is not enough, waits until one of them has its share of what
-/// is missing, and asks again.
+/// is missing, and asks again. A shard that does not answer holds up its own partitions only.
 async fn fetch_several<I: Io>(state: Rc<ShardState<I>>, op: FetchOp) -> Vec<FetchedSlot> {
     let shares = shares(&state, &op);
     let deadline = state.io.now() + op.wait_max;
     loop {
         let parts = gather(&state, &op, &shares).await;
-        let available: u64 = parts.iter().map(|part| part.available).sum();
-        let settled = parts.iter().any(|part| part.settled);
+        let available: u64 = parts.iter().flatten().map(|part| part.available).sum();
+        let settled = parts.iter().flatten().any(|part| part.settled);
         let left = deadline - state.io.now();
         let bytes_min = op.bytes_min.min(op.bytes_max);
         let over = left.is_zero() || state.phase.get() != Phase::Open;
@@ -168,10 +196,14 @@ async fn fetch_several<I: Io>(state: Rc<ShardState<I>>, op: FetchOp) -> Vec<Fetc
         // When all shards together have what is missing, one of them has at least its equal share of it.
         let more = (bytes_min - available).div_ceil(shares.len().max(1) as u64);
         let awaited = shares.iter().zip(&parts).map(|(share, part)| {
-            let bytes_min = part.available + more;
+            let bytes_min = part.as_ref().map_or(1, |part| part.available + more);
             (share.shard, BytesAwaited { slots: share.slots.clone(), bytes_min, wait: left })
         });
-        first_of(&state, awaited.collect()).await;
+        let waits = first_of(&state, awaited.collect());
+        // Those that wait elsewhere are hurried when their time is over; a shard that is late can't be.
+        if unless_over(pin!(waits), pin!(state.io.sleep(left))).await.is_none() {
+            tracing::trace!("a fetch over several shards waited its time out");
+        }
     }
 }
 
@@ -190,30 +222,77 @@ fn shares<I: Io>(state: &ShardState<I>, op: &FetchOp) -> Vec<Share> {
     shares.into_values().collect()
 }
 
-/// What every shard has now.
+/// One shard's answer, or the question that it has not answered yet.
+enum Gathered<I: Io> {
+    Part(FetchedPart),
+    Asked(FetchPart, Asked<I>),
+    /// It owes an older answer, and is not asked before that has come.
+    Late,
+}
+
+/// What every shard has now; nothing for those that are late.
 async fn gather<I: Io>(
     state: &Rc<ShardState<I>>,
     op: &FetchOp,
     shares: &[Share],
-) -> Vec<FetchedPart> {
+) -> Vec<Option<FetchedPart>> {
     let ask = |share: &Share| {
         let part = part_of(op, share.slots.clone(), Duration::ZERO);
-        let remote = share.shard != state.id;
-        let asked = remote.then(|| Asked::new(state, share.shard, Request::Fetch(part.clone())));
-        (part, asked)
+        if state.late.borrow().contains(&share.shard) {
+            return Gathered::Late;
+        }
+        let asked = Asked::new(state, share.shard, Request::Fetch(part.clone()));
+        Gathered::Asked(part, asked)
     };
-    let asked: Vec<_> = shares.iter().map(ask).collect();
-    let mut parts = Vec::with_capacity(asked.len());
-    for (part, asked) in asked {
-        parts.push(match asked {
-            Some(asked) => fetched(&part, asked).await,
-            None => match fetch_now(state, &part) {
-                Some(fetched) => fetched,
-                None => fetch(Rc::clone(state), part, None).await,
-            },
-        });
+    let remote = |share: &&Share| share.shard != state.id;
+    let mut asked: BTreeMap<ShardId, Gathered<I>> =
+        shares.iter().filter(remote).map(|share| (share.shard, ask(share))).collect();
+    for share in shares.iter().filter(|share| share.shard == state.id) {
+        let part = part_of(op, share.slots.clone(), Duration::ZERO);
+        let fetched = match fetch_now(state, &part) {
+            Some(fetched) => fetched,
+            None => fetch(Rc::clone(state), part, None).await,
+        };
+        asked.insert(share.shard, Gathered::Part(fetched));
     }
-    parts
+    let answered = poll_fn(|cx| {
+        let mut all = true;
+        for place in asked.values_mut() {
+            if let Gathered::Asked(part, question) = place {
+                match question.poll(cx) {
+                    Poll::Ready(reply) => *place = Gathered::Part(part_in(part, reply)),
+                    Poll::Pending => all = false,
+                }
+            }
+        }
+        if all { Poll::Ready(()) } else { Poll::Pending }
+    });
+    if unless_over(pin!(answered), pin!(state.io.sleep(LATE_AFTER))).await.is_none() {
+        tracing::debug!("a shard is late with its part of a fetch");
+    }
+    let part = |(shard, gathered): (ShardId, Gathered<I>)| match gathered {
+        Gathered::Part(part) => (shard, Some(part)),
+        Gathered::Asked(_, asked) => {
+            expect_late(state, shard, asked);
+            (shard, None)
+        }
+        Gathered::Late => (shard, None),
+    };
+    // By shard, as the shares are.
+    asked.into_iter().map(part).map(|(_, part)| part).collect()
+}
+
+/// Notes that a shard owes an answer, until it has come.
+fn expect_late<I: Io>(state: &Rc<ShardState<I>>, shard: ShardId, mut asked: Asked<I>) {
+    if !state.late.borrow_mut().insert(shard) {
+        return;
+    }
+    let state = Rc::clone(state);
+    let io = state.io.clone();
+    io.spawn(async move {
+        drop(poll_fn(|cx| asked.poll(cx)).await);
+        state.late.borrow_mut().remove(&shard);
+    });
 }
 
 type Wait = Pin<Box<dyn Future<Output = ()>>>;
@@ -245,10 +324,11 @@ async fn first_of<I: Io>(state: &Rc<ShardState<I>>, awaited: Vec<(ShardId, Bytes
 }
 
 /// Puts the answers back into the order of the fetch, within its bound of bytes.
-fn merge(op: &FetchOp, shares: &[Share], parts: Vec<FetchedPart>) -> Vec<FetchedSlot> {
+fn merge(op: &FetchOp, shares: &[Share], parts: Vec<Option<FetchedPart>>) -> Vec<FetchedSlot> {
     let mut answers: BTreeMap<usize, FetchedSlot> = BTreeMap::new();
     for (share, part) in shares.iter().zip(parts) {
-        answers.extend(share.places.iter().copied().zip(part.slots));
+        let slots = part.map_or_else(|| unanswered(&share.slots).collect(), |part| part.slots);
+        answers.extend(share.places.iter().copied().zip(slots));
     }
     let mut bytes = 0;
     for slot in answers.values_mut() {
