@@ -9,13 +9,14 @@ mod stopping;
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kolk_io::channel;
-use kolk_io::net::{BoundSocket, bind};
+use kolk_io::net::bind;
 use kolk_io::uring::shard::{ShardHandle, ShardSpec, spawn_shard};
 use kolk_metric::shard::{MetricsSnapshot, ShardMetrics};
 use kolk_model::batch_builder::BatchBuilder;
@@ -30,9 +31,10 @@ use kolk_native::reply::{self, CreateTopicReply, FetchReply, Produced, Reply};
 use kolk_native::request::{
     CorrelationId, CreateTopic, Fetch, FetchPartition, Hello, Produce, ProducePartition, Request,
 };
+use kolk_shard::mesh::{Seat, seats};
 use kolk_shard::settings::ShardSettings;
 use kolk_shard::shard::Shard;
-use kolk_shard::start::{StartPlan, recover};
+use kolk_shard::start::{ShardPart, StartPlan, recover};
 
 use super::{Serving, ShardDoors};
 use crate::http::resources::Readiness;
@@ -44,17 +46,24 @@ use crate::settings::ServeSettings;
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A broker of one shard in this process.
+/// A broker in this process.
 struct Broker {
     native: SocketAddr,
     shard_door: SocketAddr,
     kafka: SocketAddr,
-    kafka_shard: SocketAddr,
+    kafka_shards: Vec<SocketAddr>,
     http: SocketAddr,
-    stop: channel::Sender<()>,
-    thread: ShardHandle<MetricsSnapshot>,
+    shards: Vec<TestShard>,
     _data: tempfile::TempDir,
 }
+
+struct TestShard {
+    orders: channel::Sender<Hold>,
+    thread: ShardHandle<MetricsSnapshot>,
+}
+
+/// Holds a shard up until the sender's end is dropped. The end of the channel of holds is the stop.
+type Hold = mpsc::Receiver<()>;
 
 impl Broker {
     fn start() -> Self {
@@ -62,61 +71,65 @@ impl Broker {
     }
 
     fn start_with(settings: ServeSettings) -> Self {
+        let mut shard_settings = ShardSettings::default();
+        shard_settings.log.journal_file_bytes = 1 << 20;
+        Self::start_shards(1, &settings, shard_settings)
+    }
+
+    fn start_shards(count: u16, settings: &ServeSettings, mut shard: ShardSettings) -> Self {
+        shard.log.memory_bytes_max = 64 << 20;
         // Beside the test binary: a temporary directory in memory would take no direct I/O.
         let binary = std::env::current_exe().unwrap();
         let data = tempfile::tempdir_in(binary.parent().unwrap()).unwrap();
-        let dir = data.path().to_path_buf();
+        let parts = recovered(data.path(), count, &shard);
         let door = || bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let doors = ShardDoors {
-            common: door(),
-            own: door(),
-            kafka_common: Some(door()),
-            kafka_own: Some(door()),
-            http: Some(door()),
+        let (common, kafka, http) = (door(), door(), door());
+        let own: Vec<_> = (0..count).map(|_| (door(), door())).collect();
+        let native_shards: Vec<_> = own.iter().map(|(own, _)| own.local_address()).collect();
+        let kafka_shards: Vec<_> = own.iter().map(|(_, kafka)| kafka.local_address()).collect();
+        let mut broker = Self {
+            native: common.local_address(),
+            shard_door: native_shards[0],
+            kafka: kafka.local_address(),
+            kafka_shards,
+            http: http.local_address(),
+            shards: Vec::new(),
+            _data: data,
         };
-        let address = |door: &Option<BoundSocket>| door.as_ref().unwrap().local_address();
-        let (kafka, kafka_shard) = (address(&doors.kafka_common), address(&doors.kafka_own));
-        let native = doors.common.local_address();
-        let shard_door = doors.own.local_address();
-        let http = doors.http.as_ref().unwrap().local_address();
-        let (stop, stopped) = channel::pair::<()>(1);
+        let mut http = Some(http);
         let (opened, is_open) = mpsc::channel();
-        let thread = spawn_shard(ShardSpec::new("serve-test"), move |io| async move {
-            let mut shard_settings = ShardSettings::default();
-            shard_settings.log.journal_file_bytes = 1 << 20;
-            shard_settings.log.memory_bytes_max = 64 << 20;
-            let log = shard_settings.log.clone();
-            let plan = StartPlan { dir: &dir, shards: 1, log: &log, boot: 0, accept_loss: false };
-            let part = recover(&io, &plan).await.unwrap().parts.remove(0);
-            let metrics = Rc::new(ShardMetrics::new(0));
-            let shard =
-                Shard::open(io.clone(), part, shard_settings, Rc::clone(&metrics)).await.unwrap();
-            let identity = Identity {
-                broker_version: "test",
-                node_id: 7,
-                advertise: None,
-                shard_ports: vec![shard_door.port()],
-                started_ns: 0,
+        for ((part, seat), (own, kafka_own)) in parts.into_iter().zip(seats(count, 64)).zip(own) {
+            let doors = ShardDoors {
+                common: common.try_clone().unwrap(),
+                own,
+                kafka_common: Some(kafka.try_clone().unwrap()),
+                kafka_own: Some(kafka_own),
+                http: http.take(),
             };
-            let advertised = |address: SocketAddr| Advertised { host: None, port: address.port() };
-            let kafka_identity = KafkaIdentity {
-                node_id: 7,
-                node: Some(advertised(kafka)),
-                shards: vec![advertised(kafka_shard)],
-                start: StartFacts::default(),
-            };
-            let serving =
-                Serving::open(&shard, &settings, identity, kafka_identity, doors).unwrap();
-            serving.set_readiness(Readiness::Ready);
-            opened.send(()).unwrap();
-            stopped.recv().await;
-            serving.close().await;
-            shard.stop().await.unwrap();
-            metrics.snapshot()
-        })
-        .unwrap();
-        is_open.recv_timeout(PATIENCE).unwrap();
-        Self { native, shard_door, kafka, kafka_shard, http, stop, thread, _data: data }
+            let identities = broker.identities(&native_shards);
+            let seed = Seed { part, seat, settings: settings.clone(), shard: shard.clone(), doors };
+            broker.shards.push(seed.spawn(identities, opened.clone()));
+        }
+        (0..count).for_each(|_| is_open.recv_timeout(PATIENCE).unwrap());
+        broker
+    }
+
+    fn identities(&self, native_shards: &[SocketAddr]) -> (Identity, KafkaIdentity) {
+        let identity = Identity {
+            broker_version: "test",
+            node_id: 7,
+            advertise: None,
+            shard_ports: native_shards.iter().map(SocketAddr::port).collect(),
+            started_ns: 0,
+        };
+        let advertised = |address: &SocketAddr| Advertised { host: None, port: address.port() };
+        let kafka_identity = KafkaIdentity {
+            node_id: 7,
+            node: Some(advertised(&self.kafka)),
+            shards: self.kafka_shards.iter().map(advertised).collect(),
+            start: StartFacts::default(),
+        };
+        (identity, kafka_identity)
     }
 
     fn connect(&self) -> Client {
@@ -125,9 +138,69 @@ impl Broker {
         client
     }
 
+    /// Holds a shard up: it does nothing until what this gives is dropped.
+    fn hold(&self, shard: usize) -> mpsc::Sender<()> {
+        let (held, hold) = mpsc::channel();
+        self.shards[shard].orders.try_send(hold).unwrap();
+        held
+    }
+
+    /// Stops the broker; gives what the first shard counted.
     fn stop(self) -> MetricsSnapshot {
-        drop(self.stop);
-        self.thread.join().unwrap()
+        self.stop_all().remove(0)
+    }
+
+    fn stop_all(self) -> Vec<MetricsSnapshot> {
+        let (orders, threads): (Vec<_>, Vec<_>) =
+            self.shards.into_iter().map(|shard| (shard.orders, shard.thread)).unzip();
+        drop(orders);
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    }
+}
+
+/// The parts of a data directory, for so many shards.
+fn recovered(dir: &Path, shards: u16, settings: &ShardSettings) -> Vec<ShardPart> {
+    let (dir, log) = (dir.to_path_buf(), settings.log.clone());
+    let recovery = spawn_shard(ShardSpec::new("recovery-test"), move |io| async move {
+        let plan = StartPlan { dir: &dir, shards, log: &log, boot: 0, accept_loss: false };
+        recover(&io, &plan).await.unwrap().parts
+    });
+    recovery.unwrap().join().unwrap()
+}
+
+/// What one shard of a test starts with.
+struct Seed {
+    part: ShardPart,
+    seat: Seat,
+    settings: ServeSettings,
+    shard: ShardSettings,
+    doors: ShardDoors,
+}
+
+impl Seed {
+    fn spawn(
+        self,
+        (identity, kafka_identity): (Identity, KafkaIdentity),
+        opened: mpsc::Sender<()>,
+    ) -> TestShard {
+        let (orders, holds) = channel::pair::<Hold>(1);
+        let thread = spawn_shard(ShardSpec::new("serve-test"), move |io| async move {
+            let Self { part, seat, settings, shard, doors } = self;
+            let metrics = Rc::new(ShardMetrics::new(part.shard().get()));
+            let shard = Shard::open(io.clone(), part, shard, Rc::clone(&metrics)).await.unwrap();
+            seat.connect(&shard);
+            let serving =
+                Serving::open(&shard, &settings, identity, kafka_identity, doors).unwrap();
+            serving.set_readiness(Readiness::Ready);
+            opened.send(()).unwrap();
+            while let Some(hold) = holds.recv().await {
+                let _released = hold.recv();
+            }
+            serving.close().await;
+            shard.stop().await.unwrap();
+            metrics.snapshot()
+        });
+        TestShard { orders, thread: thread.unwrap() }
     }
 }
 

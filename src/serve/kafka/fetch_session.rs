@@ -216,7 +216,8 @@ impl FetchSession {
         self.id
     }
 
-    /// Notes what a response is about to say of a partition; tells whether the client has to hear it.
+    /// Notes what a response is about to say of a partition, nothing if it can't be read; tells whether the
+    /// client has to hear it.
     pub(crate) fn tell(&self, wanted: &Wanted, told: Option<Told>, records_bytes: usize) -> bool {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;

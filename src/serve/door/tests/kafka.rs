@@ -1,6 +1,7 @@
 //! The Kafka wire, API by API, by the client's side of the codec.
 
 mod bad_input;
+mod fan_out;
 mod fetch;
 mod produce;
 
@@ -171,7 +172,7 @@ fn a_client_of_another_cluster_is_told_to_begin_again() {
 #[test]
 fn each_door_shows_its_own_view() {
     let broker = Broker::start();
-    for (address, id) in [(broker.kafka, 7 * 1_024), (broker.kafka_shard, 7 * 1_024 + 1)] {
+    for (address, id) in [(broker.kafka, 7 * 1_024), (broker.kafka_shards[0], 7 * 1_024 + 1)] {
         let mut client = KafkaClient::connect(address);
         client.topic("web");
         let response: metadata::Response = client.call(12, &all_topics());

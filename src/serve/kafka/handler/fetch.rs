@@ -74,7 +74,8 @@ async fn fetch<N: Net>(call: Call<N>, terms: Terms, plan: Plan) -> Reply {
     let op = FetchOp {
         slots: reading,
         bytes_min: terms.bytes_min,
-        bytes_max: u64::try_from(grant.bytes()).unwrap_or(u64::MAX),
+        // A grant may be more than a client asks for that wants little.
+        bytes_max: u64::try_from(grant.bytes().min(terms.bytes_max)).unwrap_or(u64::MAX),
         wait_max: wait,
     };
     let fetched = call.context.unless_over(call.context.shard().fetch(op)).await;
@@ -150,12 +151,17 @@ fn write<N: Net>(
 ) -> Reply {
     let mut outcome = Outcome::Served;
     answers.retain(|(wanted, read)| {
-        if read.records.is_err() {
-            outcome = Outcome::Refused;
-        }
-        let told = read.told.filter(|_| read.records.is_ok());
-        let news = plan.session.as_ref().map(|s| s.tell(wanted, told, read.bytes()));
-        !plan.is_incremental || news != Some(false)
+        let news = match (&read.records, read.told, &plan.session) {
+            (Err(_), ..) => {
+                outcome = Outcome::Refused;
+                plan.session.as_ref().is_none_or(|session| session.tell(wanted, None, 0))
+            }
+            // Its shard has not answered in time: there is nothing to say.
+            (Ok(_), None, session) => session.is_none(),
+            (Ok(_), told, Some(session)) => session.tell(wanted, told, read.bytes()),
+            (Ok(_), Some(_), None) => true,
+        };
+        news || !plan.is_incremental
     });
     let by_topic = |one: &(&Wanted, Read), other: &(&Wanted, Read)| one.0.topic == other.0.topic;
     let top = FetchTop {

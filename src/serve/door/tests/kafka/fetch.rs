@@ -1,4 +1,5 @@
 //! Fetch.
+#![expect(clippy::disallowed_methods, reason = "a test measures how long it waited")]
 
 use super::*;
 
