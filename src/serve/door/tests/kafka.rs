@@ -1,5 +1,6 @@
 //! The Kafka wire, API by API, by the client's side of the codec.
 
+mod admin;
 mod bad_input;
 mod fan_out;
 mod fetch;
