@@ -14,6 +14,7 @@
 mod bad_input;
 mod crash;
 mod damage;
+mod kafka;
 mod life_cycle;
 mod real_input;
 mod resources;
@@ -21,5 +22,6 @@ mod resources;
 mod access_log;
 mod broker;
 mod command;
+mod kafka_wire;
 mod random;
 mod wire;
