@@ -67,6 +67,10 @@ impl Coordinator {
     /// Takes a request. Its answer comes with the effects, now or later; each ticket is answered once.
     pub fn handle(&mut self, moment: Moment, ticket: Ticket, request: GroupRequest) {
         self.desk.moment = moment;
+        if request.group().as_str().len() > TEXT_BYTES_MAX {
+            let answer = request.kind().refuse(ErrorCode::InvalidGroupId);
+            return self.desk.answer(ticket, answer);
+        }
         let answer = match request {
             GroupRequest::Join(request) => return self.join(ticket, request),
             GroupRequest::Sync(request) => match self.groups.get_mut(&request.group) {
@@ -112,6 +116,9 @@ impl Coordinator {
         }
         if !timeouts.contains(&request.session_timeout_ms) {
             return refuse(&mut self.desk, ErrorCode::InvalidSessionTimeout, request.member);
+        }
+        if !fits(&request) {
+            return refuse(&mut self.desk, ErrorCode::InvalidRequest, request.member);
         }
         if let Some(group) = self.groups.get_mut(&request.group) {
             group.classic.join(&mut self.desk, ticket, request);
@@ -251,6 +258,19 @@ impl Coordinator {
     pub fn timer_count(&self) -> usize {
         self.desk.timer_count()
     }
+}
+
+/// Bytes of an id or a name, so that a record's 15 bits can say its length, also with a new member's random part.
+/// Beyond: refused.
+const TEXT_BYTES_MAX: usize = 16_384;
+
+/// Whether everything that a record of the group would say has room in it.
+fn fits(request: &JoinGroup) -> bool {
+    let instance = request.instance.as_ref().map_or("", |instance| instance.as_str());
+    let protocols = request.protocols.iter().map(|protocol| protocol.name.as_str());
+    let texts = [&request.client.id, &request.client.host, &request.protocol_type];
+    let mut all = texts.into_iter().map(String::as_str).chain(protocols).chain([instance]);
+    all.all(|text| text.len() <= TEXT_BYTES_MAX)
 }
 
 /// What is wrong with a group that does not exist.

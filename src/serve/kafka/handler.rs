@@ -26,29 +26,40 @@ use kolk_kafka::wire::{DecodeError, Reader};
 use super::session::{Call, Context};
 use crate::connection::outbox::ReplyFuture;
 
-pub(crate) mod api_versions;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
+pub(crate) mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod elect_leaders;
 mod fetch;
+mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 
 /// Rows of API, kind and module. `decoded`: the module has a `handle` as described above. `by_hand`: it reads
 /// its request and writes its response itself, in `begin`.
@@ -88,6 +99,15 @@ handlers! {
     Fetch: by_hand fetch,
     ListOffsets: decoded list_offsets,
     Metadata: decoded metadata,
+    OffsetCommit: decoded offset_commit,
+    OffsetFetch: decoded offset_fetch,
+    FindCoordinator: decoded find_coordinator,
+    JoinGroup: decoded join_group,
+    Heartbeat: decoded heartbeat,
+    LeaveGroup: decoded leave_group,
+    SyncGroup: decoded sync_group,
+    DescribeGroups: decoded describe_groups,
+    ListGroups: decoded list_groups,
     ApiVersions: decoded api_versions,
     CreateTopics: decoded create_topics,
     DeleteTopics: decoded delete_topics,
@@ -99,10 +119,12 @@ handlers! {
     AlterReplicaLogDirs: decoded alter_replica_log_dirs,
     DescribeLogDirs: decoded describe_log_dirs,
     CreatePartitions: decoded create_partitions,
+    DeleteGroups: decoded delete_groups,
     ElectLeaders: decoded elect_leaders,
     IncrementalAlterConfigs: decoded incremental_alter_configs,
     AlterPartitionReassignments: decoded alter_partition_reassignments,
     ListPartitionReassignments: decoded list_partition_reassignments,
+    OffsetDelete: decoded offset_delete,
     DescribeCluster: decoded describe_cluster,
     DescribeProducers: decoded describe_producers,
     ListConfigResources: decoded list_config_resources,

@@ -15,6 +15,7 @@ use kolk_kafka::frame::{CorrelationId, RequestHeader, ResponseTo, encode_respons
 use kolk_kafka::message::Message;
 use kolk_kafka::wire::Version;
 use kolk_metric::requests::Call as Counted;
+use kolk_shard::group::request::Client;
 use kolk_shard::metadata::Metadata;
 use kolk_shard::shard::Shard;
 
@@ -77,6 +78,12 @@ impl<N: Net> Context<N> {
     /// The address that the client connected to: what it is told where no other is set.
     pub(crate) fn local(&self) -> IpAddr {
         self.session.local
+    }
+
+    /// The client as groups show it: its name for itself, and its address after a slash as in Kafka.
+    pub(crate) fn group_client(&self) -> Client {
+        let host = format!("/{}", self.session.peer.ip().to_canonical());
+        Client { id: self.client_id.as_deref().unwrap_or_default().to_owned(), host }
     }
 
     /// The version of request and response.

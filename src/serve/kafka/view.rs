@@ -71,6 +71,11 @@ impl View {
         &self.identity.start
     }
 
+    /// Which door it is.
+    pub(crate) const fn kind(&self) -> DoorKind {
+        self.kind
+    }
+
     /// The broker that was asked.
     pub(crate) fn own_id(&self) -> i32 {
         self.broker_of(self.shard)

@@ -102,6 +102,26 @@ fn joins_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn names_that_no_record_could_hold_are_refused() {
+    let long = || "x".repeat(20_000);
+    let check = |request: JoinGroup, code| {
+        let mut host = Host::new();
+        let ticket = host.ask(GroupRequest::Join(request));
+        assert_eq!(host.joined(ticket).unwrap().unwrap_err().code, code);
+        assert_eq!(host.log.len(), 0);
+    };
+    check(JoinGroup { group: GroupId::from(long()), ..join("") }, ErrorCode::InvalidGroupId);
+    let invalid = ErrorCode::InvalidRequest;
+    check(JoinGroup { instance: Some(InstanceId::from(long())), ..join("") }, invalid);
+    check(JoinGroup { protocol_type: long(), ..join("") }, invalid);
+    check(JoinGroup { protocols: vec![protocol(&long(), &[])], ..join("") }, invalid);
+    check(JoinGroup { client: Client { id: long(), host: String::new() }, ..join("") }, invalid);
+    let mut host = Host::new();
+    let request = CommitOffsets { group: GroupId::from(long()), ..commit("t", 1) };
+    assert_eq!(host.commit(request), Err(ErrorCode::InvalidGroupId));
+}
+
+#[test]
 fn a_refused_first_join_leaves_no_group_behind() {
     let mut host = Host::new();
     host.ask(GroupRequest::Join(JoinGroup { protocols: Vec::new(), ..join("") }));
