@@ -168,8 +168,14 @@ static CONNECTIONS: &[Setting] = &[
     count!(
         "max.connections",
         1..=1_000_000,
-        "Connections of the node; each shard takes its equal part, rounded up. Beyond: closed at once and counted.",
+        "Connections of the node, on all doors of both wires. Beyond: closed at once and counted.",
         |config| config.serve.connections_max
+    ),
+    count!(
+        "connections_per_address_max",
+        1..=1_000_000,
+        "Of these, connections from one address. Beyond: closed at once and counted.",
+        |config| config.serve.connections_per_address_max
     ),
     time!(
         "connections.max.idle.ms",

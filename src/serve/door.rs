@@ -8,6 +8,7 @@ use kolk_io::door::{Net, Stream};
 use kolk_io::error::IoError;
 use kolk_io::net::BoundSocket;
 use kolk_model::limits::FRAME_BYTES_MAX;
+use kolk_shard::request::CrowdLimits;
 use kolk_shard::shard::Shard;
 use thiserror::Error;
 
@@ -33,7 +34,7 @@ const FRAME_BYTES_PER_SECOND_MIN: u64 = 16 << 10;
 const FRAME_STALL_CONTENDED: Duration = Duration::from_secs(2);
 
 /// Connections of the HTTP door: scrapers and probes.
-const HTTP_CONNECTIONS_MAX: usize = 128;
+const HTTP_CONNECTIONS_MAX: u32 = 128;
 
 /// Patience with HTTP clients: for a whole request, for reading the reply, between requests.
 const HTTP_STALL: Duration = Duration::from_secs(10);
@@ -93,8 +94,7 @@ impl<N: Net> Serving<N> {
         doors: ShardDoors,
     ) -> Result<Self, ServeError> {
         let ShardDoors { common, own, kafka_common, kafka_own, http } = doors;
-        let (io, metrics) = (shard.io(), shard.metrics());
-        let shards = u16::try_from(identity.shard_ports.len()).unwrap_or(u16::MAX);
+        let io = shard.io();
         let identity = Rc::new(identity);
         let calls = Rc::new(Calls {
             shard: shard.clone(),
@@ -102,9 +102,8 @@ impl<N: Net> Serving<N> {
             writer: ReplyWriter::new(FRAME_BYTES_MAX),
             frame_bytes_max: settings.frame_bytes_max,
         });
-        let limits = client_limits(settings, shards);
         // Connections of both wires count together, and share what they may hold.
-        let clients = Connections::new(io.clone(), Rc::clone(metrics), limits);
+        let clients = Connections::counted(shard, client_limits(settings));
         for socket in [common, own] {
             let bound = socket.local_address();
             let listener = listen(io, socket)?;
@@ -166,9 +165,12 @@ fn open_kafka<N: Net>(
     Ok(())
 }
 
-fn client_limits(settings: &ServeSettings, shards: u16) -> ConnectionLimits {
+fn client_limits(settings: &ServeSettings) -> ConnectionLimits {
     ConnectionLimits {
-        connections_max: settings.shard_connections_max(shards),
+        crowd: CrowdLimits {
+            clients_max: settings.connections_max,
+            same_address_max: settings.connections_per_address_max,
+        },
         pace: PaceLimits {
             frame_stall: settings.frame_stall,
             frame_stall_contended: FRAME_STALL_CONTENDED.min(settings.frame_stall),
@@ -193,7 +195,10 @@ fn open_http<N: Net>(
 ) -> Result<(Connections<N>, Rc<Resources>), ServeError> {
     let (io, metrics) = (shard.io(), shard.metrics());
     let limits = ConnectionLimits {
-        connections_max: HTTP_CONNECTIONS_MAX,
+        crowd: CrowdLimits {
+            clients_max: HTTP_CONNECTIONS_MAX,
+            same_address_max: HTTP_CONNECTIONS_MAX,
+        },
         pace: PaceLimits {
             frame_stall: HTTP_STALL,
             frame_stall_contended: HTTP_STALL,

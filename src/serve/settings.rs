@@ -7,9 +7,11 @@ use kolk_model::limits;
 /// Settings of all listeners and connections. All take effect at a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServeSettings {
-    /// Connections of the node; each shard takes its equal part, rounded up. Beyond: closed at once
-    /// and counted. Default: 20,000. Range: 1 to 1,000,000.
+    /// Connections of the node, on all doors of both wires. Beyond: closed at once and counted. Default:
+    /// 20,000. Range: 1 to 1,000,000.
     pub connections_max: u32,
+    /// Of these, connections from one address. Beyond: as above. Default: 1,000,000. Range: 1 to 1,000,000.
+    pub connections_per_address_max: u32,
     /// Time without a request after which a connection is closed (Kafka's
     /// `connections.max.idle.ms`). Default: 10 minutes. Range: 1 s to 1 day.
     pub connection_idle: Duration,
@@ -65,6 +67,7 @@ impl Default for ServeSettings {
     fn default() -> Self {
         Self {
             connections_max: 20_000,
+            connections_per_address_max: 1_000_000,
             connection_idle: Duration::from_secs(600),
             frame_bytes_max: limits::FRAME_BYTES_MAX,
             connection_requests_max: limits::CONNECTION_REQUESTS_MAX,
@@ -80,25 +83,9 @@ impl Default for ServeSettings {
     }
 }
 
-impl ServeSettings {
-    /// The connections one of `shards` shards takes.
-    #[must_use]
-    pub fn shard_connections_max(&self, shards: u16) -> usize {
-        let connections = self.connections_max.div_ceil(u32::from(shards.max(1)));
-        usize::try_from(connections).unwrap_or(usize::MAX)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nodes_connections_are_shared_out_rounded_up() {
-        let settings = ServeSettings { connections_max: 10, ..ServeSettings::default() };
-        assert_eq!(settings.shard_connections_max(1), 10);
-        assert_eq!(settings.shard_connections_max(4), 3);
-    }
 
     #[test]
     fn one_frame_of_the_largest_size_fits_the_shards_budget() {

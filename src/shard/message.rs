@@ -1,5 +1,6 @@
 //! What travels over the mesh. Everything here is `Send`: values, and bytes by atomic reference count.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use kolk_model::offset::Offset;
 use kolk_partition::effect::{Produced, WaiterId};
 
 use crate::request::{
-    CreateTopicOp, CreatedTopic, EpochEnd, FetchSlot, FetchedSlot, ListedOffset, OffsetPlace,
-    PartitionState, ProduceOp, ProducerDescription, Refusal,
+    CreateTopicOp, CreatedTopic, CrowdLimits, Crowded, EpochEnd, FetchSlot, FetchedSlot,
+    ListedOffset, OffsetPlace, PartitionState, ProduceOp, ProducerDescription, Refusal,
 };
 
 /// A request with the name its sender waits under.
@@ -79,6 +80,15 @@ pub(crate) enum Request {
     Group(Box<GroupRequest>),
     /// The groups that the receiver coordinates.
     ListGroups(ListFilter),
+    /// To the one that counts clients.
+    Enter {
+        address: IpAddr,
+        limits: CrowdLimits,
+    },
+    /// A client that was counted is gone; has no reply.
+    Leave {
+        address: IpAddr,
+    },
     /// Something that every shard's metadata should say; has no reply.
     News(PartitionNews),
     /// The sender has no request in flight any more and will make none; has no reply.
@@ -156,6 +166,7 @@ pub(crate) enum Reply {
     Changed(Result<Changed, Refusal>),
     ProducerIds(Result<ProducerIdBlock, Refusal>),
     Applied(Result<(), Refusal>),
+    Entered(Result<(), Crowded>),
     Stats(Box<ShardStats>),
     Group(Box<GroupAnswer>),
     Groups(Result<Vec<ListedGroup>, ErrorCode>),

@@ -179,6 +179,24 @@ pub struct EpochEnd {
     pub end: Offset,
 }
 
+/// How many clients a node takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrowdLimits {
+    /// In all.
+    pub clients_max: u32,
+    /// From one address.
+    pub same_address_max: u32,
+}
+
+/// Why a client is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowded {
+    /// The node has as many as it takes.
+    Node,
+    /// It has as many from this address as it takes.
+    Address,
+}
+
 /// A topic to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateTopicOp {

@@ -16,12 +16,14 @@ use crate::state::ShardState;
 use crate::state::waiters::Waiting;
 
 mod admin;
+mod census;
 mod fetch;
 mod group;
 mod lookup;
 mod produce;
 mod stop;
 
+pub use census::Entry;
 pub use fetch::Fetching;
 pub use group::GroupsOf;
 pub use produce::Producing;

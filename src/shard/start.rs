@@ -225,6 +225,7 @@ impl<I: Io> Shard<I> {
             drained: Bell::default(),
             shards_drained: RefCell::new(Set::new()),
             remote_fetches: RefCell::new(Map::new()),
+            census: RefCell::default(),
             late: RefCell::new(Set::new()),
             announced: RefCell::new(VecDeque::new()),
             announced_bell: Bell::default(),

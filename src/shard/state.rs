@@ -25,6 +25,7 @@ use crate::state::lane::Lane;
 
 pub(crate) mod bell;
 pub(crate) mod budget;
+pub(crate) mod census;
 pub(crate) mod groups;
 pub(crate) mod lane;
 pub(crate) mod side_by_side;
@@ -32,6 +33,7 @@ pub(crate) mod waiters;
 
 use bell::Bell;
 use budget::Budget;
+use census::Census;
 use waiters::{TooManyWait, Waiters};
 
 /// A partition that this shard owns and whose log is open.
@@ -61,6 +63,8 @@ pub(crate) struct ShardState<I: Io> {
     pub(crate) shards_drained: RefCell<Set<ShardId>>,
     /// Waiting fetches of other shards: whom to ring when they lose patience.
     pub(crate) remote_fetches: RefCell<Map<(ShardId, WaiterId), WaiterId>>,
+    /// On the controller: the clients of all shards.
+    pub(crate) census: RefCell<Census>,
     /// Shards that owe an answer to a fetch which went on without it.
     pub(crate) late: RefCell<Set<ShardId>>,
     /// Announced changes that this shard has not carried out yet, with who wants to know.

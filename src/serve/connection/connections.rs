@@ -11,6 +11,8 @@ use std::time::Duration;
 use kolk_io::door::{Net, Stream};
 use kolk_metric::net::CloseReason;
 use kolk_metric::shard::ShardMetrics;
+use kolk_shard::request::{CrowdLimits, Crowded};
+use kolk_shard::shard::{Entry, Shard};
 
 use super::budget::Budget;
 use super::outbox::{Outbox, OutboxLimits};
@@ -28,7 +30,7 @@ const STOP_INTERVAL: Duration = Duration::from_millis(5);
 /// Limits of all connections of one listener and of each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionLimits {
-    pub(crate) connections_max: usize,
+    pub(crate) crowd: CrowdLimits,
     pub(crate) pace: PaceLimits,
     pub(crate) outbox: OutboxLimits,
     /// Bytes of request frames that all connections together hold.
@@ -48,6 +50,8 @@ impl<N: Net> Clone for Connections<N> {
 
 struct Shared<N: Net> {
     io: N,
+    /// What counts connections over all shards; none where those of this listener count alone.
+    census: Option<Shard<N>>,
     metrics: Rc<ShardMetrics>,
     limits: ConnectionLimits,
     budget: Budget,
@@ -69,15 +73,33 @@ pub(crate) struct Connection<N: Net> {
     pub(crate) stream: N::Stream,
     pub(crate) outbox: Outbox,
     pub(crate) pace: RefCell<Pace>,
+    /// Its place among the clients of the node.
+    entry: RefCell<Option<Entry<N>>>,
     /// Why it ends, once that is decided.
     reason: Cell<Option<CloseReason>>,
 }
 
 impl<N: Net> Connections<N> {
-    /// None open.
+    /// None open. Its connections count alone.
     pub(crate) fn new(io: N, metrics: Rc<ShardMetrics>, limits: ConnectionLimits) -> Self {
+        Self::made(io, metrics, limits, None)
+    }
+
+    /// None open. Its connections count with those of all other shards.
+    pub(crate) fn counted(shard: &Shard<N>, limits: ConnectionLimits) -> Self {
+        let (io, metrics) = (shard.io().clone(), Rc::clone(shard.metrics()));
+        Self::made(io, metrics, limits, Some(shard.clone()))
+    }
+
+    fn made(
+        io: N,
+        metrics: Rc<ShardMetrics>,
+        limits: ConnectionLimits,
+        census: Option<Shard<N>>,
+    ) -> Self {
         Self(Rc::new(Shared {
             io,
+            census,
             metrics,
             limits,
             budget: Budget::new(limits.request_bytes_max),
@@ -118,7 +140,8 @@ impl<N: Net> Connections<N> {
         &self.0.gate
     }
 
-    /// Adds an accepted connection; `None` when there are too many: the stream is closed.
+    /// Adds an accepted connection; `None` when there are too many: the stream is closed. Whether there are too
+    /// many on the node turns out a moment later: who is too many is closed then.
     pub(crate) fn admit(&self, stream: N::Stream, peer: SocketAddr) -> Option<Rc<Connection<N>>> {
         let net = &self.0.metrics.net;
         net.accepted.inc();
@@ -126,7 +149,9 @@ impl<N: Net> Connections<N> {
         let refused = if self.0.is_stopping.get() {
             Some(CloseReason::ShuttingDown)
         } else {
-            (open.len() >= self.0.limits.connections_max).then_some(CloseReason::TooManyConnections)
+            let connections_max = usize::try_from(self.0.limits.crowd.clients_max);
+            let is_full = connections_max.is_ok_and(|max| open.len() >= max);
+            is_full.then_some(CloseReason::TooManyConnections)
         };
         if let Some(reason) = refused {
             net.closed(reason).inc();
@@ -143,10 +168,15 @@ impl<N: Net> Connections<N> {
             stream,
             outbox: Outbox::new(self.0.limits.outbox, self.0.share.clone()),
             pace: RefCell::new(Pace::new(self.0.io.now())),
+            entry: RefCell::default(),
             reason: Cell::new(None),
         });
         open.insert(id, Rc::clone(&connection));
+        drop(open);
         net.connections.inc();
+        if let Some(shard) = &self.0.census {
+            self.0.io.spawn(count_in(self.clone(), shard.clone(), Rc::clone(&connection)));
+        }
         tracing::debug!(%peer, connection = id, "connection accepted");
         Some(connection)
     }
@@ -156,13 +186,17 @@ impl<N: Net> Connections<N> {
         if self.0.open.borrow_mut().remove(&connection.id).is_none() {
             return;
         }
+        drop(connection.entry.take());
         let reason = connection.reason.get().unwrap_or(CloseReason::ByClient);
         let net = &self.0.metrics.net;
         net.connections.dec();
         net.closed(reason).inc();
         let (peer, id) = (connection.peer, connection.id);
         match reason {
-            CloseReason::ByClient | CloseReason::Idle | CloseReason::ShuttingDown => {
+            CloseReason::ByClient
+            | CloseReason::Idle
+            | CloseReason::TooManyConnections
+            | CloseReason::ShuttingDown => {
                 tracing::debug!(%peer, connection = id, reason = reason.name(), "connection closed");
             }
             _ => self.0.gate.warn(|| {
@@ -234,6 +268,33 @@ impl<N: Net> Connections<N> {
     /// The open connections; what is done to one may remove it.
     fn snapshot(&self) -> Vec<Rc<Connection<N>>> {
         self.0.open.borrow().values().cloned().collect()
+    }
+}
+
+/// Counts a connection among those of the node, and closes it if there are too many.
+async fn count_in<N: Net>(
+    connections: Connections<N>,
+    shard: Shard<N>,
+    connection: Rc<Connection<N>>,
+) {
+    let address = connection.peer.ip().to_canonical();
+    let Connection { peer, id, .. } = &*connection;
+    match shard.enter(address, connections.0.limits.crowd).await {
+        // One that has ended meanwhile counts no more.
+        Ok(entry) if connections.0.open.borrow().contains_key(id) => {
+            *connection.entry.borrow_mut() = entry;
+        }
+        Ok(_) => {}
+        Err(crowded) => {
+            let too_many = match crowded {
+                Crowded::Node => "the node has as many as it takes",
+                Crowded::Address => "there are as many from this address as may be",
+            };
+            connections.gate().warn(|| {
+                tracing::warn!(%peer, connection = id, too_many, "connection refused");
+            });
+            connection.close(CloseReason::TooManyConnections);
+        }
     }
 }
 

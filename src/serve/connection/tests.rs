@@ -13,6 +13,7 @@ use kolk_io::net::bind;
 use kolk_io::uring::shard::{ShardHandle, ShardSpec, spawn_shard};
 use kolk_metric::net::CloseReason;
 use kolk_metric::shard::{MetricsSnapshot, ShardMetrics, Value};
+use kolk_shard::request::CrowdLimits;
 
 use super::accept::accept;
 use super::budget::Charge;
@@ -68,7 +69,7 @@ impl Wire for Echo {
 }
 
 const LIMITS: ConnectionLimits = ConnectionLimits {
-    connections_max: 8,
+    crowd: CrowdLimits { clients_max: 8, same_address_max: 8 },
     pace: PaceLimits {
         frame_stall: Duration::from_secs(1),
         frame_stall_contended: Duration::from_secs(1),
@@ -244,7 +245,8 @@ fn a_frame_that_is_none_is_answered_and_closed() {
 
 #[test]
 fn connections_beyond_the_limit_are_refused() {
-    let broker = Broker::start(ConnectionLimits { connections_max: 2, ..LIMITS });
+    let crowd = CrowdLimits { clients_max: 2, ..LIMITS.crowd };
+    let broker = Broker::start(ConnectionLimits { crowd, ..LIMITS });
     let mut first = broker.connect();
     let mut second = broker.connect();
     for client in [&mut first, &mut second] {

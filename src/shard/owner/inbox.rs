@@ -91,6 +91,11 @@ fn take_call<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, waiter: WaiterId, 
                 state.send_reply(from, waiter, Reply::Group(Box::new(answer)));
             }
         },
+        Request::Enter { address, limits } => {
+            let entered = state.census.borrow_mut().enter(address, limits);
+            state.send_reply(from, waiter, Reply::Entered(entered));
+        }
+        Request::Leave { address } => state.census.borrow_mut().leave(address),
         Request::News(news) => state.note(&news),
         Request::Drained => {
             state.shards_drained.borrow_mut().insert(from);

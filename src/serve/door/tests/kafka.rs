@@ -334,3 +334,38 @@ fn responses_come_in_the_order_of_requests_of_any_kind() {
     let records = fetched.responses[0].partitions[0].records.clone().unwrap();
     assert_eq!(values(vec![records]), ["a"], "what came later was carried out meanwhile");
 }
+
+#[test]
+fn connections_count_over_all_shards() {
+    let settings = ServeSettings { connections_per_address_max: 3, ..ServeSettings::default() };
+    let broker = Broker::start_shards(2, &settings, ShardSettings::default());
+    let doors = [broker.kafka_shards[0], broker.kafka_shards[1], broker.kafka];
+    let mut clients = doors.map(KafkaClient::connect);
+    for client in &mut clients {
+        client.call::<metadata::Response>(1, &all_topics());
+    }
+    for door in doors {
+        let mut refused = KafkaClient::connect(door);
+        assert!(refused.frame().is_none(), "the fourth from this address");
+    }
+    let [first, ..] = clients;
+    drop(first);
+    // Its place is free once the broker has seen the end.
+    while KafkaClient::connect(doors[1]).is_refused() {}
+    let metrics = broker.stop_all();
+    let refused: u64 =
+        metrics.iter().map(|shard| bad_input::closed(shard, "too_many_connections")).sum();
+    assert!(refused >= 3, "{refused}");
+}
+
+impl KafkaClient {
+    /// Whether the broker closes the connection instead of answering.
+    fn is_refused(&mut self) -> bool {
+        let request = all_topics();
+        let header = self.header(&request, 1);
+        let mut wire = BytesMut::new();
+        encode_request(&mut wire, &header, &request);
+        let _reset = self.stream.write_all(&wire);
+        self.frame().is_none()
+    }
+}

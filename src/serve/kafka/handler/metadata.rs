@@ -80,7 +80,8 @@ async fn create_missing<N: Net>(
         .iter()
         .filter(|topic| topic.topic_id == TopicId::ZERO.get())
         .filter_map(|topic| topic.name.as_deref())
-        .filter(|name| metadata.topic_named(name).is_none());
+        // The broker's own topics come into being otherwise, with settings of their own.
+        .filter(|name| metadata.topic_named(name).is_none() && !names::is_internal_name(name));
     let mut refusals = Vec::new();
     for name in missing.take(CREATED_MAX) {
         let Ok(topic_name) = TopicName::new(name) else {
