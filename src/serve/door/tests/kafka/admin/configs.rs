@@ -105,7 +105,7 @@ fn each_resource_has_a_result_of_its_own() {
     let response: describe_configs::Response = client.call(4, &describe(&resources));
     let codes: Vec<_> = response.results.iter().map(|result| result.error_code).collect();
     assert_eq!(codes, asked.map(|(.., code)| code));
-    let mut shard = KafkaClient::connect(broker.kafka_shard);
+    let mut shard = KafkaClient::connect(broker.kafka_shards[0]);
     assert_eq!(shard.config(BROKER, "7169", "broker.id").value.as_deref(), Some("7169"));
 }
 

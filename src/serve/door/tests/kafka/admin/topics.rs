@@ -33,7 +33,7 @@ fn a_created_topic_is_there_when_the_answer_is() {
 #[test]
 fn each_topic_of_a_request_has_a_result_of_its_own() {
     let broker = Broker::start();
-    for (address, id) in [(broker.kafka, NODE), (broker.kafka_shard, SHARD)] {
+    for (address, id) in [(broker.kafka, NODE), (broker.kafka_shards[0], SHARD)] {
         let mut client = KafkaClient::connect(address);
         let name = |text: &str| format!("{text}-{id}");
         client.create(&name("old"), 1, &[]);
@@ -75,7 +75,7 @@ fn each_topic_of_a_request_has_a_result_of_its_own() {
 #[test]
 fn a_replication_factor_beyond_the_nodes_is_refused_with_their_number() {
     let broker = Broker::start();
-    let mut client = KafkaClient::connect(broker.kafka_shard);
+    let mut client = KafkaClient::connect(broker.kafka_shards[0]);
     let response: create_topics::Response = client.call(7, &create(vec![wish("web", 1, 3)]));
     let text = response.topics[0].error_message.clone().unwrap();
     assert!(text.contains("1 node") && text.contains("1 shards"), "{text}");
@@ -267,7 +267,7 @@ fn partitions_are_shown_page_by_page() {
 #[test]
 fn the_cluster_is_that_of_the_door() {
     let broker = Broker::start();
-    for (address, id) in [(broker.kafka, NODE), (broker.kafka_shard, SHARD)] {
+    for (address, id) in [(broker.kafka, NODE), (broker.kafka_shards[0], SHARD)] {
         let mut client = KafkaClient::connect(address);
         for version in 0..=2 {
             let response: describe_cluster::Response =
