@@ -469,17 +469,28 @@ fn kafka_identity(config: &Config, addresses: &Addresses) -> KafkaIdentity {
             .zip(&addresses.kafka_shards)
             .map(|(number, address)| advertised(shards, address, number))
             .collect(),
-        start: start_facts(config, addresses),
+        start: start_facts(config, addresses, node),
     }
 }
 
 /// What is told of the start.
-fn start_facts(config: &Config, addresses: &Addresses) -> StartFacts {
-    let listeners: Vec<_> =
-        addresses.kafka.iter().map(|address| format!("PLAINTEXT://{address}")).collect();
+fn start_facts(
+    config: &Config,
+    addresses: &Addresses,
+    advertised: Option<&HostAndPort>,
+) -> StartFacts {
+    let door = addresses.kafka.as_ref();
+    let listener = door.map(|address| format!("PLAINTEXT://{address}")).unwrap_or_default();
+    let told = door.map(|address| {
+        let own = advertised.map(|own| &own.host).or(config.advertise.as_ref());
+        let host = own.cloned().unwrap_or_else(|| address.ip().to_string());
+        let port = advertised.and_then(|own| own.port).unwrap_or_else(|| address.port());
+        format!("PLAINTEXT://{host}:{port}")
+    });
+    let derived = [("listeners", listener), ("advertised.listeners", told.unwrap_or_default())];
     let given = settings().map(|setting| (setting.key, setting.value(config)));
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
-    StartFacts::new(data, given.chain([("listeners", listeners.join(","))]))
+    StartFacts::new(data, given.chain(derived))
 }
 
 /// Recovers the data directory on an executor of its own, which ends with it.
