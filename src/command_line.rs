@@ -22,7 +22,8 @@ Examples:
   kolk serve --data /var/lib/kolk             a broker on all cores
   kolk topic create web --partitions 8        a topic
   kolk produce web --file access.log          a record a line
-  kolk consume web --from beginning --exit    all of them back";
+  kolk consume web --from beginning --exit    all of them back
+  kcat -b localhost:9092 -C -t web -e         the same by a Kafka client";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:

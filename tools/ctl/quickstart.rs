@@ -229,6 +229,7 @@ impl Shown {
         }
         if let Some(kafka) = &self.kafka {
             writeln!(out, "  kcat -b {kafka} -L")?;
+            writeln!(out, "  kcat -b {kafka} -C -t {topic} -o beginning -c 3")?;
         }
         Ok(())
     }
