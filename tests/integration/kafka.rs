@@ -1,6 +1,7 @@
 //! The Kafka wire of the real program: what outlives a crash, what both doors say, what strangers can't do.
 
 mod bad_input;
+mod wire;
 
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use kolk_model::batch::ProducerStamp;
 use kolk_model::compression::Compression;
 use kolk_model::ids::{ProducerEpoch, ProducerId, Sequence};
 
-use crate::access_log;
 use crate::broker::Place;
 use crate::command::kolk_ok;
-use crate::kafka_wire::{self, KafkaWire, batch};
+use crate::real_input::access_log;
+use wire::{KafkaWire, batch};
 
 const CODECS: [Compression; 5] = [
     Compression::None,
@@ -149,7 +150,7 @@ fn an_idempotent_producer_and_its_records_outlive_kill_9() {
 
 /// A client that still believes in the epoch before is told so, and where that epoch ended.
 fn check_fenced(wire: &mut KafkaWire, (before, after): (i32, i32), end: i64) {
-    let mut request = kafka_wire::fetch("orders", 0, 0);
+    let mut request = wire::fetch("orders", 0, 0);
     request.topics[0].partitions[0].current_leader_epoch = before;
     let fenced: fetch::Response = wire.call(11, &request);
     assert_eq!(fenced.responses[0].partitions[0].error_code, 74);
@@ -174,7 +175,7 @@ fn a_stop_answers_a_long_poll_and_is_soon_over() {
     let broker = place.start(2);
     let mut wire = KafkaWire::open(place.kafka());
     wire.topic("web");
-    let mut request = kafka_wire::fetch("web", 0, 0);
+    let mut request = wire::fetch("web", 0, 0);
     request.max_wait_ms = 60_000;
     let waiting = std::thread::spawn(move || wire.try_call::<_, fetch::Response>(11, &request));
     let mut other = KafkaWire::open(place.kafka());

@@ -19,9 +19,7 @@ mod life_cycle;
 mod real_input;
 mod resources;
 
-mod access_log;
 mod broker;
 mod command;
-mod kafka_wire;
 mod random;
 mod wire;

@@ -1,9 +1,10 @@
 //! Real logs in, durably, and out again: the same bytes, whatever happened in between.
 
+pub(crate) mod access_log;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::access_log;
 use crate::broker::Place;
 use crate::command::{inspect, kolk_ok};
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use kolk_kafka::message::metadata;
 use kolk_model::compression::Compression;
 
+use super::wire::{self, KafkaWire, batch};
 use crate::broker::{Broker, Place};
-use crate::kafka_wire::{self, KafkaWire, batch};
 use crate::random::Random;
 
 const MIB: u64 = 1 << 20;
@@ -92,13 +92,9 @@ fn half_frames_and_random_bytes_hurt_nobody() {
     let (broker, mut wire) = start(&place);
     let before = broker.memory_bytes();
     let templates = [
-        kafka_wire::frame(
-            9,
-            1,
-            &kafka_wire::produce("web", 0, batch(&[b"a"], None, Compression::Lz4)),
-        ),
-        kafka_wire::frame(11, 1, &kafka_wire::fetch("web", 0, 0)),
-        kafka_wire::frame(12, 1, &metadata::Request { topics: None, ..Default::default() }),
+        wire::frame(9, 1, &wire::produce("web", 0, batch(&[b"a"], None, Compression::Lz4))),
+        wire::frame(11, 1, &wire::fetch("web", 0, 0)),
+        wire::frame(12, 1, &metadata::Request { topics: None, ..Default::default() }),
     ];
     let mut random = Random::seeded(0x6b61_666b_6121);
     for case in 0..RANDOM_CASES {
