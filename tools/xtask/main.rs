@@ -10,6 +10,7 @@
 mod bench;
 mod check;
 mod crash;
+mod judges;
 mod suite;
 
 mod arrows;
@@ -37,6 +38,8 @@ cargo xtask COMMAND
   crash [--rounds N] [--seed S] [--release]
                     kill -9 under load, restart, compare with the ledger of acknowledged records
   wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back
+  judges [--release] [NAME…]
+                    other people's clients and suites against the broker (tests/peers)
   bench [--quick] [--workload NAME]
                     measures this machine's limits and the broker in one run, writes perf/run/
 ";
@@ -65,6 +68,7 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "test" => suite::test(&Repo::find()?, options),
         "crash" => crash::crash(&Repo::find()?, options).map(|_| ()),
         "wide" => crash::wide(&Repo::find()?, options).map(|_| ()),
+        "judges" => judges::judges(&Repo::find()?, options).map(|_| ()),
         "bench" => bench::bench(&Repo::find()?, options),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");

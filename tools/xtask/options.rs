@@ -46,6 +46,11 @@ impl Options {
         }
         Ok(options)
     }
+
+    /// True if this name was asked for, or none was.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| word == name)
+    }
 }
 
 fn number<N: std::str::FromStr>(name: &str, value: Option<String>) -> Result<N, Failure> {

@@ -99,10 +99,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
 
 /// Runs to the end, handing over each line of standard output as it comes. Returns whether the
 /// program exited with 0.
-pub(crate) fn each_line(
+pub(crate) fn each_line(command: &mut Command, on_line: impl FnMut(&str)) -> Result<bool, Failure> {
+    Ok(each_line_code(command, on_line)? == Some(0))
+}
+
+/// The same; returns the exit code, `None` if a signal ended the program.
+pub(crate) fn each_line_code(
     command: &mut Command,
     mut on_line: impl FnMut(&str),
-) -> Result<bool, Failure> {
+) -> Result<Option<i32>, Failure> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| not_started(command, &e))?;
     if let Some(stdout) = child.stdout.take() {
         for bytes in BufReader::new(stdout).split(b'\n') {
@@ -110,7 +115,7 @@ pub(crate) fn each_line(
             on_line(&String::from_utf8_lossy(&bytes));
         }
     }
-    Ok(child.wait().map_err(|e| not_started(command, &e))?.success())
+    Ok(child.wait().map_err(|e| not_started(command, &e))?.code())
 }
 
 /// Reads a file of the checkout or says which one could not be read.
