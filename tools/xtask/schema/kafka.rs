@@ -87,3 +87,63 @@ fn files(folder: &Path, extension: &str) -> BTreeMap<String, PathBuf> {
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(format!("{}: {error}", path.display()), "make it writable")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "# Does it.\napi TwoWords 7\nversions 2-5\nflexible 4+\n\nrequest\n";
+
+    fn parse(lines: &str) -> Result<Api, String> {
+        Api::parse(&format!("{HEAD}{lines}\nresponse\n")).map_err(|error| error.to_string())
+    }
+
+    fn code(lines: &str) -> String {
+        rust::module(&parse(lines).unwrap_or_else(|error| panic!("{error}")), "two_words.txt")
+    }
+
+    #[test]
+    fn lines_that_are_not_understood_are_named() {
+        for (lines, what) in [
+            ("  name string", "no type"),
+            ("  name: string 1+", "not understood"),
+            ("  name: string 3-6", "not understood"),
+            ("  name: string 4+ null 3+", "not understood"),
+            ("  name: string tagged 3", "not understood"),
+            ("    name: string", "too deep"),
+            ("  name: string\n    inner: i32", "only a part has fields"),
+        ] {
+            let error = parse(lines).err().unwrap_or_default();
+            assert!(error.contains(what) && error.starts_with("line "), "{lines}: {error}");
+        }
+        assert!(Api::parse("# Does it.\napi A 1\n").is_err());
+    }
+
+    #[test]
+    fn a_field_is_read_in_its_versions_alone() {
+        let code = code("  name: string 3-4 null 4 = none\n  ids: [i32]\n  at: i64 5+ tag 0 = -1");
+        for line in [
+            "pub name: Option<String>,",
+            "let ids = reader.array(4, Reader::i32)?;",
+            "if version >= 4 { reader.nullable_string()? } else { Some(reader.string()?) }",
+            "0 if version >= 5 => at = reader.i64()?,",
+            "let has_at = version >= 5 && self.at != -1;",
+        ] {
+            assert!(code.contains(line), "'{line}' is missing from\n{code}");
+        }
+    }
+
+    #[test]
+    fn an_array_is_bounded_by_the_fewest_bytes_of_its_elements() {
+        // Compact from version 4: two empty strings and no tags; before, two lengths of two bytes.
+        let part = "  parts: [Part]\n    a: string\n    b: string\n    c: i64 5+";
+        assert!(code(part).contains("reader.array(3, |reader| Part::decode"), "{}", code(part));
+        let classic = "  parts: [Part] 2-3\n    a: string\n    b: i64 3+";
+        assert!(code(classic).contains("reader.array(2, |reader| Part::decode"));
+    }
+
+    #[test]
+    fn files_are_named_as_their_api() {
+        assert_eq!(rust::snake("OffsetForLeaderEpoch"), "offset_for_leader_epoch");
+    }
+}
