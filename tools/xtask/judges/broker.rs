@@ -79,7 +79,7 @@ impl Broker {
         command.arg("serve").arg("--config").arg(repo.root.join(CONFIG)).arg("--data").arg(&data);
         for (option, port) in [
             ("--native-port", ports.native()),
-            ("--shard-port", ports.shard()),
+            ("--native-shard-port", ports.shard()),
             ("--http-port", ports.http()),
             ("--kafka-port", ports.kafka()),
             ("--kafka-shard-port", ports.kafka_shard()),
