@@ -9,7 +9,6 @@
 
 mod bench;
 mod check;
-mod crash;
 mod judges;
 mod suite;
 
@@ -66,8 +65,8 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "check" => check::check(&Repo::find()?, options).map(|_| ()),
         "fix" => check::fix(&Repo::find()?, options),
         "test" => suite::test(&Repo::find()?, options),
-        "crash" => crash::crash(&Repo::find()?, options).map(|_| ()),
-        "wide" => crash::wide(&Repo::find()?, options).map(|_| ()),
+        "crash" => suite::crash::crash(&Repo::find()?, options).map(|_| ()),
+        "wide" => suite::crash::wide(&Repo::find()?, options).map(|_| ()),
         "judges" => judges::judges(&Repo::find()?, options).map(|_| ()),
         "bench" => bench::bench(&Repo::find()?, options),
         "" | "help" | "--help" | "-h" => {

@@ -6,7 +6,9 @@ use std::process::Command;
 use crate::options::Options;
 use crate::repo::{self, Repo, in_ci};
 use crate::step::{self, Failure, Outcome, Step, Totals};
-use crate::{check, crash, tools};
+use crate::{check, tools};
+
+pub(crate) mod crash;
 
 /// Real logs that nobody here wrote, beside the checkout.
 const REAL_INPUT: &str = "../shared/data/apache_logs";

@@ -50,7 +50,7 @@ fn run(mut cargo: Command, test: &str) -> Result<Outcome, Failure> {
     let totals = suite::counted(&mut cargo)?;
     if totals.passed == 0 {
         let what = format!("the test {test} was not run");
-        return Err(Failure::new(what, "name it in tools/xtask/crash.rs as it is called"));
+        return Err(Failure::new(what, "name it in tools/xtask/suite/crash.rs as it is called"));
     }
     Ok(Outcome::Tested(totals))
 }
