@@ -95,8 +95,9 @@ pub fn follow(snapshot: Snapshot, mut found: BTreeMap<u64, FoundGroup>) -> Histo
     let mut steps = Vec::new();
     let mut previous = Some(snapshot.checksum);
     let mut sequence = snapshot.sequence + 1;
-    loop {
+    let torn = loop {
         let group = found.remove(&sequence);
+        let present = usize::from(group.is_some());
         let group =
             group.filter(|group| previous.is_none_or(|sum| sum == group.header.previous_checksum));
         let acknowledged = sequence <= synced;
@@ -109,11 +110,11 @@ pub fn follow(snapshot: Snapshot, mut found: BTreeMap<u64, FoundGroup>) -> Histo
                 previous = None;
                 steps.push(Step::Lost(sequence));
             }
-            _ => break,
+            _ => break found.len() + present,
         }
         sequence += 1;
-    }
-    History { snapshot, steps, torn: found.len() }
+    };
+    History { snapshot, steps, torn }
 }
 
 /// Reads the journal of one shard of an earlier run. Makes durable what it accepts before anybody relies on it.
