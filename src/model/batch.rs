@@ -11,17 +11,18 @@
 //! | 12 | 4 | partition leader epoch, -1 = not set |
 //! | 16 | 1 | magic = 2 |
 //! | 17 | 4 | CRC-32C of everything from byte 21 |
-//! | 21 | 2 | attributes: bits 0–2 compression, 3 timestamp type, 4 transactional, 5 control |
+//! | 21 | 2 | attributes: bits 0–2 compression, 3 timestamp type, 4 transactional, 5 control, 6 delete horizon |
 //! | 23 | 4 | last offset delta: last record's offset − base offset |
-//! | 27 | 8 | base timestamp: the first record's, in ms |
+//! | 27 | 8 | base timestamp: the first record's, in ms; with bit 6 when the batch's tombstones may go (KIP-534) |
 //! | 35 | 8 | largest timestamp, in ms |
 //! | 43 | 8 | producer id, -1 = none |
 //! | 51 | 2 | producer epoch |
 //! | 53 | 4 | base sequence |
-//! | 57 | 4 | number of records |
+//! | 57 | 4 | number of records; 0 where compaction kept nothing but the batch's place |
 //! | 61 | … | the records, compressed as one piece if the attributes say so |
 
 pub mod builder;
+pub mod compacted;
 pub mod records;
 
 mod varint;
@@ -78,6 +79,7 @@ const COMPRESSION_BITS: u16 = 0b111;
 const LOG_APPEND_TIME_BIT: u16 = 1 << 3;
 const TRANSACTIONAL_BIT: u16 = 1 << 4;
 const CONTROL_BIT: u16 = 1 << 5;
+const DELETE_HORIZON_BIT: u16 = 1 << 6;
 
 /// Why bytes are not an acceptable record batch. Always the sender's fault (or bit rot); sending the same
 /// bytes again does not help.
@@ -251,7 +253,9 @@ impl<'a> BatchView<'a> {
         let records_bytes = self.bytes.len() - HEADER_BYTES;
         let fit =
             id != 0 || usize::try_from(count).is_ok_and(|c| c <= records_bytes / RECORD_BYTES_MIN);
-        if count < 1 || last_offset_delta < count - 1 || !fit {
+        // Compaction leaves empty batches behind; a producer's is refused by the walk over its records.
+        let empty = count == 0 && id == 0 && records_bytes == 0;
+        if (count < 1 && !empty) || last_offset_delta < (count - 1).max(0) || !fit {
             return Err(BatchError::Count { count, last_offset_delta, records_bytes });
         }
         let base_offset = i64::from_be_bytes(field(self.header, at::BASE_OFFSET));
@@ -311,7 +315,7 @@ impl<'a> BatchView<'a> {
         self.base_offset() + u64::from(self.last_offset_delta()) + 1
     }
 
-    /// The number of records, at least 1.
+    /// The number of records; 0 only in what compaction leaves.
     #[inline]
     #[must_use]
     pub fn record_count(&self) -> u32 {
@@ -344,6 +348,13 @@ impl<'a> BatchView<'a> {
     #[must_use]
     pub fn base_timestamp(&self) -> TimestampMs {
         TimestampMs::new(i64::from_be_bytes(field(self.header, at::BASE_TIMESTAMP)))
+    }
+
+    /// From when on the batch's tombstones may go; `None` until compaction has set it.
+    #[inline]
+    #[must_use]
+    pub fn delete_horizon(&self) -> Option<TimestampMs> {
+        (self.attribute_bits() & DELETE_HORIZON_BIT != 0).then(|| self.base_timestamp())
     }
 
     /// The largest timestamp of the batch; with `LogAppendTime` that of every record.

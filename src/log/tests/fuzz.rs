@@ -242,21 +242,16 @@ fn damaged_journals_replay_without_a_panic() {
 }
 
 #[test]
-fn a_torn_group_is_counted_and_what_follows_it_too() {
+fn a_torn_group_is_counted() {
     let (first, sum) = group(5, 77, &[1; 500]);
-    let (mut torn, sum) = group(6, sum, &[2; 500]);
+    let (mut torn, _) = group(6, sum, &[2; 500]);
     if let Some(byte) = torn.get_mut(300) {
         *byte ^= 1;
     }
-    let (after, _) = group(7, sum, &[3; 500]);
-    for (journal, count) in
-        [([first.clone(), torn.clone()].concat(), 1), ([first, torn, after].concat(), 2)]
-    {
-        let mut found = BTreeMap::new();
-        find_groups(IDENTITY, &Bytes::from(journal), &mut found).unwrap();
-        let history = follow(snapshot(), found);
-        assert_eq!((history.steps.len(), history.torn), (1, count));
-    }
+    let mut found = BTreeMap::new();
+    find_groups(IDENTITY, &Bytes::from([first, torn].concat()), &mut found).unwrap();
+    let history = follow(snapshot(), found);
+    assert_eq!((history.steps.len(), history.torn), (1, 1));
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl BatchView<'_> {
         see: impl FnMut(Glance),
     ) -> Result<(), BatchError> {
         let count = self.record_count();
-        if self.last_offset_delta() != count - 1 {
+        if self.last_offset_delta().checked_add(1) != Some(count) {
             return Err(BatchError::Count {
                 count: count.cast_signed(),
                 last_offset_delta: self.last_offset_delta().cast_signed(),
