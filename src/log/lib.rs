@@ -7,10 +7,9 @@
 
 pub mod recovery;
 
-pub mod shard_log;
+pub mod compact;
 
-mod open_files;
-mod read_cache;
+pub mod shard_log;
 
 pub mod log;
 
@@ -25,6 +24,7 @@ mod signal;
 #[cfg(test)]
 mod tests {
     mod behaviour;
+    mod compaction;
     mod fuzz;
     mod life;
 }

@@ -16,16 +16,18 @@ use crate::journal::snapshot::EpochStart;
 use crate::log::stop::DirUsers;
 use crate::log::tail::Tail;
 use crate::log::writer::{Mark, Writer};
-use crate::read_cache::Window;
+use crate::segment::compacted::CompactionPoint;
 use crate::segment::index::SegmentIndex;
+use crate::segment::scan::Offsets;
 use crate::settings::LogConfig;
+use crate::shard_log::read_cache::Window;
 use crate::shard_log::{LogEvent, Shard};
 use crate::signal::Signal;
 
-mod append;
+pub(crate) mod append;
 mod cold;
 pub(crate) mod commit;
-mod read;
+pub(crate) mod read;
 pub mod retention;
 mod roll;
 mod segment_index;
@@ -55,6 +57,8 @@ pub(crate) struct LogInner<I: Io> {
     /// Notified whenever a position moved, a write ended or the log went offline.
     pub(crate) moved: Signal,
     pub(crate) dir_users: Cell<DirUsers>,
+    /// The compacted segment whose file has not got its name yet.
+    pub(crate) swapped: RefCell<Option<((Offset, SegmentVersion), I::File)>>,
 }
 
 /// Whether the log takes appends.
@@ -106,6 +110,10 @@ pub(crate) struct LogState {
     pub(crate) active_since: Option<Monotonic>,
     /// The end at which the segment file was left, exact and synced, if it was.
     pub(crate) at_rest: Option<u64>,
+    /// How far compaction has come, as its file says.
+    pub(crate) compacted: CompactionPoint,
+    /// Compaction is putting a segment in the place of others: no segment may go meanwhile.
+    pub(crate) swapping: bool,
 }
 
 /// One segment as the log sees it.
@@ -122,6 +130,22 @@ pub(crate) struct Segment {
     pub(crate) index: Option<Rc<SegmentIndex>>,
     /// Greatest timestamp; `None`: not known before the index is loaded, or no record.
     pub(crate) max_timestamp: Option<TimestampMs>,
+    /// Whether compaction may have left gaps.
+    pub(crate) offsets: Offsets,
+    pub(crate) version: SegmentVersion,
+}
+
+/// Tells the files apart that a segment had since this run began: compaction gives it another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SegmentVersion(u32);
+
+impl SegmentVersion {
+    pub(crate) const FIRST: Self = Self(0);
+    pub(crate) const LAST: Self = Self(u32::MAX);
+
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 
 impl Segment {
@@ -172,7 +196,8 @@ impl LogState {
 impl<I: Io> Log<I> {
     pub(crate) fn new(id: TopicPartition, shard: Rc<Shard<I>>, state: LogState) -> Self {
         let (state, moved) = (RefCell::new(state), Signal::default());
-        let inner = LogInner { id, shard, state, moved, dir_users: Cell::new(DirUsers::Count(0)) };
+        let dir_users = Cell::new(DirUsers::Count(0));
+        let inner = LogInner { id, shard, state, moved, dir_users, swapped: RefCell::new(None) };
         Self { inner: Rc::new(inner) }
     }
 
@@ -305,6 +330,13 @@ impl<I: Io> Log<I> {
         shard.metrics.log.fenced_logs.inc();
         shard.raise(LogEvent::Fenced(self.inner.id));
         self.inner.moved.notify();
+    }
+
+    /// The version of the segment that starts at `base`; `None` if there is none.
+    pub(crate) fn version_of(&self, base: Offset) -> Option<SegmentVersion> {
+        let state = self.inner.state.borrow();
+        let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
+        segment.filter(|segment| segment.base == base).map(|segment| segment.version)
     }
 
     pub(crate) fn file_name(&self, base: Offset) -> String {

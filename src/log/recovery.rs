@@ -22,6 +22,7 @@ pub mod history;
 pub mod image;
 mod materialize;
 pub mod replay;
+pub(crate) mod swap;
 
 /// What the catalogue says of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

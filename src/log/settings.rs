@@ -28,6 +28,11 @@ pub struct LogSettings {
     /// How long a clean stop may spend writing last pages, in milliseconds; what is left stays safe in the snapshot.
     /// Default: 5,000. Restart.
     pub stop_write_ms_max: u64,
+    /// Bytes of memory for the newest offsets of keys while a log is compacted; more keys take several passes. Default: 32 MiB.
+    /// Range: 64 KiB – 4 GiB. Restart.
+    pub compact_map_bytes_max: u64,
+    /// Bytes a second that compaction may read and write. Default: 64 MiB. Range: 64 KiB – 64 GiB. Restart.
+    pub compact_bytes_per_second_max: u64,
 }
 
 impl Default for LogSettings {
@@ -44,6 +49,8 @@ impl Default for LogSettings {
             open_files_max: 1024,
             allocate_bytes_max: 64 << 20,
             stop_write_ms_max: 5_000,
+            compact_map_bytes_max: 32 << 20,
+            compact_bytes_per_second_max: 64 << 20,
         }
     }
 }

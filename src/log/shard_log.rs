@@ -18,12 +18,18 @@ use crate::journal::Journal;
 use crate::journal::snapshot::SnapshotKind;
 use crate::log::tail::Tail;
 use crate::log::writer::{Mark, Writer};
-use crate::log::{Announce, Log, LogState, Phase, Segment, log_dir, segment_name};
-use crate::open_files::OpenFiles;
-use crate::read_cache::ReadCache;
+use crate::log::{Announce, Log, LogState, Phase, Segment, SegmentVersion, log_dir, segment_name};
 use crate::recovery::image::ShardImage;
+use crate::segment::compacted::CompactionPoint;
+use crate::segment::scan::Offsets;
 use crate::settings::{LogConfig, LogSettings};
 use crate::signal::Signal;
+
+mod open_files;
+pub(crate) mod read_cache;
+
+use open_files::OpenFiles;
+use read_cache::ReadCache;
 
 /// What happened to a log since the floor above looked last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +188,10 @@ impl<I: Io> Shard<I> {
                 loaded.push_back((id, base));
                 break;
             };
+            if state.swapping {
+                // Its index file may still be that of another version; the end of the swap puts it here again.
+                continue;
+            }
             let active = state.active().base;
             let at = state.segment_of(base);
             if let Some(segment) = at.and_then(|at| state.segments.get_mut(at)) {
@@ -311,7 +321,7 @@ impl<I: Io> ShardLog<I> {
         let topic = dir.parent().unwrap_or(&dir);
         shard.io.sync_dir(topic).await?;
         shard.io.sync_dir(topic.parent().unwrap_or(topic)).await?;
-        shard.open_files.put(id, Offset::ZERO, file);
+        shard.open_files.put(id, (Offset::ZERO, SegmentVersion::FIRST), file);
         Ok(())
     }
 
@@ -441,6 +451,8 @@ fn new_state(config: LogConfig, epoch: LeaderEpoch) -> LogState {
         tail: Tail::new(0),
         index: None,
         max_timestamp: None,
+        offsets: Offsets::Contiguous,
+        version: SegmentVersion::FIRST,
     };
     LogState {
         config,
@@ -461,5 +473,7 @@ fn new_state(config: LogConfig, epoch: LeaderEpoch) -> LogState {
         index_saving: false,
         active_since: None,
         at_rest: None,
+        compacted: CompactionPoint::default(),
+        swapping: false,
     }
 }

@@ -31,6 +31,18 @@ domain! {
         rolls: Counter::new => "kolk_log_rolls_total",
         /// Segments deleted by retention, trim or topic deletion.
         segments_deleted: Counter::new => "kolk_log_segments_deleted_total",
+        /// Compaction passes that came to their end.
+        compactions: Counter::new => "kolk_compaction_passes_total",
+        /// Bytes of segments that compaction read.
+        compaction_read_bytes: Counter::new => "kolk_compaction_read_bytes_total",
+        /// Bytes of segments that compaction wrote.
+        compaction_written_bytes: Counter::new => "kolk_compaction_written_bytes_total",
+        /// Segments that compaction replaced.
+        compaction_segments_replaced: Counter::new => "kolk_compaction_segments_replaced_total",
+        /// Records that compaction removed, tombstones included.
+        compaction_records_removed: Counter::new => "kolk_compaction_records_removed_total",
+        /// Tombstones that compaction removed because their time was over.
+        compaction_tombstones_removed: Counter::new => "kolk_compaction_tombstones_removed_total",
         /// Appends that had to wait because memory or journal space was used up.
         appends_waited: Counter::new => "kolk_log_appends_waited_total",
     }

@@ -10,33 +10,42 @@ use crate::error::{Damage, LogError};
 use crate::field::{bytes, index, page_ceil, page_floor};
 use crate::log::Log;
 use crate::log::read::{Place, cut, total};
-use crate::read_cache::{Window, WindowKey};
 use crate::segment::index::{Run, SegmentIndex};
-use crate::segment::scan::{Scan, Scanned};
+use crate::segment::scan::{Offsets, Scan, Scanned};
+use crate::shard_log::read_cache::{Window, WindowKey};
 
 impl<I: Io> Log<I> {
     pub(crate) async fn read_cold(
         &self,
-        place: Place,
+        (place, mut run): (Place<I::File>, usize),
         (from, end): (Offset, Offset),
         bytes_max: u64,
     ) -> Result<Vec<Bytes>, LogError> {
         let mut out: Vec<Bytes> = Vec::new();
-        let (mut run, mut next) = (place.run, from);
+        let mut next = from;
         while let Some(window) = self.window_of(&place, run) {
             self.read_ahead(&place, window);
             let read = self.window_bytes(&place, window).await?;
             let left = bytes_max.saturating_sub(bytes(total(&out)));
             let piece = cut(&read, next, end, left);
             let fits = out.is_empty() || bytes(piece.len()) <= left;
+            run = window.end_run();
+            let following = place.index.runs().get(run).map(|run| place.index.run_offset(run));
+            let Some(following) = following else {
+                out.extend(Some(piece).filter(|piece| fits && !piece.is_empty()));
+                break;
+            };
+            if piece.is_empty() && out.is_empty() && following < end && following > next {
+                // The window lies before a gap that compaction left: the next batch is behind it.
+                next = following;
+                continue;
+            }
             if piece.is_empty() || !fits {
                 break;
             }
             let to_the_end = piece.as_ptr_range().end == read.as_ptr_range().end;
             out.push(piece);
-            run = window.end_run();
-            let Some(following) = place.index.runs().get(run) else { break };
-            next = place.index.run_offset(following);
+            next = following;
             if !to_the_end || next >= end || bytes(total(&out)) >= bytes_max {
                 break;
             }
@@ -45,25 +54,31 @@ impl<I: Io> Log<I> {
     }
 
     /// The window that holds `run`: a known one, or that which starts there.
-    fn window_of(&self, place: &Place, run: usize) -> Option<Window> {
-        let key = WindowKey { log: self.id(), segment: place.segment, first_run: run };
-        self.inner.shard.reads.find(key).or_else(|| self.window_at(place, run))
+    fn window_of(&self, place: &Place<I::File>, run: usize) -> Option<Window> {
+        let key = self.key(place, run);
+        let bytes_max = self.inner.shard.settings.read_bytes;
+        self.inner.shard.reads.find(key).or_else(|| self.window_at(place, run, bytes_max))
     }
 
-    /// The runs from `first_run` on that are read together. In the active segment only closed runs that are on disk.
-    fn window_at(&self, place: &Place, first_run: usize) -> Option<Window> {
+    /// The runs from `first_run` on that are read together, about `bytes_max`. In the active segment only closed runs that are on disk.
+    pub(crate) fn window_at(
+        &self,
+        place: &Place<I::File>,
+        first_run: usize,
+        bytes_max: u64,
+    ) -> Option<Window> {
         let on_disk = {
             let state = self.inner.state.borrow();
             if state.active().base == place.segment { state.evictable() } else { u64::MAX }
         };
         let first = place.index.runs().get(first_run).filter(|run| run.end() <= on_disk)?;
-        let limit = (first.position + self.inner.shard.settings.read_bytes).min(on_disk);
+        let limit = (first.position + bytes_max).min(on_disk);
         let following = place.index.runs().range(first_run + 1..place.index.runs().len());
         Some(Window { first_run, runs: 1 + following.take_while(|run| run.end() <= limit).count() })
     }
 
     /// If the consumer reads in order, starts reading what comes next.
-    fn read_ahead(&self, place: &Place, window: Window) {
+    fn read_ahead(&self, place: &Place<I::File>, window: Window) {
         let last = self.inner.state.borrow_mut().cold.replace((place.segment, window));
         let in_order = window.first_run == 0
             || last.is_some_and(|(segment, last)| {
@@ -77,7 +92,7 @@ impl<I: Io> Log<I> {
         for _ in 0..self.inner.shard.settings.read_ahead {
             let Some(window) = self.window_of(place, next) else { break };
             next = window.end_run();
-            let key = self.key(place, window);
+            let key = self.key(place, window.first_run);
             if self.inner.shard.reads.knows(key) {
                 continue;
             }
@@ -92,12 +107,17 @@ impl<I: Io> Log<I> {
         }
     }
 
-    fn key(&self, place: &Place, window: Window) -> WindowKey {
-        WindowKey { log: self.id(), segment: place.segment, first_run: window.first_run }
+    fn key(&self, place: &Place<I::File>, first_run: usize) -> WindowKey {
+        let (segment, version) = (place.segment, place.version);
+        WindowKey { log: self.id(), segment, version, first_run }
     }
 
-    async fn window_bytes(&self, place: &Place, window: Window) -> Result<Bytes, LogError> {
-        let key = self.key(place, window);
+    async fn window_bytes(
+        &self,
+        place: &Place<I::File>,
+        window: Window,
+    ) -> Result<Bytes, LogError> {
+        let key = self.key(place, window.first_run);
         let reads = &self.inner.shard.reads;
         if let Some(read) = reads.get(key).await {
             self.inner.shard.metrics.log.read_ahead_hits.inc();
@@ -112,7 +132,11 @@ impl<I: Io> Log<I> {
     }
 
     /// Reads and checks the runs of a window.
-    async fn read_window(&self, place: &Place, window: Window) -> Result<Bytes, LogError> {
+    pub(crate) async fn read_window(
+        &self,
+        place: &Place<I::File>,
+        window: Window,
+    ) -> Result<Bytes, LogError> {
         let runs = place.index.runs().range(window.first_run..window.end_run());
         let runs: Vec<Run> = runs.copied().collect();
         let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
@@ -122,12 +146,7 @@ impl<I: Io> Log<I> {
         let metrics = &self.inner.shard.metrics.log;
         metrics.cold_reads.inc();
         metrics.cold_read_bytes.add(to - from);
-        let file = match self.open_segment(place.segment).await {
-            Ok(file) => file,
-            Err(error) if error.is_not_found() => return Err(self.vanished(place)),
-            Err(error) => return Err(error.into()),
-        };
-        let read = match file.read_at(from, index(to - from)).await {
+        let read = match place.file.read_at(from, index(to - from)).await {
             Ok(read) => read.freeze(),
             Err(error) => {
                 let damage = self.device(place.segment, &error);
@@ -138,7 +157,7 @@ impl<I: Io> Log<I> {
         let skip = index(first.position - from);
         let end = index(last.end() - from);
         let whole = if read.len() >= end { read.slice(skip..end) } else { Bytes::new() };
-        match check(&place.index, &runs, &whole) {
+        match check((&place.index, place.offsets), &runs, &whole) {
             Ok(()) => Ok(whole),
             Err((position, reason)) => {
                 let file = self.file_name(place.segment);
@@ -150,15 +169,15 @@ impl<I: Io> Log<I> {
     }
 
     /// A segment file that is gone: retention took it while we read, or somebody else did.
-    fn vanished(&self, place: &Place) -> LogError {
+    pub(crate) fn vanished(&self, base: Offset) -> LogError {
         {
             let state = self.inner.state.borrow();
-            if state.segments.iter().all(|segment| segment.base != place.segment) {
-                return self.out_of_range(&state, place.segment);
+            if state.segments.iter().all(|segment| segment.base != base) {
+                return self.out_of_range(&state, base);
             }
         }
         let reason = "the segment is missing".to_owned();
-        let file = self.file_name(place.segment);
+        let file = self.file_name(base);
         let damage = Damage::Corrupt { file, position: FilePosition::ZERO, reason };
         self.fence(damage.clone());
         LogError::Offline { id: self.id(), damage }
@@ -166,7 +185,11 @@ impl<I: Io> Log<I> {
 }
 
 /// Checks every batch of `runs` and their heads against the index.
-fn check(index_: &SegmentIndex, runs: &[Run], read: &Bytes) -> Result<(), (FilePosition, String)> {
+fn check(
+    (index_, offsets): (&SegmentIndex, Offsets),
+    runs: &[Run],
+    read: &Bytes,
+) -> Result<(), (FilePosition, String)> {
     let start = runs.first().map_or(0, |run| run.position);
     for run in runs {
         let from = index(run.position - start);
@@ -174,7 +197,8 @@ fn check(index_: &SegmentIndex, runs: &[Run], read: &Bytes) -> Result<(), (FileP
             return Err((FilePosition::new(run.position), "the segment ends early".to_owned()));
         };
         let mut heads = None;
-        let mut scan = Scan::new(run.position, index_.run_offset(run));
+        let scan = Scan::new(run.position, index_.run_offset(run));
+        let mut scan = scan.with_offsets(offsets);
         let scanned = scan.batches(piece, |batch, _| {
             heads = Some(
                 heads.map_or_else(|| crc32c(batch.head), |sum| crc32c_append(sum, batch.head)),

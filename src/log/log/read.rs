@@ -9,8 +9,9 @@ use kolk_model::offset::Offset;
 
 use crate::error::LogError;
 use crate::field::index;
-use crate::log::{Log, LogState, Segment};
+use crate::log::{Log, LogState, Segment, SegmentVersion};
 use crate::segment::index::SegmentIndex;
+use crate::segment::scan::Offsets;
 
 /// What a walk over batches needs of each.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +32,14 @@ impl Step {
     }
 }
 
-/// Where a read begins.
+/// One version of a segment on disk: its index and its file, which stay together whatever compaction does.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct Place<F> {
     pub(crate) segment: Offset,
-    /// Number of the run that holds the offset.
-    pub(crate) run: usize,
+    pub(crate) version: SegmentVersion,
+    pub(crate) offsets: Offsets,
     pub(crate) index: Rc<SegmentIndex>,
+    pub(crate) file: F,
 }
 
 impl<I: Io> Log<I> {
@@ -56,9 +58,13 @@ impl<I: Io> Log<I> {
         if let Some(found) = self.read_in_memory(from, end, bytes_max)? {
             return Ok(found);
         }
-        let base = self.check_range(from, end)?;
-        let index = self.index_of(base).await?;
-        let Some(run) = index.run_of_offset(from) else {
+        let place = loop {
+            let base = self.check_range(from, end)?;
+            if let Some(place) = self.place(base).await? {
+                break place;
+            }
+        };
+        let Some(run) = place.index.run_of_offset(from) else {
             let state = self.inner.state.borrow();
             return Err(self.out_of_range(&state, from));
         };
@@ -66,7 +72,31 @@ impl<I: Io> Log<I> {
         if let Some(found) = self.read_in_memory(from, end, bytes_max)? {
             return Ok(found);
         }
-        self.read_cold(Place { segment: base, run, index }, (from, end), bytes_max).await
+        self.read_cold((place, run), (from, end), bytes_max).await
+    }
+
+    /// A segment's index and file, of one version; `None` if it was replaced or removed meanwhile: look for another one then.
+    pub(crate) async fn place(&self, base: Offset) -> Result<Option<Place<I::File>>, LogError> {
+        let Some(version) = self.version_of(base) else { return Ok(None) };
+        let index = match self.index_of(base).await {
+            Err(_) if self.version_of(base) != Some(version) => return Ok(None),
+            index => index?,
+        };
+        let file = match self.open_segment(base).await {
+            Err(_) if self.version_of(base) != Some(version) => return Ok(None),
+            Err(error) if error.is_not_found() => return Err(self.vanished(base)),
+            file => file?,
+        };
+        let state = self.inner.state.borrow();
+        let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
+        let same = segment.filter(|segment| segment.base == base && segment.version == version);
+        Ok(same.map(|segment| Place {
+            segment: base,
+            version,
+            offsets: segment.offsets,
+            index,
+            file,
+        }))
     }
 
     /// As [`Log::read`], but only if the bytes are in memory; `None` if the disk is needed.

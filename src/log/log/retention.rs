@@ -62,6 +62,8 @@ impl<I: Io> Log<I> {
     async fn drop_segments(&self) -> Result<(), LogError> {
         let shard = &self.inner.shard;
         loop {
+            let still = || (!self.inner.state.borrow().swapping).then_some(());
+            self.inner.moved.until(still).await;
             let dropped = {
                 let mut state = self.inner.state.borrow_mut();
                 let start = state.log_start;
@@ -134,7 +136,11 @@ impl<I: Io> Log<I> {
         };
         match known {
             Some(known) => Ok(Some(known)),
-            None => Ok(self.index_of(base).await?.max_timestamp()),
+            None => match self.index_of(base).await {
+                // Compaction has replaced the segment: the next pass looks at the new one.
+                Err(LogError::OffsetOutOfRange { .. }) => Ok(None),
+                index => Ok(index?.max_timestamp()),
+            },
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::error::LogError;
 use crate::field::page_floor;
 use crate::log::tail::Tail;
 use crate::log::writer::Writer;
-use crate::log::{Announce, Log, LogState, Phase, Segment, segment_name};
+use crate::log::{Announce, Log, LogState, Phase, Segment, SegmentVersion, segment_name};
+use crate::segment::scan::Offsets;
 
 impl<I: Io> Log<I> {
     /// Closes the log for appends and starts the roll; `Unblocked` follows.
@@ -57,7 +58,7 @@ impl<I: Io> Log<I> {
         file.allocate(0, step).await?;
         file.sync().await?;
         shard.io.sync_dir(&self.dir()).await?;
-        shard.open_files.put(self.inner.id, base, file);
+        shard.open_files.put(self.inner.id, (base, SegmentVersion::FIRST), file);
         self.switch(step);
         shard.metrics.log.rolls.inc();
         Ok(())
@@ -75,6 +76,8 @@ impl<I: Io> Log<I> {
             tail: Tail::new(0),
             index: None,
             max_timestamp: None,
+            offsets: Offsets::Contiguous,
+            version: SegmentVersion::FIRST,
         });
         state.writer = Writer::new(0, state.active().mark(), allocated);
         state.writer.allocate_step = allocated;

@@ -10,9 +10,9 @@ use kolk_model::offset::{FilePosition, Offset};
 use crate::error::{Damage, LogError};
 use crate::field::{PAGE_BYTES, index, page_ceil, page_floor};
 use crate::log::tail::Tail;
-use crate::log::{Log, LogState, index_name};
+use crate::log::{Log, LogState, Segment, SegmentVersion, index_name};
 use crate::segment::index::SegmentIndex;
-use crate::segment::scan::{Scan, ScanError, Scanned};
+use crate::segment::scan::{Offsets, Scan, ScanError, Scanned};
 
 /// An index file is written anew when the segment has grown by this much: what a start after a crash has to scan at most.
 const INDEX_SAVE_BYTES: u64 = 64 << 20;
@@ -57,22 +57,30 @@ impl<I: Io> Log<I> {
     /// # Errors
     /// [`LogError::Offline`], [`LogError::Io`].
     pub(crate) async fn index_of(&self, base: Offset) -> Result<Rc<SegmentIndex>, LogError> {
-        let (loaded, end, next_offset) = {
+        let (loaded, wanted) = {
             let state = self.inner.state.borrow();
             let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
             let Some(segment) = segment.filter(|segment| segment.base == base) else {
                 return Err(self.out_of_range(&state, base));
             };
-            (segment.index.as_ref().map(Rc::clone), segment.end, segment.next_offset)
+            let wanted = Wanted {
+                base,
+                version: segment.version,
+                end: segment.end,
+                next_offset: segment.next_offset,
+                offsets: segment.offsets,
+            };
+            (segment.index.as_ref().map(Rc::clone), wanted)
         };
         if let Some(index) = loaded {
             return Ok(index);
         }
-        let index = Rc::new(self.load_index(base, end, next_offset).await?);
+        let index = Rc::new(self.load_index(&wanted).await?);
         let mut state = self.inner.state.borrow_mut();
         let at = state.segment_of(base);
         let segment = at.and_then(|at| state.segments.get_mut(at));
-        if let Some(segment) = segment.filter(|s| s.base == base && s.index.is_none()) {
+        let same = |s: &&mut Segment| s.base == base && s.version == wanted.version;
+        if let Some(segment) = segment.filter(same).filter(|s| s.index.is_none()) {
             segment.index = Some(Rc::clone(&index));
             segment.max_timestamp = index.max_timestamp();
             self.inner.shard.index_loaded(self.inner.id, base);
@@ -128,12 +136,8 @@ impl<I: Io> Log<I> {
         }
     }
 
-    async fn load_index(
-        &self,
-        base: Offset,
-        end: u64,
-        next: Offset,
-    ) -> Result<SegmentIndex, LogError> {
+    async fn load_index(&self, wanted: &Wanted) -> Result<SegmentIndex, LogError> {
+        let Wanted { base, end, next_offset: next, .. } = *wanted;
         let path = self.dir().join(index_name(base));
         let interval = self.inner.state.borrow().config.index_interval_bytes;
         let file = self.inner.shard.io.read_file(&path, INDEX_BYTES_MAX).await?;
@@ -146,7 +150,12 @@ impl<I: Io> Log<I> {
         });
         let mut index = found.unwrap_or_else(|| SegmentIndex::new(base, interval));
         let covered_before = index.covered();
-        if let Err(error) = self.scan_into(&mut index, end).await {
+        let scanned = self.scan_into(&mut index, wanted).await;
+        if self.version_of(base) != Some(wanted.version) {
+            // Compaction or retention took the segment away: what was found says nothing.
+            return Err(self.out_of_range(&self.inner.state.borrow(), base));
+        }
+        if let Err(error) = scanned {
             return Err(self.damaged(base, error));
         }
         if index.next_offset() != next {
@@ -174,9 +183,11 @@ impl<I: Io> Log<I> {
     pub(crate) async fn scan_into(
         &self,
         index: &mut SegmentIndex,
-        end: u64,
+        wanted: &Wanted,
     ) -> Result<(), ScanFailure> {
-        let mut scan = Scan::new(index.covered(), index.next_offset());
+        let end = wanted.end;
+        let scan = Scan::new(index.covered(), index.next_offset());
+        let mut scan = scan.with_offsets(wanted.offsets);
         let base = index.base();
         let mut window: Vec<u8> = Vec::new();
         let mut position = index.covered();
@@ -250,6 +261,15 @@ impl<I: Io> Log<I> {
         self.fence(damage.clone());
         LogError::Offline { id: self.id(), damage }
     }
+}
+
+/// The segment whose index is loaded.
+pub(crate) struct Wanted {
+    base: Offset,
+    version: SegmentVersion,
+    end: u64,
+    next_offset: Offset,
+    offsets: Offsets,
 }
 
 /// Why a segment could not be scanned to its end.

@@ -7,7 +7,7 @@ use kolk_model::offset::Offset;
 
 use crate::error::Damage;
 use crate::log::writer::{ALLOCATE_BYTES_MIN, ExtentKind};
-use crate::log::{Log, LogState, Phase};
+use crate::log::{Log, LogState, Phase, SegmentVersion};
 
 impl<I: Io> Log<I> {
     /// Starts allocating so that pages up to `upto` may be written; `Unblocked` follows.
@@ -174,6 +174,12 @@ impl<I: Io> Log<I> {
     }
 
     pub(crate) async fn open_segment(&self, base: Offset) -> Result<I::File, IoError> {
-        self.inner.shard.open_files.open(&self.inner.shard, self.inner.id, base).await
+        let version = self.version_of(base).unwrap_or(SegmentVersion::FIRST);
+        if let Some((_, file)) =
+            self.inner.swapped.borrow().as_ref().filter(|(of, _)| *of == (base, version))
+        {
+            return Ok(file.clone());
+        }
+        self.inner.shard.open_files.open(&self.inner.shard, self.inner.id, (base, version)).await
     }
 }

@@ -30,25 +30,18 @@ impl<I: Io> Log<I> {
         time: TimestampMs,
         end: Offset,
     ) -> Result<Option<TimedOffset>, LogError> {
-        let bases: Vec<Offset> = {
-            let state = self.inner.state.borrow();
-            let late = |known: Option<TimestampMs>| known.is_none_or(|max| max >= time);
-            let segments = state.segments.iter().filter(|segment| segment.end > 0);
-            segments
-                .filter(|segment| late(segment.max_timestamp))
-                .map(|segment| segment.base)
-                .collect()
-        };
-        for base in bases {
+        let mut at = self.log_start();
+        while let Some((base, next)) = self.segment_with_time(time, at) {
             let index = match self.index_of(base).await {
-                // Retention took the segment meanwhile.
+                // Retention or compaction took the segment meanwhile: there is another one now.
                 Err(LogError::OffsetOutOfRange { .. }) => continue,
                 index => index?,
             };
+            let before = std::mem::replace(&mut at, next);
             let Some(run) = index.run_of_time(time).and_then(|run| index.runs().get(run)) else {
                 continue;
             };
-            let from = index.run_offset(run).max(self.log_start());
+            let from = index.run_offset(run).max(before).max(self.log_start());
             if let Some(found) = self.scan_for_time(time, from, end).await? {
                 return Ok(Some(found));
             }
@@ -61,24 +54,35 @@ impl<I: Io> Log<I> {
     /// # Errors
     /// As [`Log::read`].
     pub async fn max_timestamp(&self) -> Result<Option<TimestampMs>, LogError> {
-        let segments: Vec<(Offset, Option<TimestampMs>)> = {
-            let state = self.inner.state.borrow();
-            let segments = state.segments.iter().filter(|segment| segment.end > 0);
-            segments.map(|segment| (segment.base, segment.max_timestamp)).collect()
-        };
         let mut latest = None;
-        for (base, known) in segments {
+        let mut at = self.log_start();
+        let any = TimestampMs::new(i64::MIN);
+        while let Some((base, next)) = self.segment_with_time(latest.unwrap_or(any), at) {
+            let known = {
+                let state = self.inner.state.borrow();
+                state.segment_of(base).and_then(|at| state.segments.get(at)?.max_timestamp)
+            };
             let own = match known {
                 Some(known) => Some(known),
                 None => match self.index_of(base).await {
-                    // Retention took the segment meanwhile.
-                    Err(LogError::OffsetOutOfRange { .. }) => None,
+                    // Retention or compaction took the segment meanwhile: there is another one now.
+                    Err(LogError::OffsetOutOfRange { .. }) => continue,
                     index => index?.max_timestamp(),
                 },
             };
             latest = latest.max(own);
+            at = next;
         }
         Ok(latest)
+    }
+
+    /// The first segment that reaches beyond `at` and may hold a record of that time: its base and the offset after it.
+    fn segment_with_time(&self, time: TimestampMs, at: Offset) -> Option<(Offset, Offset)> {
+        let state = self.inner.state.borrow();
+        let late = |known: Option<TimestampMs>| known.is_none_or(|max| max >= time);
+        let mut segments = state.segments.iter().filter(|segment| segment.end > 0);
+        let found = segments.find(|s| s.next_offset > at && late(s.max_timestamp))?;
+        Some((found.base, found.next_offset))
     }
 
     async fn scan_for_time(

@@ -12,7 +12,9 @@ use crate::journal::group::JournalIdentity;
 use crate::journal::snapshot::{EpochStart, LogSnapshot};
 use crate::log::tail::Tail;
 use crate::log::writer::{Mark, Writer};
-use crate::log::{LogState, Phase, Segment};
+use crate::log::{LogState, Phase, Segment, SegmentVersion};
+use crate::segment::compacted::CompactionPoint;
+use crate::segment::scan::Offsets;
 use crate::settings::LogConfig;
 use crate::shard_log::Shard;
 
@@ -36,6 +38,8 @@ pub struct SealedImage {
     pub bytes: u64,
     /// Offset after its last record: the next segment's base.
     pub next_offset: Offset,
+    /// Whether compaction may have left gaps in it.
+    pub offsets: Offsets,
 }
 
 /// One recovered log.
@@ -67,6 +71,8 @@ pub struct LogImage {
     pub allocated: u64,
     /// True if the file ends exactly where the log does.
     pub at_rest: bool,
+    /// How far compaction has come.
+    pub compacted: CompactionPoint,
     /// Why it is offline, where it is.
     pub damage: Option<Damage>,
 }
@@ -98,6 +104,8 @@ impl LogImage {
             tail: Tail::new(0),
             index: None,
             max_timestamp: None,
+            offsets: sealed.offsets,
+            version: SegmentVersion::FIRST,
         });
         let mut segments: VecDeque<Segment> = sealed.collect();
         let mut tail = Tail::new(self.flushed);
@@ -112,6 +120,8 @@ impl LogImage {
             tail,
             index: None,
             max_timestamp: None,
+            offsets: Offsets::Contiguous,
+            version: SegmentVersion::FIRST,
         });
         let end = Mark { position: self.end, offset: self.next_offset };
         LogState {
@@ -133,6 +143,8 @@ impl LogImage {
             index_saving: false,
             active_since: (self.end > 0).then(|| shard.io.now()),
             at_rest: self.at_rest.then_some(self.end),
+            compacted: self.compacted,
+            swapping: false,
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::field::{PAGE_BYTES, bytes, index, page_ceil, page_floor};
 use crate::log::{index_name, log_dir, parse_segment_name, segment_name};
 use crate::recovery::image::{LogImage, SealedImage};
 use crate::recovery::replay::{Piece, Replayed, Touched};
+use crate::recovery::swap;
+use crate::segment::compacted::{CompactionPoint, SWAP_SUFFIX};
 use crate::settings::LogConfig;
 
 struct Materializer<'a, I: Io> {
@@ -52,6 +54,7 @@ pub(super) async fn materialize<I: Io>(
         tail: Vec::new(),
         allocated: 0,
         at_rest: false,
+        compacted: CompactionPoint::default(),
         damage: log.damage.clone(),
     };
     if image.damage.is_some() {
@@ -74,7 +77,7 @@ pub(super) async fn materialize<I: Io>(
     }
 }
 
-enum Failure {
+pub(super) enum Failure {
     Io(IoError),
     Damage(Damage),
 }
@@ -87,8 +90,14 @@ impl From<IoError> for Failure {
 
 impl<I: Io> Materializer<'_, I> {
     async fn bring_to(&self, log: &Replayed, image: &mut LogImage) -> Result<(), Failure> {
+        image.compacted =
+            swap::complete(self.io, &self.dir, &log_dir(self.id), log.log_start).await?;
         let entries = self.list().await?;
         for touched in &log.finished {
+            if touched.base < image.compacted.rising_below {
+                // Whole and synced since its roll, and not what the journal remembers any more.
+                continue;
+            }
             self.finish(touched, &entries, log.log_start).await?;
         }
         let active = self.active(&log.active, &entries).await?;
@@ -233,7 +242,7 @@ impl<I: Io> Materializer<'_, I> {
     async fn remove_leftovers(&self, entries: &[DirEntry], active: Offset) -> Result<(), IoError> {
         for entry in entries {
             let above = parse_segment_name(&entry.name).filter(|base| *base > active);
-            let temporary = entry.name.ends_with(".tmp");
+            let temporary = entry.name.ends_with(".tmp") || entry.name.ends_with(SWAP_SUFFIX);
             if above.is_none() && !temporary {
                 continue;
             }
@@ -261,6 +270,7 @@ impl<I: Io> Materializer<'_, I> {
             base: *base,
             bytes: *bytes,
             next_offset,
+            offsets: image.compacted.offsets_of(*base),
         });
         let sealed: Vec<SealedImage> = sealed.collect();
         let first = sealed.first().map_or(image.segment, |segment| segment.base);

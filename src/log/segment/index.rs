@@ -155,7 +155,9 @@ impl SegmentIndex {
     pub fn run_of_offset(&self, offset: Offset) -> Option<usize> {
         let delta = offset.count_since(self.base);
         let after = self.runs.partition_point(|run| u64::from(run.offset_delta) <= delta);
-        if offset < self.base { None } else { after.checked_sub(1) }
+        // Compaction may have taken the segment's first batches: what comes next is in its first run.
+        let found = after.saturating_sub(1);
+        (offset >= self.base && found < self.runs.len()).then_some(found)
     }
 
     /// Number of the first run with a record at or after `time`.

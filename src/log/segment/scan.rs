@@ -1,4 +1,4 @@
-//! Walking the batches of a segment and checking each: contiguous offsets, whole, CRC right, epochs that never fall. Pure.
+//! Walking the batches of a segment and checking each: contiguous (after compaction rising) offsets, whole, CRC right, epochs that never fall. Pure.
 
 use kolk_model::batch::{BatchError, BatchView};
 use kolk_model::ids::LeaderEpoch;
@@ -67,19 +67,37 @@ pub enum Scanned {
     Consumed(u64),
 }
 
+/// How the offsets of a segment's batches follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offsets {
+    /// Each batch begins where the one before ends.
+    #[default]
+    Contiguous,
+    /// Compaction may have taken batches out between.
+    Rising,
+}
+
 /// The state of a scan between two pieces.
 #[derive(Clone, Debug)]
 pub struct Scan {
     position: u64,
     next_offset: Offset,
     epoch: LeaderEpoch,
+    offsets: Offsets,
 }
 
 impl Scan {
     /// Starts at a batch boundary where `next_offset` is expected.
     #[must_use]
     pub const fn new(position: u64, next_offset: Offset) -> Self {
-        Self { position, next_offset, epoch: LeaderEpoch::new(0) }
+        let offsets = Offsets::Contiguous;
+        Self { position, next_offset, epoch: LeaderEpoch::new(0), offsets }
+    }
+
+    /// The same in a segment whose offsets follow each other so.
+    #[must_use]
+    pub const fn with_offsets(self, offsets: Offsets) -> Self {
+        Self { offsets, ..self }
     }
 
     /// Offset after the last batch scanned.
@@ -132,7 +150,11 @@ impl Scan {
 
     fn check(&mut self, batch: &BatchView<'_>) -> Result<(), ScanError> {
         let position = FilePosition::new(self.position);
-        if batch.base_offset() != self.next_offset {
+        let follows = match self.offsets {
+            Offsets::Contiguous => batch.base_offset() == self.next_offset,
+            Offsets::Rising => batch.base_offset() >= self.next_offset,
+        };
+        if !follows {
             let (found, expected) = (batch.base_offset(), self.next_offset);
             return Err(ScanError::Offset { position, found, expected });
         }

@@ -39,6 +39,8 @@ pub(crate) fn small_settings() -> LogSettings {
         open_files_max: 3,
         allocate_bytes_max: 256 << 10,
         stop_write_ms_max: 60_000,
+        compact_map_bytes_max: 4 << 10,
+        compact_bytes_per_second_max: 1 << 30,
     }
 }
 

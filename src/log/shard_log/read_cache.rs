@@ -9,6 +9,7 @@ use kolk_model::ids::TopicPartition;
 use kolk_model::offset::Offset;
 
 use crate::field::bytes;
+use crate::log::SegmentVersion;
 use crate::signal::Signal;
 
 /// Whole runs of one segment that are read in one go.
@@ -30,6 +31,7 @@ impl Window {
 pub(crate) struct WindowKey {
     pub(crate) log: TopicPartition,
     pub(crate) segment: Offset,
+    pub(crate) version: SegmentVersion,
     pub(crate) first_run: usize,
 }
 
@@ -65,7 +67,7 @@ impl ReadCache {
     pub(crate) fn find(&self, key: WindowKey) -> Option<Window> {
         let entries = self.entries.borrow();
         let (found, entry) = entries.windows.range(..=key).next_back()?;
-        let same = found.log == key.log && found.segment == key.segment;
+        let same = WindowKey { first_run: key.first_run, ..*found } == key;
         (same && entry.window.end_run() > key.first_run).then_some(entry.window)
     }
 

@@ -10,10 +10,11 @@ use kolk_io::error::IoError;
 use kolk_model::ids::TopicPartition;
 use kolk_model::offset::Offset;
 
-use crate::log::{log_dir, segment_name};
+use crate::log::{SegmentVersion, log_dir, segment_name};
 use crate::shard_log::Shard;
 
-type Key = (TopicPartition, Offset);
+/// Compaction puts other files in the place of segments: each has a version of its own.
+type Key = (TopicPartition, Offset, SegmentVersion);
 
 struct Opened<F> {
     file: F,
@@ -47,14 +48,14 @@ impl<I: Io> OpenFiles<I> {
         &self,
         shard: &Rc<Shard<I>>,
         log: TopicPartition,
-        base: Offset,
+        (base, version): (Offset, SegmentVersion),
     ) -> Result<I::File, IoError> {
-        if let Some(file) = self.get((log, base)) {
+        if let Some(file) = self.get((log, base, version)) {
             return Ok(file);
         }
         let path = shard.dir.join(log_dir(log)).join(segment_name(base));
         let file = shard.io.open(&path, OpenMode::ReadWrite).await?;
-        self.put(log, base, file.clone());
+        self.put(log, (base, version), file.clone());
         shard.metrics.log.open_files.set(crate::field::bytes(self.files.borrow().len()));
         Ok(file)
     }
@@ -77,9 +78,14 @@ impl<I: Io> OpenFiles<I> {
     }
 
     /// Keeps a file that was just created or opened.
-    pub(crate) fn put(&self, log: TopicPartition, base: Offset, file: I::File) {
+    pub(crate) fn put(
+        &self,
+        log: TopicPartition,
+        (base, version): (Offset, SegmentVersion),
+        file: I::File,
+    ) {
         let used = self.tick();
-        let key = (log, base);
+        let key = (log, base, version);
         if let Some(before) = self.files.borrow_mut().insert(key, Opened { file, used }) {
             self.by_use.borrow_mut().remove(&before.used);
         }
@@ -90,10 +96,14 @@ impl<I: Io> OpenFiles<I> {
         }
     }
 
-    /// Lets go of one segment's file.
+    /// Lets go of one segment's file, in all its versions.
     pub(crate) fn close(&self, log: TopicPartition, base: Offset) {
-        if let Some(opened) = self.files.borrow_mut().remove(&(log, base)) {
-            self.by_use.borrow_mut().remove(&opened.used);
+        let range = (log, base, SegmentVersion::FIRST)..=(log, base, SegmentVersion::LAST);
+        let keys: Vec<Key> = self.files.borrow().range(range).map(|(key, _)| *key).collect();
+        for key in keys {
+            if let Some(opened) = self.files.borrow_mut().remove(&key) {
+                self.by_use.borrow_mut().remove(&opened.used);
+            }
         }
     }
 

@@ -1,0 +1,149 @@
+//! Putting a compacted segment in the place of those it was made of. The checkpoint that names the swap is the decision: before
+//! it the log is the one before, after it a start finishes what a crash has interrupted.
+
+use kolk_io::door::Io;
+use kolk_io::error::IoError;
+use kolk_model::offset::Offset;
+
+use super::output::{Finished, discard};
+use super::plan::Source;
+use crate::error::LogError;
+use crate::log::tail::Tail;
+use crate::log::{Log, Phase, Segment, SegmentVersion};
+use crate::recovery::swap::put_in_place;
+use crate::segment::compacted::{CHECKPOINT_NAME, CompactionPoint, Swap};
+use crate::segment::scan::Offsets;
+
+impl<I: Io> Log<I> {
+    /// Carries the swap out, in memory and on disk.
+    pub(super) async fn install(
+        &self,
+        group: &[Source],
+        finished: Finished<I::File>,
+    ) -> Result<(), LogError> {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
+        let bytes = finished.bytes;
+        let swap = Swap { base: first.base, next_offset: last.next_offset, bytes };
+        if let Err(error) = self.begin_swap(group) {
+            discard(self, swap.base).await;
+            return Err(error);
+        }
+        let result = self.swap(group, &swap, finished).await;
+        self.inner.state.borrow_mut().swapping = false;
+        *self.inner.swapped.borrow_mut() = None;
+        self.inner.shard.index_loaded(self.id(), swap.base);
+        self.inner.moved.notify();
+        result
+    }
+
+    /// Keeps retention away, if it has not taken a segment of the group already.
+    fn begin_swap(&self, group: &[Source]) -> Result<(), LogError> {
+        let mut state = self.inner.state.borrow_mut();
+        self.readable_state(&state)?;
+        let here = |source: &Source| state.segments.iter().any(|s| s.base == source.base);
+        if let Some(gone) = group.iter().find(|source| !here(source)) {
+            return Err(self.out_of_range(&state, gone.base));
+        }
+        state.swapping = true;
+        Ok(())
+    }
+
+    async fn swap(
+        &self,
+        group: &[Source],
+        swap: &Swap,
+        finished: Finished<I::File>,
+    ) -> Result<(), LogError> {
+        let before = self.inner.state.borrow().compacted;
+        let decided = CompactionPoint {
+            rising_below: before.rising_below.max(swap.next_offset),
+            swap: Some(*swap),
+            ..before
+        };
+        if let Err(error) = self.note_point(decided).await {
+            // Without room the former checkpoint stands; after any other error nobody knows which one does.
+            if matches!(&error, LogError::Io(error) if error.is_no_space()) {
+                self.inner.state.borrow_mut().compacted = before;
+                discard(self, swap.base).await;
+            } else {
+                self.fence_after(swap.base, &error);
+            }
+            return Err(error);
+        }
+        let (file, index) = (finished.file.clone(), std::rc::Rc::clone(&finished.index));
+        let version = self.replace(group, swap, finished);
+        let bases = group.iter().map(|source| source.base).collect();
+        let shard = &self.inner.shard;
+        if let Err(error) = put_in_place(&shard.io, &self.dir(), swap, bases).await {
+            let error = LogError::from(error);
+            self.fence_after(swap.base, &error);
+            return Err(error);
+        }
+        shard.open_files.put(self.id(), (swap.base, version), file);
+        let done = CompactionPoint { swap: None, ..decided };
+        self.inner.state.borrow_mut().compacted = done;
+        if let Err(error) = self.save_index(swap.base, &index).await {
+            tracing::warn!(log = %self.id(), %error, "index not saved, it is made again when it is needed");
+        }
+        self.note_point(done).await
+    }
+
+    /// Makes `point` durable, then what memory knows.
+    pub(super) async fn note_point(&self, point: CompactionPoint) -> Result<(), LogError> {
+        self.write_beside(CHECKPOINT_NAME, &point.encode()).await?;
+        self.inner.state.borrow_mut().compacted = point;
+        Ok(())
+    }
+
+    /// In memory the new segment stands at once; until it has its name, its file is reached through `swapped`.
+    fn replace(
+        &self,
+        group: &[Source],
+        swap: &Swap,
+        finished: Finished<I::File>,
+    ) -> SegmentVersion {
+        let shard = &self.inner.shard;
+        let mut state = self.inner.state.borrow_mut();
+        let within = |base: Offset| swap.base <= base && base < swap.next_offset;
+        let at = state.segments.iter().position(|s| s.base == swap.base).unwrap_or(0);
+        let before = state.segments.get(at).map_or(SegmentVersion::FIRST, |s| s.version);
+        let version = before.next();
+        let mut freed = 0;
+        state.segments.retain_mut(|segment| {
+            if within(segment.base) {
+                freed += segment.tail.forget_all();
+            }
+            !within(segment.base)
+        });
+        let max_timestamp = finished.index.max_timestamp();
+        let segment = Segment {
+            base: swap.base,
+            end: finished.bytes,
+            next_offset: swap.next_offset,
+            tail: Tail::new(0),
+            index: Some(finished.index),
+            max_timestamp,
+            offsets: Offsets::Rising,
+            version,
+        };
+        state.segments.insert(at, segment);
+        *self.inner.swapped.borrow_mut() = Some(((swap.base, version), finished.file));
+        drop(state);
+        shard.memory_given_back(freed);
+        for source in group {
+            shard.open_files.close(self.id(), source.base);
+        }
+        shard.reads.forget_log(self.id());
+        shard.metrics.log.compaction_segments_replaced.add_len(group.len());
+        version
+    }
+
+    /// What stands on disk is known only after a start.
+    fn fence_after(&self, base: Offset, error: &LogError) {
+        let open = !matches!(self.inner.state.borrow().phase, Phase::Closed);
+        if let (true, LogError::Io(error)) = (open, error) {
+            let error: &IoError = error;
+            self.fence(self.device(base, error));
+        }
+    }
+}

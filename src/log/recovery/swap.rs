@@ -1,0 +1,79 @@
+//! Finishing what compaction had decided when the run ended: the checkpoint that names a swap is the decision, whatever of the
+//! swap itself a crash has left.
+
+use std::path::Path;
+
+use kolk_io::door::Io;
+use kolk_io::error::IoError;
+use kolk_model::offset::{FilePosition, Offset};
+
+use crate::error::Damage;
+use crate::log::{index_name, parse_segment_name, segment_name};
+use crate::recovery::materialize::Failure;
+use crate::segment::compacted::{
+    CHECKPOINT_BYTES_MAX, CHECKPOINT_NAME, CompactionPoint, Swap, swap_name,
+};
+
+/// Reads the checkpoint of the log in `dir` and carries out the swap that it names; `relative` names the directory in reports.
+pub(super) async fn complete<I: Io>(
+    io: &I,
+    dir: &Path,
+    relative: &str,
+    log_start: Offset,
+) -> Result<CompactionPoint, Failure> {
+    let path = dir.join(CHECKPOINT_NAME);
+    let Some(file) = io.read_file(&path, CHECKPOINT_BYTES_MAX).await? else {
+        return Ok(CompactionPoint::default());
+    };
+    let damage = |name: &str, reason: String| {
+        let file = format!("{relative}/{name}");
+        Failure::Damage(Damage::Corrupt { file, position: FilePosition::ZERO, reason })
+    };
+    let point = CompactionPoint::decode(&file)
+        .map_err(|error| damage(CHECKPOINT_NAME, error.to_string()))?;
+    let Some(swap) = point.swap else { return Ok(point) };
+    let entries = io.list_dir(dir).await?;
+    let size = |name: String| entries.iter().find(|entry| entry.name == name).map(|e| e.bytes);
+    let (waiting, placed) = (size(swap_name(swap.base)), size(segment_name(swap.base)));
+    let retired = waiting.or(placed).is_none() && swap.next_offset <= log_start;
+    if waiting.or(placed) != Some(swap.bytes) && !retired {
+        let reason = format!("the compacted segment of {} bytes is missing", swap.bytes);
+        return Err(damage(&segment_name(swap.base), reason));
+    }
+    let bases = entries.iter().filter_map(|entry| parse_segment_name(&entry.name)).collect();
+    put_in_place(io, dir, &swap, bases).await?;
+    let point = CompactionPoint { swap: None, ..point };
+    io.write_file_atomic(&path, &point.encode()).await?;
+    tracing::info!(log = relative, segment = %swap.base, "compaction finished that the last run had begun");
+    Ok(point)
+}
+
+/// Removes what the new segment replaces (of `bases`, the segments that may be there) and gives it its name. May be done again.
+///
+/// # Errors
+/// The disk's; then it must be done again before the log is used.
+pub(crate) async fn put_in_place<I: Io>(
+    io: &I,
+    dir: &Path,
+    swap: &Swap,
+    bases: Vec<Offset>,
+) -> Result<(), IoError> {
+    for base in bases {
+        if swap.base <= base && base < swap.next_offset {
+            absent_is_fine(io.remove_file(&dir.join(index_name(base))).await)?;
+        }
+        if swap.base < base && base < swap.next_offset {
+            absent_is_fine(io.remove_file(&dir.join(segment_name(base))).await)?;
+        }
+    }
+    let (from, to) = (dir.join(swap_name(swap.base)), dir.join(segment_name(swap.base)));
+    absent_is_fine(io.rename(&from, &to).await)?;
+    io.sync_dir(dir).await
+}
+
+fn absent_is_fine(result: Result<(), IoError>) -> Result<(), IoError> {
+    match result {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
