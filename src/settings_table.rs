@@ -272,6 +272,24 @@ static STORAGE: &[Setting] = &[
         |config| config.shard.housekeeping_ms
     ),
     count!(
+        "log.cleaner.backoff.ms",
+        100..=3_600_000,
+        "Milliseconds between two looks for logs to compact.",
+        |config| config.shard.compaction_ms
+    ),
+    size!(
+        "log.cleaner.dedupe.buffer.size",
+        65_536..=4_294_967_296,
+        "Bytes of memory a shard may use for the newest offsets of keys while it compacts a log; more keys take several passes.",
+        |config| config.shard.log.compact_map_bytes_max
+    ),
+    size!(
+        "log.cleaner.io.max.bytes.per.second",
+        65_536..=68_719_476_736,
+        "Bytes a second that compaction of a shard may read and write.",
+        |config| config.shard.log.compact_bytes_per_second_max
+    ),
+    count!(
         "producer.id.expiration.ms",
         1_000..=31_536_000_000,
         "Milliseconds after a producer's last append to a partition until it is forgotten there.",

@@ -58,7 +58,7 @@ pub(crate) struct LogInner<I: Io> {
     pub(crate) moved: Signal,
     pub(crate) dir_users: Cell<DirUsers>,
     /// The compacted segment whose file has not got its name yet.
-    pub(crate) swapped: RefCell<Option<((Offset, SegmentVersion), I::File)>>,
+    pub(crate) swapped: RefCell<Option<Swapped<I::File>>>,
 }
 
 /// Whether the log takes appends.
@@ -134,6 +134,9 @@ pub(crate) struct Segment {
     pub(crate) offsets: Offsets,
     pub(crate) version: SegmentVersion,
 }
+
+/// A segment in one of its versions, and its file.
+pub(crate) type Swapped<F> = ((Offset, SegmentVersion), F);
 
 /// Tells the files apart that a segment had since this run began: compaction gives it another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use kolk_io::door::Io;
 use kolk_io::time::{Monotonic, WallClock};
+use kolk_log::compact::{CompactionOrder, CompactionRules};
 use kolk_log::log::Log;
 use kolk_log::settings::{LogConfig, SyncPolicy};
 use kolk_metric::shard::ShardMetrics;
@@ -342,6 +343,27 @@ impl<I: Io> Partition<I> {
     /// A snapshot is on disk, written by this run or found by it.
     pub fn snapshot_saved(&mut self, offset: Offset, now: Monotonic) {
         self.saving.note_saved(offset, now);
+    }
+
+    /// What a compaction of the log would go by; `None` if the topic is not compacted, there is no sealed segment, or the producers
+    /// are not known yet: the last batches of each keep their place, so that a start finds the same sequences.
+    #[must_use]
+    pub fn compaction_order(&self, now: TimestampMs) -> Option<CompactionOrder> {
+        let config = &self.config;
+        let KnownProducers::Ready(producers) = &self.producers else { return None };
+        if !config.cleanup_policy.compacts() || self.log.segment_count() < 2 {
+            return None;
+        }
+        let remembered = producers.iter().flat_map(|(_, state)| state.batches());
+        let mut keep: Vec<Offset> = remembered.map(|batch| batch.base_offset).collect();
+        keep.sort_unstable();
+        let rules = CompactionRules {
+            dirty_ppm_min: config.cleanable_dirty_ppm_min,
+            delete_retention_ms: config.delete_retention_ms,
+            lag_ms_min: config.compaction_lag_ms_min,
+            lag_ms_max: config.compaction_lag_ms_max,
+        };
+        Some(CompactionOrder { rules, now, below: self.high_watermark, keep })
     }
 
     /// Takes the topic's new settings; they count from the next append on.

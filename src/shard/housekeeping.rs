@@ -16,6 +16,7 @@ use crate::owner::{apply, loading};
 use crate::state::{Hosted, Phase, ShardState};
 
 mod clock;
+pub(crate) mod compaction;
 
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +65,13 @@ async fn pass<I: Io>(state: &Rc<ShardState<I>>, tick: Tick) {
     }
 }
 
-/// Closes an active segment that is older than the topic allows, so that retention can reach its records.
+/// Closes an active segment that is older than the topic allows, so that retention or compaction can reach its records.
 fn roll_if_old<I: Io>(hosted: &Hosted<I>, tick: Tick) {
     let partition = hosted.borrow();
-    let age_max = Duration::from_millis(partition.config().segment_ms);
+    let config = partition.config();
+    let compacts = config.cleanup_policy.compacts();
+    let lag_ms_max = if compacts { config.compaction_lag_ms_max } else { u64::MAX };
+    let age_max = Duration::from_millis(config.segment_ms.min(lag_ms_max));
     let log = partition.log();
     if log.active_since().is_some_and(|since| tick.now - since >= age_max) {
         log.roll();

@@ -20,6 +20,9 @@ pub struct ShardSettings {
     pub partitions_default: u32,
     /// Milliseconds between two passes of housekeeping. Default: 5,000. Range: 100 – 3,600,000. Restart.
     pub housekeeping_ms: u64,
+    /// Milliseconds between two looks for logs to compact (Kafka's `log.cleaner.backoff.ms`). Default: 15,000. Range: 100 –
+    /// 3,600,000. Restart.
+    pub compaction_ms: u64,
     /// Milliseconds after a producer's last append to a partition until it is forgotten there (Kafka's
     /// `producer.id.expiration.ms`). Default: 86,400,000. Restart.
     pub producer_expiration_ms: u64,
@@ -55,6 +58,7 @@ impl Default for ShardSettings {
             mesh_slots: 64,
             partitions_default: 1,
             housekeeping_ms: 5_000,
+            compaction_ms: 15_000,
             producer_expiration_ms: 86_400_000,
             producer_save_bytes: 64 << 20,
             producer_save_ms: 300_000,

@@ -244,6 +244,7 @@ impl<I: Io> Shard<I> {
         io.spawn(pump::run(Rc::clone(&state)));
         io.spawn(apply::run(Rc::clone(&state)));
         io.spawn(housekeeping::run(Rc::clone(&state)));
+        io.spawn(housekeeping::compaction::run(Rc::clone(&state)));
         loading::start(&state);
         group::start(&state);
         if shard == CONTROLLER {

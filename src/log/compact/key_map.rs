@@ -115,7 +115,7 @@ fn sip_hash(seed: (u64, u64), data: &[u8]) -> (u64, u64) {
     if let Some(target) = last.get_mut(..tail.len()) {
         target.copy_from_slice(tail);
     }
-    last[7] = data.len().to_le_bytes()[0];
+    last[7] = bytes(data.len()).to_le_bytes()[0];
     absorb(&mut v, u64::from_le_bytes(last));
     v[2] ^= 0xee;
     rounds(&mut v, 4);

@@ -156,7 +156,7 @@ async fn verify(log: &Log<SimIo>, known: &Known) {
         seen.extend(records.iter().cloned());
     }
     assert_eq!(before.max(start.get()), end, "the last batch ends the log");
-    let known = known.borrow();
+    let known = known.borrow().clone();
     for (offset, record) in &seen {
         assert_eq!(known.get(offset), Some(record), "at {offset}");
     }
