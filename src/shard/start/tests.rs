@@ -22,6 +22,7 @@ use crate::request::{
     CreateTopicOp, FetchOp, FetchSlot, FetchedSlot, Intent, ProduceOp, Produced, Refusal,
 };
 
+mod compaction;
 mod executors;
 mod fetch;
 mod groups;
