@@ -18,7 +18,7 @@ const OFF: &str = "off";
 
 /// Every setting, in the order in which it is shown.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    NODE.iter().chain(CONNECTIONS).chain(KAFKA).chain(STORAGE)
+    NODE.iter().chain(CONNECTIONS).chain(KAFKA).chain(GROUPS).chain(STORAGE)
 }
 
 /// The node itself: where it is, what it listens on, what it runs on, what it logs.
@@ -256,6 +256,62 @@ static KAFKA: &[Setting] = &[
         |config| config.serve.kafka.fetch_sessions_max
     ),
 ];
+
+/// Consumer groups.
+static GROUPS: &[Setting] = &[
+    count!(
+        "group.initial.rebalance.delay.ms",
+        0..=300_000,
+        "Milliseconds that an empty group waits for more members after the first one.",
+        |config| config.shard.group.initial_rebalance_delay_ms
+    ),
+    count!(
+        "group.min.session.timeout.ms",
+        1..=1_800_000,
+        "The shortest session timeout, in milliseconds, that a member may ask for.",
+        |config| config.shard.group.session_timeout_ms_min
+    ),
+    count!(
+        "group.max.session.timeout.ms",
+        1..=86_400_000,
+        "The longest session timeout, in milliseconds, that a member may ask for.",
+        |config| config.shard.group.session_timeout_ms_max
+    ),
+    count!(
+        "group.max.size",
+        1..=2_147_483_647,
+        "Members that a group may have. Beyond: joining is refused.",
+        |config| config.shard.group.group_size_max
+    ),
+    count!(
+        "offset.metadata.max.bytes",
+        0..=65_535,
+        "Bytes of the text beside a committed offset. Beyond: that offset is refused.",
+        |config| config.shard.group.offset_metadata_bytes_max
+    ),
+    setting!(
+        "offsets.retention.minutes",
+        "1 to 2147483647",
+        "Minutes that offsets of a group without members are kept.",
+        |config| config.shard.group.offsets_retention_ms,
+        |text| number(text, &(1..=2_147_483_647_u64)).map(|minutes| minutes * MINUTE_MS),
+        |value| (value / MINUTE_MS).to_string()
+    ),
+    count!(
+        "offsets.retention.check.interval.ms",
+        1_000..=86_400_000,
+        "Milliseconds between two searches for offsets that are kept no longer.",
+        |config| config.shard.group.offsets_retention_check_interval_ms
+    ),
+    count!(
+        "offsets.topic.num.partitions",
+        1..=1_000,
+        "Partitions of __consumer_offsets when it is created.",
+        |config| config.shard.offsets_topic_partitions
+    ),
+];
+
+const MINUTE_MS: u64 = 60_000;
 
 /// Shards and their storage.
 static STORAGE: &[Setting] = &[

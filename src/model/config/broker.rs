@@ -132,6 +132,12 @@ pub(crate) const BROKER: &[Definition] = &[
         "Bytes of the text stored with a committed offset.",
     ),
     start(
+        "offsets.retention.check.interval.ms",
+        ValueType::Long,
+        "600000",
+        "Milliseconds between two searches for offsets that are kept no longer.",
+    ),
+    start(
         "offsets.retention.minutes",
         ValueType::Int,
         "10080",
