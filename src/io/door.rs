@@ -90,6 +90,14 @@ pub trait Io: Clone + 'static {
     /// Returns the space of the file system that holds `path`.
     fn space(&self, path: &Path) -> impl Future<Output = Result<Space, IoError>> + use<Self>;
 
+    /// As [`Io::remove_file`]; absent is not an error.
+    fn remove_file_if_there(
+        &self,
+        path: &Path,
+    ) -> impl Future<Output = Result<(), IoError>> + use<Self> {
+        compound::remove_file_if_there(self.clone(), path.to_path_buf())
+    }
+
     /// Creates a directory and those above it that are missing. Not durable by itself: the
     /// caller syncs the directories it needs.
     fn create_dir_all(&self, path: &Path) -> impl Future<Output = Result<(), IoError>> + use<Self> {

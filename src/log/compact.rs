@@ -8,29 +8,26 @@ use std::time::Duration;
 
 use kolk_io::door::Io;
 use kolk_io::time::Monotonic;
+use kolk_model::batch::compacted::key_map::KeyMap;
+use kolk_model::batch::compacted::verdict::{Rules, Tally, Verdict, unpack};
 use kolk_model::offset::Offset;
 use kolk_model::records::Records;
 use kolk_model::time::TimestampMs;
 
 use crate::error::LogError;
-use crate::field::bytes;
 use crate::log::Log;
 use crate::segment::compacted::CompactionPoint;
 
 mod install;
-mod key_map;
 mod output;
 mod plan;
 mod source;
-mod verdict;
 
 pub use plan::CompactionNeed;
 
-use key_map::KeyMap;
 use output::Output;
 use plan::{Plan, Source};
 use source::SourceReader;
-use verdict::{Rules, Tally, Verdict, unpack};
 
 /// What a topic asks of its compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,10 +208,7 @@ impl<I: Io> Log<I> {
         done.bytes_before += group.iter().map(|source| source.bytes).sum::<u64>();
         done.bytes_after += finished.bytes;
         self.install(group, finished).await?;
-        tally.records_removed += group_tally.records_removed;
-        tally.keyless += group_tally.keyless;
-        tally.tombstones_removed += group_tally.tombstones_removed;
-        tally.unreadable += group_tally.unreadable;
+        tally.add(&group_tally);
         Ok(())
     }
 
@@ -312,8 +306,3 @@ impl<I: Io> Pace<I> {
 
 /// Bytes of batches looked at in one turn.
 const TURN_BYTES: u64 = 256 << 10;
-
-/// A length as a number of bytes moved.
-fn moved(piece: &[u8]) -> u64 {
-    bytes(piece.len())
-}

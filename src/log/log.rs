@@ -152,6 +152,19 @@ impl SegmentVersion {
 }
 
 impl Segment {
+    pub(crate) const fn empty(base: Offset) -> Self {
+        Self {
+            base,
+            end: 0,
+            next_offset: base,
+            tail: Tail::new(0),
+            index: None,
+            max_timestamp: None,
+            offsets: Offsets::Contiguous,
+            version: SegmentVersion::FIRST,
+        }
+    }
+
     pub(crate) const fn mark(&self) -> Mark {
         Mark { position: self.end, offset: self.next_offset }
     }
@@ -310,13 +323,7 @@ impl<I: Io> Log<I> {
 
     /// Refuses whatever an offline or closed log can't do.
     pub(crate) fn readable(&self) -> Result<(), LogError> {
-        match &self.inner.state.borrow().phase {
-            Phase::Offline(damage) => {
-                Err(LogError::Offline { id: self.inner.id, damage: damage.clone() })
-            }
-            Phase::Closed => Err(LogError::NoSuchLog { id: self.inner.id }),
-            Phase::Open | Phase::Rolling => Ok(()),
-        }
+        self.readable_state(&self.inner.state.borrow())
     }
 
     /// Takes the log offline. What was appended and is not durable has an unknown outcome.

@@ -16,12 +16,10 @@ use crate::error::LogError;
 use crate::field::bytes;
 use crate::journal::Journal;
 use crate::journal::snapshot::SnapshotKind;
-use crate::log::tail::Tail;
 use crate::log::writer::{Mark, Writer};
 use crate::log::{Announce, Log, LogState, Phase, Segment, SegmentVersion, log_dir, segment_name};
 use crate::recovery::image::ShardImage;
 use crate::segment::compacted::CompactionPoint;
-use crate::segment::scan::Offsets;
 use crate::settings::{LogConfig, LogSettings};
 use crate::signal::Signal;
 
@@ -444,16 +442,6 @@ impl<I: Io> ShardLog<I> {
 
 fn new_state(config: LogConfig, epoch: LeaderEpoch) -> LogState {
     let start = Mark { position: 0, offset: Offset::ZERO };
-    let segment = Segment {
-        base: Offset::ZERO,
-        end: 0,
-        next_offset: Offset::ZERO,
-        tail: Tail::new(0),
-        index: None,
-        max_timestamp: None,
-        offsets: Offsets::Contiguous,
-        version: SegmentVersion::FIRST,
-    };
     LogState {
         config,
         epoch,
@@ -462,7 +450,7 @@ fn new_state(config: LogConfig, epoch: LeaderEpoch) -> LogState {
         log_start_unsaved: false,
         announce: Some(Announce::Create),
         controls_unsafe: 0,
-        segments: VecDeque::from([segment]),
+        segments: VecDeque::from([Segment::empty(Offset::ZERO)]),
         writer: Writer::new(0, start, 0),
         phase: Phase::Open,
         refused_busy: false,

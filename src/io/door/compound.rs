@@ -53,6 +53,10 @@ pub(super) async fn remove_dir_all<I: Io>(io: I, path: PathBuf) -> Result<(), Io
     Ok(())
 }
 
+pub(super) async fn remove_file_if_there<I: Io>(io: I, path: PathBuf) -> Result<(), IoError> {
+    absent_is_fine(io.remove_file(&path).await)
+}
+
 pub(super) async fn read_file<I: Io>(
     io: I,
     path: PathBuf,

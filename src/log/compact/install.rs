@@ -8,8 +8,7 @@ use kolk_model::offset::Offset;
 use super::output::{Finished, discard};
 use super::plan::Source;
 use crate::error::LogError;
-use crate::log::tail::Tail;
-use crate::log::{Log, Phase, Segment, SegmentVersion};
+use crate::log::{Log, Segment, SegmentVersion};
 use crate::recovery::swap::put_in_place;
 use crate::segment::compacted::{CHECKPOINT_NAME, CompactionPoint, Swap};
 use crate::segment::scan::Offsets;
@@ -62,22 +61,21 @@ impl<I: Io> Log<I> {
         };
         if let Err(error) = self.note_point(decided).await {
             // Without room the former checkpoint stands; after any other error nobody knows which one does.
-            if matches!(&error, LogError::Io(error) if error.is_no_space()) {
-                self.inner.state.borrow_mut().compacted = before;
+            if error.is_no_space() {
                 discard(self, swap.base).await;
             } else {
-                self.fence_after(swap.base, &error);
+                self.fence(self.device(swap.base, &error));
             }
-            return Err(error);
+            return Err(error.into());
         }
         let (file, index) = (finished.file.clone(), std::rc::Rc::clone(&finished.index));
         let version = self.replace(group, swap, finished);
         let bases = group.iter().map(|source| source.base).collect();
         let shard = &self.inner.shard;
         if let Err(error) = put_in_place(&shard.io, &self.dir(), swap, bases).await {
-            let error = LogError::from(error);
-            self.fence_after(swap.base, &error);
-            return Err(error);
+            // What stands on disk is known only after a start.
+            self.fence(self.device(swap.base, &error));
+            return Err(error.into());
         }
         shard.open_files.put(self.id(), (swap.base, version), file);
         let done = CompactionPoint { swap: None, ..decided };
@@ -85,11 +83,11 @@ impl<I: Io> Log<I> {
         if let Err(error) = self.save_index(swap.base, &index).await {
             tracing::warn!(log = %self.id(), %error, "index not saved, it is made again when it is needed");
         }
-        self.note_point(done).await
+        Ok(self.note_point(done).await?)
     }
 
     /// Makes `point` durable, then what memory knows.
-    pub(super) async fn note_point(&self, point: CompactionPoint) -> Result<(), LogError> {
+    pub(super) async fn note_point(&self, point: CompactionPoint) -> Result<(), IoError> {
         self.write_beside(CHECKPOINT_NAME, &point.encode()).await?;
         self.inner.state.borrow_mut().compacted = point;
         Ok(())
@@ -117,14 +115,13 @@ impl<I: Io> Log<I> {
         });
         let max_timestamp = finished.index.max_timestamp();
         let segment = Segment {
-            base: swap.base,
             end: finished.bytes,
             next_offset: swap.next_offset,
-            tail: Tail::new(0),
             index: Some(finished.index),
             max_timestamp,
             offsets: Offsets::Rising,
             version,
+            ..Segment::empty(swap.base)
         };
         state.segments.insert(at, segment);
         *self.inner.swapped.borrow_mut() = Some(((swap.base, version), finished.file));
@@ -136,14 +133,5 @@ impl<I: Io> Log<I> {
         shard.reads.forget_log(self.id());
         shard.metrics.log.compaction_segments_replaced.add_len(group.len());
         version
-    }
-
-    /// What stands on disk is known only after a start.
-    fn fence_after(&self, base: Offset, error: &LogError) {
-        let open = !matches!(self.inner.state.borrow().phase, Phase::Closed);
-        if let (true, LogError::Io(error)) = (open, error) {
-            let error: &IoError = error;
-            self.fence(self.device(base, error));
-        }
     }
 }

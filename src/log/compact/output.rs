@@ -8,7 +8,6 @@ use kolk_io::door::{File, Io, OpenMode};
 use kolk_model::batch::BatchView;
 use kolk_model::offset::Offset;
 
-use super::moved;
 use crate::error::LogError;
 use crate::field::{bytes, bytes32, index, page_floor};
 use crate::log::Log;
@@ -73,7 +72,7 @@ impl<I: Io> Output<I> {
         let whole = index(page_floor(bytes(self.pending.len())));
         let rest = self.pending.split_off(whole);
         let pages = std::mem::replace(&mut self.pending, rest);
-        let written = moved(&pages);
+        let written = bytes(pages.len());
         self.file
             .write_at(self.position, vec![AlignedBuf::from_bytes(&pages).into_slice()])
             .await?;
@@ -86,7 +85,7 @@ impl<I: Io> Output<I> {
     /// # Errors
     /// The disk's.
     pub(super) async fn finish(self, log: &Log<I>) -> Result<Finished<I::File>, LogError> {
-        let end = self.position + moved(&self.pending);
+        let end = self.position + bytes(self.pending.len());
         assert_eq!(end, self.index.covered(), "the index of {} speaks for all of it", self.base);
         if !self.pending.is_empty() {
             let pages = AlignedBuf::from_bytes(&self.pending).into_slice();
@@ -102,10 +101,8 @@ impl<I: Io> Output<I> {
 
 /// Removes what a pass that was given up has left; the next start would, too.
 pub(super) async fn discard<I: Io>(log: &Log<I>, base: Offset) {
-    match log.inner.shard.io.remove_file(&log.dir().join(swap_name(base))).await {
-        Err(error) if !error.is_not_found() => {
-            tracing::warn!(log = %log.id(), %error, "unfinished compacted segment not removed");
-        }
-        _ => {}
+    let path = log.dir().join(swap_name(base));
+    if let Err(error) = log.inner.shard.io.remove_file_if_there(&path).await {
+        tracing::warn!(log = %log.id(), %error, "unfinished compacted segment not removed");
     }
 }

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use kolk_io::door::Io;
 
 use super::plan::Source;
-use super::{Pace, TURN_BYTES, moved};
+use super::{Pace, TURN_BYTES};
 use crate::error::LogError;
+use crate::field::bytes;
 use crate::log::Log;
 use crate::log::read::Place;
 
@@ -43,8 +44,8 @@ impl<I: Io> SourceReader<I> {
         };
         let read = log.read_window(&self.place, window).await?;
         self.next_run = window.end_run();
-        pace.passed(moved(&read));
-        log.inner.shard.metrics.log.compaction_read_bytes.add(moved(&read));
+        pace.passed(bytes(read.len()));
+        log.inner.shard.metrics.log.compaction_read_bytes.add(bytes(read.len()));
         Ok(Some(read))
     }
 }

@@ -76,10 +76,7 @@ impl<I: Io> Log<I> {
             shard.open_files.close(self.id(), segment.base);
             shard.reads.forget_log(self.id());
             for name in [segment_name(segment.base), index_name(segment.base)] {
-                match shard.io.remove_file(&self.dir().join(name)).await {
-                    Err(error) if !error.is_not_found() => return Err(error.into()),
-                    _ => {}
-                }
+                shard.io.remove_file_if_there(&self.dir().join(name)).await?;
             }
             shard.metrics.log.segments_deleted.inc();
         }

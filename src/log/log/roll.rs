@@ -9,10 +9,8 @@ use kolk_io::error::IoError;
 
 use crate::error::LogError;
 use crate::field::page_floor;
-use crate::log::tail::Tail;
 use crate::log::writer::Writer;
 use crate::log::{Announce, Log, LogState, Phase, Segment, SegmentVersion, segment_name};
-use crate::segment::scan::Offsets;
 
 impl<I: Io> Log<I> {
     /// Closes the log for appends and starts the roll; `Unblocked` follows.
@@ -69,16 +67,7 @@ impl<I: Io> Log<I> {
         let state = &mut *state;
         let (base, end) = (state.active().next_offset, state.active().mark());
         assert!(state.writer.settled(end.position), "only a settled log rolls");
-        state.segments.push_back(Segment {
-            base,
-            end: 0,
-            next_offset: base,
-            tail: Tail::new(0),
-            index: None,
-            max_timestamp: None,
-            offsets: Offsets::Contiguous,
-            version: SegmentVersion::FIRST,
-        });
+        state.segments.push_back(Segment::empty(base));
         state.writer = Writer::new(0, state.active().mark(), allocated);
         state.writer.allocate_step = allocated;
         state.announce = Some(Announce::Roll);

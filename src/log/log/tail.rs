@@ -35,8 +35,8 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// An empty tail that continues a segment at `start`, a page boundary.
-    pub(crate) fn new(start: u64) -> Self {
-        assert_eq!(page_floor(start), start, "a tail starts with a page");
+    pub(crate) const fn new(start: u64) -> Self {
+        assert!(page_floor(start) == start, "a tail starts with a page");
         Self { buffers: VecDeque::new(), start, end: start, next_buffer_bytes: BUFFER_BYTES_MIN }
     }
 

@@ -12,7 +12,7 @@ use crate::journal::group::JournalIdentity;
 use crate::journal::snapshot::{EpochStart, LogSnapshot};
 use crate::log::tail::Tail;
 use crate::log::writer::{Mark, Writer};
-use crate::log::{LogState, Phase, Segment, SegmentVersion};
+use crate::log::{LogState, Phase, Segment};
 use crate::segment::compacted::CompactionPoint;
 use crate::segment::scan::Offsets;
 use crate::settings::LogConfig;
@@ -98,14 +98,10 @@ impl LogImage {
     /// The log's state on its shard.
     pub(crate) fn into_state<I: Io>(self, shard: &Rc<Shard<I>>) -> LogState {
         let sealed = self.sealed.iter().map(|sealed| Segment {
-            base: sealed.base,
             end: sealed.bytes,
             next_offset: sealed.next_offset,
-            tail: Tail::new(0),
-            index: None,
-            max_timestamp: None,
             offsets: sealed.offsets,
-            version: SegmentVersion::FIRST,
+            ..Segment::empty(sealed.base)
         });
         let mut segments: VecDeque<Segment> = sealed.collect();
         let mut tail = Tail::new(self.flushed);
@@ -114,14 +110,10 @@ impl LogImage {
             shard.memory_taken(self.id, self.segment, taken);
         }
         segments.push_back(Segment {
-            base: self.segment,
             end: self.end,
             next_offset: self.next_offset,
             tail,
-            index: None,
-            max_timestamp: None,
-            offsets: Offsets::Contiguous,
-            version: SegmentVersion::FIRST,
+            ..Segment::empty(self.segment)
         });
         let end = Mark { position: self.end, offset: self.next_offset };
         LogState {

@@ -248,10 +248,7 @@ impl<I: Io> Materializer<'_, I> {
             }
             self.io.remove_file(&self.dir.join(&entry.name)).await?;
             if let Some(base) = above {
-                match self.io.remove_file(&self.dir.join(index_name(base))).await {
-                    Err(error) if !error.is_not_found() => return Err(error),
-                    _ => {}
-                }
+                self.io.remove_file_if_there(&self.dir.join(index_name(base))).await?;
             }
         }
         Ok(())

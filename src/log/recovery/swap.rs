@@ -60,20 +60,16 @@ pub(crate) async fn put_in_place<I: Io>(
 ) -> Result<(), IoError> {
     for base in bases {
         if swap.base <= base && base < swap.next_offset {
-            absent_is_fine(io.remove_file(&dir.join(index_name(base))).await)?;
+            io.remove_file_if_there(&dir.join(index_name(base))).await?;
         }
         if swap.base < base && base < swap.next_offset {
-            absent_is_fine(io.remove_file(&dir.join(segment_name(base))).await)?;
+            io.remove_file_if_there(&dir.join(segment_name(base))).await?;
         }
     }
     let (from, to) = (dir.join(swap_name(swap.base)), dir.join(segment_name(swap.base)));
-    absent_is_fine(io.rename(&from, &to).await)?;
-    io.sync_dir(dir).await
-}
-
-fn absent_is_fine(result: Result<(), IoError>) -> Result<(), IoError> {
-    match result {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
+    match io.rename(&from, &to).await {
+        Err(error) if !error.is_not_found() => return Err(error),
+        _ => {}
     }
+    io.sync_dir(dir).await
 }

@@ -1,6 +1,9 @@
 //! Batches as compaction leaves them: with some of their records, or with none. Base offset, last offset, leader epoch, producer
 //! and compression stay those of the original, so that offsets and sequences keep their meaning.
 
+pub mod key_map;
+pub mod verdict;
+
 use bytes::{BufMut, Bytes};
 
 use crate::batch::varint::{Cursor, Scratch, Source, read_i32, read_i64, size_i64};

@@ -1,30 +1,34 @@
 //! What becomes of one batch. Pure: the map of newest offsets and the clock are given.
 
 use bytes::Bytes;
-use kolk_model::batch::BatchView;
-use kolk_model::batch::compacted::{Fate, hollow, rebuild};
-use kolk_model::compression::{Compression, decompress};
-use kolk_model::limits;
-use kolk_model::offset::Offset;
-use kolk_model::records::Records;
-use kolk_model::time::TimestampMs;
 
-use super::key_map::KeyMap;
+use crate::batch::BatchView;
+use crate::batch::compacted::key_map::KeyMap;
+use crate::batch::compacted::{Fate, hollow, rebuild};
+use crate::batch::records::Records;
+use crate::compression::{Compression, decompress};
+use crate::limits;
+use crate::offset::Offset;
+use crate::time::TimestampMs;
 
 /// What a pass decides by.
-pub(super) struct Rules<'a> {
-    pub(super) map: &'a KeyMap,
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The newest offsets.
+    pub map: &'a KeyMap,
     /// The map knows every key's newest record below this offset.
-    pub(super) map_end: Offset,
-    pub(super) now: TimestampMs,
-    pub(super) delete_retention_ms: u64,
+    pub map_end: Offset,
+    /// The wall clock.
+    pub now: TimestampMs,
+    /// How long a tombstone stays after the pass that saw it first.
+    pub delete_retention_ms: u64,
     /// Base offsets of batches whose place must stay, sorted.
-    pub(super) keep: &'a [Offset],
+    pub keep: &'a [Offset],
 }
 
 /// What becomes of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It stays as it is.
     Same,
     /// It becomes this one.
@@ -35,23 +39,37 @@ pub(super) enum Verdict {
 
 /// What the verdicts of a pass add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) records_removed: u64,
+pub struct Tally {
+    /// Records that go, tombstones included.
+    pub records_removed: u64,
     /// Of those, records without a key, which no compacted topic takes in.
-    pub(super) keyless: u64,
-    pub(super) tombstones_removed: u64,
+    pub keyless: u64,
+    /// Tombstones whose time is over.
+    pub tombstones_removed: u64,
     /// Batches whose records can't be read: they stay as they are.
-    pub(super) unreadable: u64,
+    pub unreadable: u64,
+}
+
+impl Tally {
+    /// Adds another one.
+    pub const fn add(&mut self, other: &Self) {
+        self.records_removed += other.records_removed;
+        self.keyless += other.keyless;
+        self.tombstones_removed += other.tombstones_removed;
+        self.unreadable += other.unreadable;
+    }
 }
 
 /// The records of a batch, unpacked; `None` if they can't be.
-pub(super) fn unpack(view: &BatchView<'_>) -> Option<Bytes> {
+#[must_use]
+pub fn unpack(view: &BatchView<'_>) -> Option<Bytes> {
     decompress(view, limits::BATCH_DECOMPRESSED_BYTES_MAX).ok()
 }
 
 impl Rules<'_> {
     /// Decides about a batch.
-    pub(super) fn judge(&self, view: &BatchView<'_>, tally: &mut Tally) -> Verdict {
+    #[must_use]
+    pub fn judge(&self, view: &BatchView<'_>, tally: &mut Tally) -> Verdict {
         if view.attributes().is_control() {
             return Verdict::Same;
         }
@@ -86,9 +104,7 @@ impl Rules<'_> {
                 Err(_) => return unreadable(tally),
             }
         };
-        tally.records_removed += removed.records_removed;
-        tally.keyless += removed.keyless;
-        tally.tombstones_removed += removed.tombstones_removed;
+        tally.add(&removed);
         match verdict {
             Verdict::Gone(place) if self.keeps(view) => Verdict::Other(place),
             verdict => verdict,

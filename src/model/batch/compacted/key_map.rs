@@ -1,9 +1,7 @@
 //! The newest offset of each key, in bounded memory. Keys are told apart by a keyed 128-bit hash: its key is random for each
 //! pass, so that nobody can choose two keys that collide, and by chance they do once in 2^64 keys.
 
-use kolk_model::offset::Offset;
-
-use crate::field::{bytes, index};
+use crate::offset::Offset;
 
 /// A hash and an offset plus one; 0 there is an empty slot.
 type Slot = [u64; 3];
@@ -14,7 +12,8 @@ const SLOTS_MIN: usize = 1 << 10;
 const EMPTY: Slot = [0; 3];
 
 /// Key hash to newest offset.
-pub(super) struct KeyMap {
+#[derive(Debug)]
+pub struct KeyMap {
     seed: (u64, u64),
     slots: Vec<Slot>,
     count: usize,
@@ -23,19 +22,24 @@ pub(super) struct KeyMap {
 
 /// The map takes no further key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub struct Full;
 
 impl KeyMap {
     /// An empty map that grows up to about `bytes_max`.
-    pub(super) fn new(seed: (u64, u64), bytes_max: u64) -> Self {
-        let slots_max = index(bytes_max / bytes(SLOT_BYTES)).max(8);
+    #[must_use]
+    pub fn new(seed: (u64, u64), bytes_max: u64) -> Self {
+        let slots_max = usize::try_from(bytes_max).unwrap_or(usize::MAX) / SLOT_BYTES;
+        let slots_max = slots_max.max(8);
         // The largest power of two that fits.
         let slots_max = 1 << slots_max.ilog2();
         Self { seed, slots: vec![EMPTY; SLOTS_MIN.min(slots_max)], count: 0, slots_max }
     }
 
     /// Notes that `key` has a record at `offset`, which is above all offsets noted before.
-    pub(super) fn note(&mut self, key: &[u8], offset: Offset) -> Result<(), Full> {
+    ///
+    /// # Errors
+    /// [`Full`] if the key is another one and there is no room for it.
+    pub fn note(&mut self, key: &[u8], offset: Offset) -> Result<(), Full> {
         let hash = sip_hash(self.seed, key);
         let at = find(&self.slots, hash);
         if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot[2] != 0) {
@@ -58,14 +62,22 @@ impl KeyMap {
     }
 
     /// The newest offset noted for `key`.
-    pub(super) fn newest(&self, key: &[u8]) -> Option<Offset> {
+    #[must_use]
+    pub fn newest(&self, key: &[u8]) -> Option<Offset> {
         let slot = self.slots.get(find(&self.slots, sip_hash(self.seed, key)))?;
         slot[2].checked_sub(1).map(Offset::new)
     }
 
     /// How many keys it has.
-    pub(super) const fn len(&self) -> usize {
+    #[must_use]
+    pub const fn len(&self) -> usize {
         self.count
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     fn grow(&mut self) {
@@ -83,7 +95,7 @@ impl KeyMap {
 /// The slot of that hash, or the free one where it belongs. There always is a free one; the number of slots is a power of two.
 fn find(slots: &[Slot], hash: (u64, u64)) -> usize {
     let mask = slots.len() - 1;
-    let mut at = index(hash.0) & mask;
+    let mut at = usize::try_from(hash.0 & mask as u64).unwrap_or(0);
     while let Some(slot) = slots.get(at) {
         if slot[2] == 0 || (slot[0], slot[1]) == hash {
             break;
@@ -115,7 +127,7 @@ fn sip_hash(seed: (u64, u64), data: &[u8]) -> (u64, u64) {
     if let Some(target) = last.get_mut(..tail.len()) {
         target.copy_from_slice(tail);
     }
-    last[7] = bytes(data.len()).to_le_bytes()[0];
+    last[7] = (data.len() as u64).to_le_bytes()[0];
     absorb(&mut v, u64::from_le_bytes(last));
     v[2] ^= 0xee;
     rounds(&mut v, 4);
