@@ -7,7 +7,9 @@ use std::io;
 use std::path::Path;
 
 use kolk_log::journal::snapshot::{Snapshot, SnapshotKind};
+use kolk_log::segment::compacted::{CHECKPOINT_NAME, CompactionPoint, Swap};
 use kolk_model::ids::PartitionId;
+use kolk_model::offset::Offset;
 
 use crate::error::InspectError;
 use crate::inspection::{Selection, inspect};
@@ -370,4 +372,47 @@ fn sizes_and_times_read_well() {
     let time = |ms| text::time(kolk_model::time::TimestampMs::new(ms));
     assert_eq!(time(0), "1970-01-01T00:00:00.000Z");
     assert_eq!((time(-1), time(i64::MAX)), ("-1".to_owned(), i64::MAX.to_string()));
+}
+
+/// Writes a compacted segment of the offsets 0..40 with a gap, under `name`, and the checkpoint.
+fn compact(fixture: &Fixture, name: &str, point: CompactionPoint) -> Vec<u8> {
+    let none = kolk_model::compression::Compression::None;
+    let left = [fixture::batch(10, 10, 0, none), fixture::batch(30, 10, 0, none)].concat();
+    std::fs::write(fixture.dir.path().join(fixture.of_log(name)), &left).unwrap();
+    let file = fixture.dir.path().join(fixture.of_log(CHECKPOINT_NAME));
+    std::fs::write(file, point.encode()).unwrap();
+    left
+}
+
+#[test]
+fn a_compacted_segment_is_whole_where_the_checkpoint_says_so() {
+    let fixture = Fixture::new();
+    let segment = "00000000000000000000.log";
+    let below = Offset::new(40);
+    let point = CompactionPoint { clean_below: below, rising_below: below, swap: None };
+    let left = compact(&fixture, segment, point);
+    std::fs::remove_file(fixture.dir.path().join(fixture.of_log("00000000000000000000.index")))
+        .unwrap();
+    let report = whole(&fixture);
+    let log = &report.partitions[0];
+    assert_eq!((log.segments[0].records, log.segments[0].bytes), (20, left.len() as u64));
+    let alone = look(&fixture.dir.path().join(fixture.of_log(segment)));
+    assert!(alone.whole, "{:?}", alone.damage);
+    compact(&fixture, segment, CompactionPoint::default());
+    check_damage(&fixture, &fixture.of_log(segment), 0, "base offset 10, expected 0");
+    fixture.flip(&fixture.of_log(CHECKPOINT_NAME), 20);
+    check_damage(&fixture, &fixture.of_log(CHECKPOINT_NAME), 0, "damaged");
+}
+
+#[test]
+fn a_swap_that_a_crash_interrupted_counts_as_done() {
+    let fixture = Fixture::new();
+    let next_offset = Offset::new(40);
+    let none = kolk_model::compression::Compression::None;
+    let bytes = 2 * fixture::batch(10, 10, 0, none).len() as u64;
+    let swap = Some(Swap { base: Offset::ZERO, next_offset, bytes });
+    let point = CompactionPoint { clean_below: Offset::ZERO, rising_below: next_offset, swap };
+    compact(&fixture, "00000000000000000000.swap", point);
+    let report = whole(&fixture);
+    assert_eq!(report.partitions[0].segments[0].records, 20);
 }

@@ -18,6 +18,7 @@ use crate::journal::snapshot::{EpochStart, LogSnapshot, Snapshot, SnapshotKind};
 use crate::log::parse_segment_name;
 use crate::recovery::history::{find_groups, follow};
 use crate::recovery::replay::{ReplayCounts, replay};
+use crate::segment::compacted::{CheckpointError, CompactionPoint, Swap};
 use crate::segment::index::{IndexedBatch, SegmentIndex};
 use crate::segment::scan::Scan;
 use crate::tests::life::batch_of;
@@ -252,6 +253,22 @@ fn a_torn_group_is_counted() {
     find_groups(IDENTITY, &Bytes::from([first, torn].concat()), &mut found).unwrap();
     let history = follow(snapshot(), found);
     assert_eq!((history.steps.len(), history.torn), (1, 1));
+}
+
+#[test]
+fn a_damaged_compaction_checkpoint_is_refused() {
+    let (clean_below, next_offset) = (Offset::new(70), Offset::new(90));
+    let swap = Some(Swap { base: Offset::new(40), next_offset, bytes: 5_000 });
+    let point = CompactionPoint { clean_below, rising_below: next_offset, swap };
+    let valid = point.encode();
+    assert_eq!(CompactionPoint::decode(&valid), Ok(point));
+    check(7, &valid, |bytes| CompactionPoint::decode(bytes) == Ok(point));
+    let newer = [&valid[..4], &[2, 0], &valid[6..]].concat();
+    assert_eq!(
+        CompactionPoint::decode(&newer),
+        Err(CheckpointError::VersionNewer { found: 2 }),
+        "and the file is left alone"
+    );
 }
 
 #[test]

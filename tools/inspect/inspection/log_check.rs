@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kolk_log::log::{index_name, log_dir, parse_segment_name, segment_name};
 use kolk_log::recovery::replay::{Piece, Replayed};
+use kolk_log::segment::compacted::{CHECKPOINT_NAME, CheckpointError, CompactionPoint, swap_name};
 use kolk_log::segment::index::{IndexError, SegmentIndex};
 use kolk_model::ids::TopicPartition;
 use kolk_model::offset::Offset;
@@ -44,7 +45,13 @@ pub(crate) fn check(
     watch: &mut dyn Watch,
     report: &mut Report,
 ) -> Result<(), InspectError> {
-    let check = Check { target, dir: log_dir(target.id), label: label(target) };
+    let mut check = Check {
+        target,
+        dir: log_dir(target.id),
+        label: label(target),
+        point: CompactionPoint::default(),
+    };
+    check.read_point(report)?;
     let found = check.report_of(watch, report)?;
     report.partitions.push(found);
     Ok(())
@@ -59,6 +66,8 @@ struct Check<'a> {
     /// Relative to the data directory.
     dir: String,
     label: String,
+    /// How far compaction has come.
+    point: CompactionPoint,
 }
 
 impl Check<'_> {
@@ -106,7 +115,24 @@ impl Check<'_> {
         self.target.data.join(&self.dir).join(name)
     }
 
-    /// Sizes of the segment files by base offset.
+    fn read_point(&mut self, report: &mut Report) -> Result<(), InspectError> {
+        match read_point(&self.path(CHECKPOINT_NAME))? {
+            Ok(point) => self.point = point,
+            Err(reason) => {
+                self.damaged(report, &format!("{}/{CHECKPOINT_NAME}", self.dir), 0, reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// The name of a segment's file: a start gives that of a swap, which compaction had decided, its own.
+    fn file_of(&self, base: Offset) -> String {
+        let waiting = swap_name(base);
+        let swaps = self.point.swap.is_some_and(|swap| swap.base == base);
+        if swaps && self.path(&waiting).exists() { waiting } else { segment_name(base) }
+    }
+
+    /// Sizes of the segment files by base offset, as a start would leave them.
     fn segment_files(&self) -> Result<BTreeMap<Offset, u64>, InspectError> {
         let dir = self.target.data.join(&self.dir);
         let entries = match std::fs::read_dir(&dir) {
@@ -124,13 +150,22 @@ impl Check<'_> {
                 files.insert(base, size);
             }
         }
+        if let Some(swap) = self.point.swap {
+            files.retain(|base, _| *base <= swap.base || *base >= swap.next_offset);
+            let path = self.path(&self.file_of(swap.base));
+            if let Ok(about) = std::fs::metadata(&path) {
+                files.insert(swap.base, about.len());
+            }
+        }
         Ok(files)
     }
 
     /// The segments that must be there, oldest first.
     fn expected(&self, files: &BTreeMap<Offset, u64>, report: &mut Report) -> Vec<Expected<'_>> {
         let log = self.target.log;
-        let touched = || log.finished.iter().chain([&log.active]);
+        // What compaction has looked at is whole whatever the journal remembers of it.
+        let finished = log.finished.iter().filter(|t| t.base >= self.point.rising_below);
+        let touched = || finished.clone().chain([&log.active]);
         let first_touched = touched().next().map_or(log.active.base, |touched| touched.base);
         let sealed = files.range(..first_touched);
         let next = files.range(..first_touched).skip(1).map(|(base, _)| *base);
@@ -182,7 +217,7 @@ impl Check<'_> {
         watch: &mut dyn Watch,
         report: &mut Report,
     ) -> Result<Option<SegmentReport>, InspectError> {
-        let name = segment_name(expected.base);
+        let name = self.file_of(expected.base);
         let file = format!("{}/{name}", self.dir);
         let content = Content::open(&self.path(&name), expected.pieces)?;
         if !content.has_file() && !expected.may_be_absent {
@@ -190,7 +225,10 @@ impl Check<'_> {
             return Ok(None);
         }
         let index_file = format!("{}/{}", self.dir, index_name(expected.base));
+        let swaps = self.point.swap.is_some_and(|swap| swap.base == expected.base);
         let index = match read_index(&self.path(&index_name(expected.base)), expected.base)? {
+            // A start makes it again.
+            _ if swaps => None,
             FoundIndex::Whole(index) => Some(index),
             FoundIndex::Absent => None,
             FoundIndex::Damaged(reason) => {
@@ -203,6 +241,7 @@ impl Check<'_> {
             partition: self.target.id.partition.get(),
             base: expected.base,
             end: expected.end,
+            offsets: self.point.offsets_of(expected.base),
         };
         let walked = match walk(&content, place, index.as_ref(), watch) {
             Ok(walked) => walked,
@@ -284,6 +323,18 @@ pub(crate) fn read_index(path: &Path, base: Offset) -> Result<FoundIndex, Inspec
             Err(InspectError::Newer { file, reason: error.to_string() })
         }
         Err(error) => Ok(FoundIndex::Damaged(error.to_string())),
+    }
+}
+
+/// The compaction checkpoint at `path`; a log that has none was never compacted. Inside, why it can't be used.
+pub(crate) fn read_point(path: &Path) -> Result<Result<CompactionPoint, String>, InspectError> {
+    let Some(content) = read_if_there(path)? else { return Ok(Ok(CompactionPoint::default())) };
+    match CompactionPoint::decode(&content) {
+        Err(error @ CheckpointError::VersionNewer { .. }) => {
+            let file = path.display().to_string();
+            Err(InspectError::Newer { file, reason: error.to_string() })
+        }
+        point => Ok(point.map_err(|error| error.to_string())),
     }
 }
 

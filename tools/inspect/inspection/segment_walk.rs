@@ -5,7 +5,7 @@ use std::io;
 
 use kolk_log::field::{bytes, index};
 use kolk_log::segment::index::{IndexedBatch, SegmentIndex};
-use kolk_log::segment::scan::{Scan, ScanError, Scanned};
+use kolk_log::segment::scan::{Offsets, Scan, ScanError, Scanned};
 use kolk_model::batch::BatchView;
 use kolk_model::checksum::crc32c_append;
 use kolk_model::offset::{FilePosition, Offset};
@@ -27,6 +27,8 @@ pub(crate) struct Place<'a> {
     pub(crate) base: Offset,
     /// Position after its last batch.
     pub(crate) end: u64,
+    /// Whether compaction may have left gaps in it.
+    pub(crate) offsets: Offsets,
 }
 
 /// What a pass found.
@@ -75,7 +77,7 @@ pub(crate) fn walk(
     index_file: Option<&SegmentIndex>,
     watch: &mut dyn Watch,
 ) -> Result<Walked, WalkFault> {
-    let mut scan = Scan::new(0, place.base);
+    let mut scan = Scan::new(0, place.base).with_offsets(place.offsets);
     let mut pass = Pass::new(place, index_file);
     let mut window = Vec::new();
     let mut wanted = WINDOW_BYTES;

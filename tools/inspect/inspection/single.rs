@@ -10,6 +10,8 @@ use kolk_log::journal::group::JournalIdentity;
 use kolk_log::journal::snapshot::{Snapshot, SnapshotError, SnapshotKind};
 use kolk_log::log::segment_name;
 use kolk_log::recovery::history::{FoundGroup, find_groups};
+use kolk_log::segment::compacted::CHECKPOINT_NAME;
+use kolk_log::segment::scan::Offsets;
 use kolk_model::ids::ShardId;
 use kolk_model::offset::Offset;
 use kolk_partition::producer_snapshot;
@@ -17,7 +19,7 @@ use kolk_partition::producer_snapshot;
 use crate::error::InspectError;
 use crate::inspection::content::Content;
 use crate::inspection::directory::{CURRENT, decode_catalogue, decode_current};
-use crate::inspection::log_check::{FoundIndex, read_index};
+use crate::inspection::log_check::{FoundIndex, read_index, read_point};
 use crate::inspection::segment_walk::{Place, WalkFault, first_nonzero, walk};
 use crate::inspection::shard_journal::headers;
 use crate::report::{
@@ -68,7 +70,8 @@ pub(crate) fn segment(
         return Err(InspectError::NotFound { path: path.to_owned() });
     }
     let file = shown(path);
-    let mut place = Place { topic: "", partition: 0, base, end: content.file_bytes() };
+    let offsets = offsets_beside(path, base, &mut report)?;
+    let mut place = Place { topic: "", partition: 0, base, end: content.file_bytes(), offsets };
     watch.bytes_planned(place.end);
     let mut walked = walk(&content, place, None, watch);
     if let Err(WalkFault::Segment(position, _)) = &walked {
@@ -105,6 +108,18 @@ pub(crate) fn segment(
     Ok(report.close())
 }
 
+/// What the compaction checkpoint beside the file says of its segment, if there is one.
+fn offsets_beside(path: &Path, base: Offset, report: &mut Report) -> Result<Offsets, InspectError> {
+    let path = path.with_file_name(CHECKPOINT_NAME);
+    match read_point(&path)? {
+        Ok(point) => Ok(point.offsets_of(base)),
+        Err(reason) => {
+            report.damaged(shown(&path), 0, reason);
+            Ok(Offsets::Contiguous)
+        }
+    }
+}
+
 fn alone(segment: SegmentReport) -> PartitionReport {
     PartitionReport {
         topic: String::new(),
@@ -138,7 +153,8 @@ pub(crate) fn index(path: &Path, base: Offset) -> Result<Report, InspectError> {
         report.warn(format!("{} is not beside it to be compared", shown(&segment)));
         return Ok(report.close());
     }
-    let place = Place { topic: "", partition: 0, base, end: index.covered() };
+    let offsets = offsets_beside(path, base, &mut report)?;
+    let place = Place { topic: "", partition: 0, base, end: index.covered(), offsets };
     match walk(&content, place, Some(&index), &mut crate::watch::Silent) {
         Ok(walked) => {
             if let Some(reason) = walked.index_fault {

@@ -1,5 +1,8 @@
 //! A node on real executors: threads, io_uring, a directory on disk.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use tempfile::TempDir;
 
 use kolk_io::uring::shard::{ShardSpec, spawn_shard};
@@ -28,13 +31,20 @@ fn run_node<T: Send + 'static>(dir: &Path, shards: u16, scene: Scene<T>) -> Vec<
     .unwrap()
     .join()
     .unwrap();
+    let ended = Arc::new(AtomicU16::new(0));
     let start = |(part, seat): (ShardPart, Seat)| {
+        let ended = Arc::clone(&ended);
         let name = format!("shard-{}", part.shard());
         spawn_shard(ShardSpec::new(&name), move |io| async move {
             let metrics = Rc::new(ShardMetrics::new(part.shard().get()));
             let shard = Shard::open(io, part, settings(), metrics).await.unwrap();
             seat.connect(&shard);
             let found = in_time(shard.io().clone(), scene(shard.clone())).await;
+            // A shard that is gone answers nobody: as in a broker all of them stop together.
+            ended.fetch_add(1, Ordering::Relaxed);
+            while ended.load(Ordering::Relaxed) < shards {
+                shard.io().sleep(Duration::from_millis(1)).await;
+            }
             shard.stop().await.unwrap();
             found
         })
