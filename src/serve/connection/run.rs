@@ -1,6 +1,7 @@
 //! The two halves of a connection: one reads frames and begins requests, one sends replies.
 
 use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -8,6 +9,7 @@ use std::task::Poll;
 
 use bytes::{Buf, Bytes};
 use kolk_io::door::{Net, SEND_PARTS_MAX, Stream};
+use kolk_io::error::IoError;
 use kolk_metric::net::CloseReason;
 
 use super::budget::Charge;
@@ -54,7 +56,19 @@ enum End {
     /// It is decided already: no more requests are taken in.
     Decided,
     Refused(Refused),
-    SocketError,
+    Broken(CloseReason),
+}
+
+/// Why a socket that can't be used any more was closed: many clients end by resetting the connection.
+fn broken(error: &IoError) -> CloseReason {
+    let kind = match error {
+        IoError::Os { errno, .. } => std::io::Error::from_raw_os_error(*errno).kind(),
+        _ => return CloseReason::SocketError,
+    };
+    match kind {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => CloseReason::ByClient,
+        _ => CloseReason::SocketError,
+    }
 }
 
 struct Receiver<N: Net, W> {
@@ -142,7 +156,8 @@ impl<N: Net, W: Wire> Receiver<N, W> {
         let Self { connection, connections, receive, .. } = self;
         if self.is_drained {
             receive.park();
-            connection.stream.readable().await.map_err(|_| End::SocketError)?;
+            let readable = connection.stream.readable().await;
+            readable.map_err(|error| End::Broken(broken(&error)))?;
         }
         if !connection.outbox.is_open() {
             return Err(End::Decided);
@@ -158,7 +173,7 @@ impl<N: Net, W: Wire> Receiver<N, W> {
                 self.is_drained = bytes < room.read_bytes_max;
                 Ok(())
             }
-            Err(_) => Err(End::SocketError),
+            Err(error) => Err(End::Broken(broken(&error))),
         }
     }
 
@@ -166,7 +181,7 @@ impl<N: Net, W: Wire> Receiver<N, W> {
         let Self { connection, connections, .. } = self;
         match end {
             End::Decided => {}
-            End::SocketError => return connection.close(CloseReason::SocketError),
+            End::Broken(reason) => return connection.close(reason),
             End::ByClient => connection.decide(CloseReason::ByClient),
             End::Refused(Refused { reason, detail, reply }) => {
                 self.log_refused(reason, &detail);
@@ -202,8 +217,8 @@ impl<N: Net> Sender<N> {
         while let Turn::Send(mut sending) = poll_fn(|context| outbox.poll_turn(context)).await {
             let then = sending.then;
             let sent = self.send(&mut sending).await;
-            if sent.is_err() {
-                self.connection.close(CloseReason::SocketError);
+            if let Err(error) = &sent {
+                self.connection.close(broken(error));
             }
             let bytes = outbox.sent(sending);
             if let Then::CloseFor(reason) = then {
@@ -221,7 +236,7 @@ impl<N: Net> Sender<N> {
         self.connections.remove(&self.connection);
     }
 
-    async fn send(&self, sending: &mut Sending) -> Result<(), kolk_io::error::IoError> {
+    async fn send(&self, sending: &mut Sending) -> Result<(), IoError> {
         let Self { connection, connections } = self;
         let io = connections.io();
         let mut parts = std::mem::take(&mut sending.parts);
