@@ -7,13 +7,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kolk_io::door::Net;
-use kolk_kafka::produce::{ProduceAnswer, ProduceRequest, encode_response};
+use kolk_kafka::produce::{ProduceAnswer, ProduceRequest, RecordError, encode_response};
 use kolk_kafka::wire::{DecodeError, Reader};
 use kolk_metric::net::CloseReason;
 use kolk_model::durability::AckLevel;
 use kolk_model::error::ErrorCode;
 use kolk_model::time::TimestampType;
-use kolk_shard::request::{ProduceOp, Produced, Topic};
+use kolk_shard::request::{ProduceOp, Produced, RefusedRecord, Topic};
 use kolk_shard::shard::Producing;
 
 use crate::connection::outbox::{Reply, ReplyFuture, Then};
@@ -155,7 +155,10 @@ async fn answer_all(appends: Vec<Append>, over: impl Future<Output = ()>) -> Vec
         });
         answers.push(match produced.await {
             Some(Ok(produced)) => appended(&produced, timestamps),
-            Some(Err(refusal)) => refused(refusal.code, refusal.detail),
+            Some(Err(refusal)) => {
+                let record_errors = refusal.records.iter().map(record_error).collect();
+                ProduceAnswer { record_errors, ..refused(refusal.code, refusal.detail) }
+            }
             None => {
                 let detail = "the partition's shard did not answer in time";
                 refused(ErrorCode::RequestTimedOut, detail.to_owned())
@@ -175,6 +178,11 @@ fn appended(produced: &Produced, timestamps: TimestampType) -> ProduceAnswer {
         log_start_offset: produced.log_start.to_wire(),
         ..ProduceAnswer::default()
     }
+}
+
+fn record_error(refused: &RefusedRecord) -> RecordError {
+    let batch_index = i32::try_from(refused.index).unwrap_or(i32::MAX);
+    RecordError { batch_index, message: Some(refused.why.to_string()) }
 }
 
 fn refused(code: ErrorCode, message: String) -> ProduceAnswer {

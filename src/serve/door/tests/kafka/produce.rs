@@ -1,5 +1,6 @@
 //! Produce.
 
+use kolk_kafka::message::create_topics;
 use kolk_model::error::ErrorCode;
 
 use super::*;
@@ -99,4 +100,31 @@ fn old_record_formats_are_refused_clearly() {
         assert_eq!(code(&part), ErrorCode::UnsupportedForMessageFormat, "magic {magic}");
         assert!(part.error_message.is_some());
     }
+}
+
+#[test]
+fn records_that_a_compacted_topic_does_not_take_are_named() {
+    let broker = Broker::start();
+    let mut client = KafkaClient::connect(broker.kafka);
+    let config = create_topics::RequestConfig {
+        name: "cleanup.policy".to_owned(),
+        value: Some("compact".to_owned()),
+    };
+    let topic = create_topics::RequestTopic {
+        name: "state".to_owned(),
+        num_partitions: 1,
+        replication_factor: 1,
+        configs: vec![config],
+        ..Default::default()
+    };
+    let request =
+        create_topics::Request { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+    let created: create_topics::Response = client.call(7, &request);
+    assert_eq!(created.topics[0].error_code, 0);
+    let part = client.produce("state", batch(&["a", "b"]));
+    assert_eq!(code(&part), ErrorCode::InvalidRecord);
+    let named: Vec<_> = part.record_errors.iter().map(|record| record.batch_index).collect();
+    assert_eq!(named, [0, 1]);
+    let message = part.record_errors[0].batch_index_error_message.as_deref().unwrap_or_default();
+    assert!(message.contains("key"), "{message}");
 }
