@@ -10,6 +10,7 @@
 pub mod coordinator;
 
 mod classic;
+mod consumer;
 mod offsets;
 
 pub mod desk;
@@ -20,6 +21,7 @@ pub mod request;
 
 pub mod answer;
 pub mod settings;
+pub mod topics;
 
 pub mod ids;
 

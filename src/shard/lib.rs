@@ -21,6 +21,8 @@ pub mod metadata;
 
 mod message;
 
-pub mod group;
 pub mod request;
 pub mod settings;
+
+// The words in which groups are spoken of.
+pub use request::group;

@@ -28,6 +28,8 @@ pub use kolk_partition::effect::Produced;
 pub use kolk_partition::error::{RecordRefusal, RefusedRecord};
 pub use kolk_partition::partition::Watermarks;
 
+pub mod group;
+
 /// Why a request, or a part of it, was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]

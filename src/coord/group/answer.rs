@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use kolk_model::error::ErrorCode;
-use kolk_model::ids::LeaderEpoch;
+use kolk_model::ids::{LeaderEpoch, TopicId};
 use kolk_model::offset::Offset;
 
 use crate::group::ids::{Generation, GroupId, InstanceId, MemberId};
@@ -31,6 +31,80 @@ pub enum GroupAnswer {
     Describe(Result<DescribedGroup, ErrorCode>),
     /// To a deletion.
     Delete(Result<(), ErrorCode>),
+    /// To a consumer's heartbeat.
+    ConsumerHeartbeat(Result<Heard, HeartbeatRefused>),
+    /// To a description of a consumer group. An unknown group is [`ErrorCode::GroupIdNotFound`].
+    ConsumerDescribe(Result<DescribedConsumers, ErrorCode>),
+}
+
+/// What a consumer is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Its id.
+    pub member: MemberId,
+    /// Its epoch.
+    pub epoch: i32,
+    /// How soon to speak again, in ms.
+    pub heartbeat_interval_ms: u32,
+    /// What it may read, if that is news.
+    pub assignment: Option<Vec<(TopicId, Vec<i32>)>>,
+}
+
+/// Why a consumer's heartbeat is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeartbeatRefused {
+    /// The reason.
+    pub code: ErrorCode,
+    /// The reason for people.
+    pub why: String,
+}
+
+impl HeartbeatRefused {
+    /// A refusal that says why.
+    #[must_use]
+    pub fn new(code: ErrorCode, why: impl Into<String>) -> Self {
+        Self { code, why: why.into() }
+    }
+}
+
+/// A consumer group as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedConsumers {
+    /// Its state.
+    pub state: GroupState,
+    /// Its epoch.
+    pub epoch: i32,
+    /// The epoch of its assignment.
+    pub target_epoch: i32,
+    /// The assignor in use.
+    pub assignor: String,
+    /// Its members, by id.
+    pub members: Vec<DescribedConsumer>,
+}
+
+/// A consumer as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedConsumer {
+    /// Its id.
+    pub member: MemberId,
+    /// Its static id, if it has one.
+    pub instance: Option<InstanceId>,
+    /// Its rack.
+    pub rack: Option<String>,
+    /// Its epoch.
+    pub epoch: i32,
+    /// The client's name for itself.
+    pub client_id: String,
+    /// Where it is.
+    pub client_host: String,
+    /// The topics that it names.
+    pub topics: Vec<String>,
+    /// Its regular expression.
+    pub pattern: Option<String>,
+    /// What it has.
+    pub assigned: Vec<(TopicId, Vec<i32>)>,
+    /// What it is to have.
+    pub target: Vec<(TopicId, Vec<i32>)>,
 }
 
 /// A member that joined.

@@ -8,14 +8,18 @@
 use kolk_model::error::ErrorCode;
 use kolk_model::map::Map;
 
-use crate::group::answer::{GroupAnswer, GroupKind, JoinRefused, Left, ListedGroup};
+use crate::group::answer::{
+    DescribedGroup, GroupAnswer, GroupKind, Heard, HeartbeatRefused, JoinRefused, Left, ListedGroup,
+};
 use crate::group::classic::ClassicGroup;
+use crate::group::consumer::{ConsumerGroup, check_heartbeat};
 use crate::group::desk::{Desk, Effects, Moment, Ticket, Timer};
 use crate::group::ids::{GroupId, MemberId};
 use crate::group::offsets::Offsets;
 use crate::group::record::RecordKey;
-use crate::group::request::{GroupRequest, JoinGroup, LeaveGroup, ListFilter};
+use crate::group::request::{ConsumerHeartbeat, GroupRequest, JoinGroup, LeaveGroup, ListFilter};
 use crate::group::settings::GroupSettings;
+use crate::group::topics::Topics;
 
 mod load;
 mod offsets;
@@ -23,18 +27,35 @@ mod offsets;
 /// A group with its offsets.
 #[derive(Clone, Debug)]
 struct Group {
+    /// Untouched while the group is one of consumers.
     classic: ClassicGroup,
+    consumer: Option<Box<ConsumerGroup>>,
     offsets: Offsets,
 }
 
 impl Group {
     fn new(id: GroupId) -> Self {
-        Self { classic: ClassicGroup::new(id), offsets: Offsets::default() }
+        Self { classic: ClassicGroup::new(id), consumer: None, offsets: Offsets::default() }
     }
 
     /// Whether nothing of it is left.
     fn is_nothing(&self) -> bool {
-        self.classic.is_idle() && !self.classic.is_recorded() && self.offsets.is_empty()
+        self.classic.is_idle()
+            && !self.classic.is_recorded()
+            && self.consumer.is_none()
+            && self.offsets.is_empty()
+    }
+
+    /// Whether it has no members.
+    fn is_empty(&self) -> bool {
+        self.consumer.as_ref().map_or_else(|| self.classic.is_empty(), |group| group.is_empty())
+    }
+
+    fn is_subscribed_to(&self, topic: &str) -> bool {
+        match &self.consumer {
+            Some(group) => group.is_subscribed_to(topic),
+            None => self.classic.is_subscribed_to(topic),
+        }
     }
 }
 
@@ -65,7 +86,13 @@ impl Coordinator {
     }
 
     /// Takes a request. Its answer comes with the effects, now or later; each ticket is answered once.
-    pub fn handle(&mut self, moment: Moment, ticket: Ticket, request: GroupRequest) {
+    pub fn handle(
+        &mut self,
+        moment: Moment,
+        topics: &dyn Topics,
+        ticket: Ticket,
+        request: GroupRequest,
+    ) {
         self.desk.moment = moment;
         if request.group().as_str().len() > TEXT_BYTES_MAX {
             let answer = request.kind().refuse(ErrorCode::InvalidGroupId);
@@ -88,19 +115,21 @@ impl Coordinator {
                 GroupAnswer::CommitOffsets(self.commit_offsets(request))
             }
             GroupRequest::FetchOffsets(request) => {
-                let group = self.groups.get(&request.group);
-                let nothing = Offsets::default();
-                let offsets = group.map_or(&nothing, |group| &group.offsets);
-                GroupAnswer::FetchOffsets(Ok(offsets.fetch(request.topics)))
+                GroupAnswer::FetchOffsets(self.fetch_offsets(request))
             }
             GroupRequest::DeleteOffsets(request) => {
                 GroupAnswer::DeleteOffsets(self.delete_offsets(request))
             }
-            GroupRequest::Describe(group) => {
-                let found = self.groups.get(&group).ok_or(ErrorCode::GroupIdNotFound);
-                GroupAnswer::Describe(found.map(|group| group.classic.describe()))
-            }
+            GroupRequest::Describe(group) => GroupAnswer::Describe(self.describe(&group)),
             GroupRequest::Delete(group) => GroupAnswer::Delete(self.delete_group(&group)),
+            GroupRequest::ConsumerHeartbeat(request) => {
+                GroupAnswer::ConsumerHeartbeat(self.consumer_heartbeat(topics, request))
+            }
+            GroupRequest::ConsumerDescribe(group) => {
+                let found = self.groups.get(&group).and_then(|group| group.consumer.as_ref());
+                let described = found.map(|group| group.describe());
+                GroupAnswer::ConsumerDescribe(described.ok_or(ErrorCode::GroupIdNotFound))
+            }
         };
         self.desk.answer(ticket, answer);
     }
@@ -121,6 +150,16 @@ impl Coordinator {
             return refuse(&mut self.desk, ErrorCode::InvalidRequest, request.member);
         }
         if let Some(group) = self.groups.get_mut(&request.group) {
+            if let Some(consumers) = &mut group.consumer {
+                if !consumers.is_empty() {
+                    let code = ErrorCode::InconsistentGroupProtocol;
+                    return refuse(&mut self.desk, code, request.member);
+                }
+                for record in consumers.close(&mut self.desk) {
+                    self.desk.write(record);
+                }
+                group.consumer = None;
+            }
             group.classic.join(&mut self.desk, ticket, request);
             return group.classic.record_if_first(&mut self.desk);
         }
@@ -155,9 +194,59 @@ impl Coordinator {
         GroupAnswer::Leave(Ok(group.classic.leave(&mut self.desk, request)))
     }
 
+    /// A heartbeat of the newer protocol; a group without members becomes one of it.
+    fn consumer_heartbeat(
+        &mut self,
+        topics: &dyn Topics,
+        request: ConsumerHeartbeat,
+    ) -> Result<Heard, HeartbeatRefused> {
+        check_heartbeat(&request)?;
+        if !fits_consumer(&request) {
+            let why = "an id or a name is too long";
+            return Err(HeartbeatRefused::new(ErrorCode::InvalidRequest, why));
+        }
+        let not_found = || {
+            let code = ErrorCode::GroupIdNotFound;
+            HeartbeatRefused::new(code, "there is no consumer group of this id")
+        };
+        let id = request.group.clone();
+        let joins = request.epoch == 0;
+        let known = self.groups.get_mut(&id);
+        if known.is_none() && joins && self.groups.len() >= self.desk.settings.groups_max {
+            let code = ErrorCode::GroupMaxSizeReached;
+            return Err(HeartbeatRefused::new(code, "the coordinator has no room for more groups"));
+        }
+        let known = self.groups.get_mut(&id);
+        if let Some(consumers) = known.and_then(|group| group.consumer.as_mut()) {
+            return match request.epoch {
+                ..0 => consumers.leave(&mut self.desk, &request),
+                _ => consumers.heartbeat(&mut self.desk, topics, request),
+            };
+        }
+        if !joins || self.groups.get(&id).is_some_and(|group| !group.classic.is_empty()) {
+            return Err(not_found());
+        }
+        let mut consumers = ConsumerGroup::new(id.clone(), request.session_timeout_ms);
+        consumers.admit(&self.desk, &request)?;
+        let group = self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone()));
+        if group.classic.is_recorded() {
+            self.desk.write(RecordKey::Group(id.clone()).tombstone());
+        }
+        group.classic.close(&mut self.desk);
+        group.classic = ClassicGroup::new(id);
+        let heard = consumers.heartbeat(&mut self.desk, topics, request);
+        group.consumer = Some(Box::new(consumers));
+        heard
+    }
+
+    fn describe(&self, id: &GroupId) -> Result<DescribedGroup, ErrorCode> {
+        let group = self.groups.get(id).filter(|group| group.consumer.is_none());
+        group.map(|group| group.classic.describe()).ok_or(ErrorCode::GroupIdNotFound)
+    }
+
     fn delete_group(&mut self, id: &GroupId) -> Result<(), ErrorCode> {
         let group = self.groups.get(id).ok_or(ErrorCode::GroupIdNotFound)?;
-        if !group.classic.is_empty() {
+        if !group.is_empty() {
             return Err(ErrorCode::NonEmptyGroup);
         }
         self.bury(id);
@@ -177,6 +266,12 @@ impl Coordinator {
             self.desk.write(RecordKey::Group(id.clone()).tombstone());
         }
         group.classic.close(&mut self.desk);
+        let mut consumer = group.consumer.take();
+        for record in
+            consumer.iter_mut().flat_map(|group| group.close(&mut self.desk)).collect::<Vec<_>>()
+        {
+            self.desk.write(record);
+        }
     }
 
     /// Does what is due by now. Call it at [`Coordinator::next_due_ms`] or later.
@@ -196,8 +291,16 @@ impl Coordinator {
                     }
                 }
                 Timer::Session(group, member) => {
-                    if let Some(group) = self.groups.get_mut(&group) {
-                        group.classic.session_timer_due(&mut self.desk, &member);
+                    let Some(group) = self.groups.get_mut(&group) else { continue };
+                    match &mut group.consumer {
+                        Some(consumers) => consumers.session_timer_due(&mut self.desk, &member),
+                        None => group.classic.session_timer_due(&mut self.desk, &member),
+                    }
+                }
+                Timer::Revoke(group, member) => {
+                    let group = self.groups.get_mut(&group);
+                    if let Some(consumers) = group.and_then(|group| group.consumer.as_mut()) {
+                        consumers.revoke_timer_due(&mut self.desk, &member);
                     }
                 }
             }
@@ -228,11 +331,15 @@ impl Coordinator {
         let lets = |names: &[String], name: &str| {
             names.is_empty() || names.iter().any(|asked| asked.eq_ignore_ascii_case(name))
         };
-        let listed = self.groups.iter().map(|(id, group)| ListedGroup {
-            group: id.clone(),
-            protocol_type: group.classic.protocol_type().unwrap_or_default().to_owned(),
-            state: group.classic.state(),
-            kind: GroupKind::Classic,
+        let listed = self.groups.iter().map(|(id, group)| {
+            let (protocol_type, state, kind) = match &group.consumer {
+                Some(group) => ("consumer", group.state(), GroupKind::Consumer),
+                None => {
+                    let own = group.classic.protocol_type().unwrap_or_default();
+                    (own, group.classic.state(), GroupKind::Classic)
+                }
+            };
+            ListedGroup { group: id.clone(), protocol_type: protocol_type.to_owned(), state, kind }
         });
         listed
             .filter(|group| {
@@ -271,6 +378,16 @@ fn fits(request: &JoinGroup) -> bool {
     let texts = [&request.client.id, &request.client.host, &request.protocol_type];
     let mut all = texts.into_iter().map(String::as_str).chain(protocols).chain([instance]);
     all.all(|text| text.len() <= TEXT_BYTES_MAX)
+}
+
+/// The same of a consumer's heartbeat.
+fn fits_consumer(request: &ConsumerHeartbeat) -> bool {
+    let instance = request.instance.as_ref().map_or("", |instance| instance.as_str());
+    let given = [&request.rack, &request.pattern, &request.assignor];
+    let given = given.into_iter().flatten().map(String::as_str);
+    let topics = request.topics.iter().flatten().map(String::as_str);
+    let own = [instance, request.member.as_str(), &request.client.id, &request.client.host];
+    given.chain(topics).chain(own).all(|text| text.len() <= TEXT_BYTES_MAX)
 }
 
 /// What is wrong with a group that does not exist.

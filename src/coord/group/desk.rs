@@ -47,6 +47,8 @@ pub(super) enum Timer {
     Sync(GroupId),
     /// A member may have been silent for too long.
     Session(GroupId, MemberId),
+    /// A consumer may not have given up in time what it must.
+    Revoke(GroupId, MemberId),
 }
 
 /// Where a coordinator's groups put what they give.

@@ -6,6 +6,12 @@
 //! | --- | --- | --- | --- |
 //! | 0, 1 | a committed offset | group, topic, partition | [`OffsetValue`], versions 0–4 |
 //! | 2 | a classic group | group | [`GroupValue`], versions 0–4 |
+//! | 3 | a consumer group | group | [`consumer_value::EpochValue`] |
+//! | 5 | its member | group, member | [`consumer_value::SubscriberValue`] |
+//! | 6 | the epoch of its assignment | group | [`consumer_value::encode_target_epoch`] |
+//! | 7 | what a member is to have | group, member | [`consumer_value::encode_target`] |
+//! | 8 | what a member has | group, member | [`consumer_value::CurrentValue`] |
+//! | 16 | the topics of a pattern | group, pattern | [`consumer_value::PatternValue`] |
 //!
 //! A record without value is a tombstone: what the key names is gone. Other keys (share groups, …) are skipped.
 
@@ -14,6 +20,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::group::ids::{GroupId, InstanceId, MemberId};
+
+pub mod consumer_value;
 
 mod field;
 mod group_value;
@@ -47,6 +55,18 @@ pub enum RecordKey {
     },
     /// A classic group.
     Group(GroupId),
+    /// A consumer group.
+    ConsumerGroup(GroupId),
+    /// A member of a consumer group: what it says of itself.
+    Subscriber(GroupId, MemberId),
+    /// The epoch of the assignment of a consumer group.
+    TargetEpoch(GroupId),
+    /// What a member of a consumer group is to have.
+    Target(GroupId, MemberId),
+    /// What a member of a consumer group has.
+    Current(GroupId, MemberId),
+    /// The topics that a pattern of a consumer group matches.
+    Pattern(GroupId, String),
     /// Something that this coordinator does not keep.
     Other {
         /// The key's version.
@@ -77,6 +97,12 @@ pub enum RecordError {
 
 const OFFSET_KEY: i16 = 1;
 const GROUP_KEY: i16 = 2;
+const CONSUMER_GROUP_KEY: i16 = 3;
+const SUBSCRIBER_KEY: i16 = 5;
+const TARGET_EPOCH_KEY: i16 = 6;
+const TARGET_KEY: i16 = 7;
+const CURRENT_KEY: i16 = 8;
+const PATTERN_KEY: i16 = 16;
 
 impl RecordKey {
     /// Reads a key.
@@ -97,6 +123,18 @@ impl RecordKey {
                 partition: reader.i32()?,
             },
             GROUP_KEY => Self::Group(GroupId::new(reader.text()?)),
+            CONSUMER_GROUP_KEY => Self::ConsumerGroup(GroupId::new(reader.text()?)),
+            TARGET_EPOCH_KEY => Self::TargetEpoch(GroupId::new(reader.text()?)),
+            SUBSCRIBER_KEY | TARGET_KEY | CURRENT_KEY => {
+                let group = GroupId::new(reader.text()?);
+                let member = MemberId::new(reader.text()?);
+                match version {
+                    SUBSCRIBER_KEY => Self::Subscriber(group, member),
+                    TARGET_KEY => Self::Target(group, member),
+                    _ => Self::Current(group, member),
+                }
+            }
+            PATTERN_KEY => Self::Pattern(GroupId::new(reader.text()?), reader.text()?.to_owned()),
             version => Self::Other { version },
         })
     }
@@ -104,21 +142,37 @@ impl RecordKey {
     /// The key as bytes.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        match self {
+        let key = |version, texts: &[&str]| {
+            let mut writer = Writer::new(version, Form::Plain);
+            for text in texts {
+                writer.text(text);
+            }
+            writer
+        };
+        let writer = match self {
             Self::Offset { group, topic, partition } => {
-                let mut writer = Writer::new(OFFSET_KEY, Form::Plain);
-                writer.text(group.as_str());
-                writer.text(topic);
+                let mut writer = key(OFFSET_KEY, &[group.as_str(), topic]);
                 writer.i32(*partition);
-                writer.finish()
+                writer
             }
-            Self::Group(group) => {
-                let mut writer = Writer::new(GROUP_KEY, Form::Plain);
-                writer.text(group.as_str());
-                writer.finish()
+            Self::Group(group) => key(GROUP_KEY, &[group.as_str()]),
+            Self::ConsumerGroup(group) => key(CONSUMER_GROUP_KEY, &[group.as_str()]),
+            Self::TargetEpoch(group) => key(TARGET_EPOCH_KEY, &[group.as_str()]),
+            Self::Subscriber(group, member) => {
+                key(SUBSCRIBER_KEY, &[group.as_str(), member.as_str()])
             }
-            Self::Other { version } => Writer::new(*version, Form::Plain).finish(),
-        }
+            Self::Target(group, member) => key(TARGET_KEY, &[group.as_str(), member.as_str()]),
+            Self::Current(group, member) => key(CURRENT_KEY, &[group.as_str(), member.as_str()]),
+            Self::Pattern(group, pattern) => key(PATTERN_KEY, &[group.as_str(), pattern]),
+            Self::Other { version } => key(*version, &[]),
+        };
+        writer.finish()
+    }
+
+    /// The record that says something of what the key names.
+    #[must_use]
+    pub fn with(&self, value: Bytes) -> Record {
+        Record { key: self.encode(), value: Some(value) }
     }
 
     /// The record that says that what the key names is gone.

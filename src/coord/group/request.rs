@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use kolk_model::error::ErrorCode;
-use kolk_model::ids::{LeaderEpoch, PartitionId, TopicName};
+use kolk_model::ids::{LeaderEpoch, PartitionId, TopicId, TopicName};
 use kolk_model::offset::Offset;
 
-use crate::group::answer::{GroupAnswer, JoinRefused};
+use crate::group::answer::{GroupAnswer, HeartbeatRefused, JoinRefused};
 use crate::group::ids::{Generation, GroupId, InstanceId, MemberId};
 
 /// A request about one group.
@@ -32,6 +32,10 @@ pub enum GroupRequest {
     Describe(GroupId),
     /// Deletes an empty group with its offsets.
     Delete(GroupId),
+    /// Becomes, stays, or ends to be a member of a group that the coordinator assigns for (KIP-848).
+    ConsumerHeartbeat(ConsumerHeartbeat),
+    /// Says what such a group is made of.
+    ConsumerDescribe(GroupId),
 }
 
 impl GroupRequest {
@@ -46,7 +50,8 @@ impl GroupRequest {
             Self::CommitOffsets(request) => &request.group,
             Self::FetchOffsets(request) => &request.group,
             Self::DeleteOffsets(request) => &request.group,
-            Self::Describe(group) | Self::Delete(group) => group,
+            Self::ConsumerHeartbeat(request) => &request.group,
+            Self::Describe(group) | Self::Delete(group) | Self::ConsumerDescribe(group) => group,
         }
     }
 
@@ -63,6 +68,8 @@ impl GroupRequest {
             Self::DeleteOffsets(_) => RequestKind::DeleteOffsets,
             Self::Describe(_) => RequestKind::Describe,
             Self::Delete(_) => RequestKind::Delete,
+            Self::ConsumerHeartbeat(_) => RequestKind::ConsumerHeartbeat,
+            Self::ConsumerDescribe(_) => RequestKind::ConsumerDescribe,
         }
     }
 }
@@ -88,6 +95,10 @@ pub enum RequestKind {
     Describe,
     /// [`GroupRequest::Delete`].
     Delete,
+    /// [`GroupRequest::ConsumerHeartbeat`].
+    ConsumerHeartbeat,
+    /// [`GroupRequest::ConsumerDescribe`].
+    ConsumerDescribe,
 }
 
 impl RequestKind {
@@ -104,6 +115,10 @@ impl RequestKind {
             Self::DeleteOffsets => GroupAnswer::DeleteOffsets(Err(code)),
             Self::Describe => GroupAnswer::Describe(Err(code)),
             Self::Delete => GroupAnswer::Delete(Err(code)),
+            Self::ConsumerHeartbeat => {
+                GroupAnswer::ConsumerHeartbeat(Err(HeartbeatRefused::new(code, code.hint())))
+            }
+            Self::ConsumerDescribe => GroupAnswer::ConsumerDescribe(Err(code)),
         }
     }
 }
@@ -270,6 +285,37 @@ pub struct DeleteOffsets {
     pub group: GroupId,
     /// Which offsets.
     pub topics: Vec<OffsetsOfTopic>,
+}
+
+/// See [`GroupRequest::ConsumerHeartbeat`]. What is `None` has not changed since the last one.
+#[derive(Clone, Debug)]
+pub struct ConsumerHeartbeat {
+    /// The group.
+    pub group: GroupId,
+    /// Who speaks, by an id that the client has chosen; empty = it wants one (v0).
+    pub member: MemberId,
+    /// 0 = joins, -1 = leaves, -2 = a static member leaves for a while; else the epoch that it was told.
+    pub epoch: i32,
+    /// Its static id, if it has one.
+    pub instance: Option<InstanceId>,
+    /// Its rack.
+    pub rack: Option<String>,
+    /// The client.
+    pub client: Client,
+    /// How long it may take to give partitions up, in ms.
+    pub rebalance_timeout_ms: Option<u32>,
+    /// The topics that it names.
+    pub topics: Option<Vec<String>>,
+    /// A regular expression for more topics; empty = none any more.
+    pub pattern: Option<String>,
+    /// The assignor that it wishes.
+    pub assignor: Option<String>,
+    /// The partitions that it has.
+    pub owned: Option<Vec<(TopicId, Vec<i32>)>>,
+    /// How long a member of the group may be silent, in ms (`consumer.session.timeout.ms` of the group).
+    pub session_timeout_ms: u32,
+    /// How often it is to speak, in ms (`consumer.heartbeat.interval.ms` of the group).
+    pub heartbeat_interval_ms: u32,
 }
 
 /// Which groups to list.

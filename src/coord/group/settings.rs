@@ -22,6 +22,12 @@ pub struct GroupSettings {
     pub offsets_retention_check_interval_ms: u64,
     /// How long a member that was never answered stays in a rebalance, in ms. Kafka's constant: 5 minutes.
     pub new_member_timeout_ms: u32,
+    /// `group.consumer.max.size`: members of a consumer group. Beyond: refused with `GROUP_MAX_SIZE_REACHED`.
+    /// Default: 2^31 − 1.
+    pub consumer_group_size_max: u32,
+    /// `group.consumer.session.timeout.ms`: how long members may be silent after a load, before they were heard
+    /// of. Default: 45,000.
+    pub consumer_session_timeout_ms: u32,
     /// Bytes of the members of one group, so that its record fits a batch. Beyond: joins are refused with
     /// `GROUP_MAX_SIZE_REACHED`, an assignment with `UNKNOWN_SERVER_ERROR`. Default: 8 MiB.
     pub group_bytes_max: usize,
@@ -44,6 +50,8 @@ impl Default for GroupSettings {
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             offsets_retention_check_interval_ms: 600_000,
             new_member_timeout_ms: 5 * 60 * 1000,
+            consumer_group_size_max: i32::MAX.cast_unsigned(),
+            consumer_session_timeout_ms: 45_000,
             group_bytes_max: 8 * 1024 * 1024,
             groups_max: 100_000,
             offsets_max: 4_000_000,

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 
+use kolk_model::config::overrides::Overrides;
 use kolk_model::error::ErrorCode;
-use kolk_model::ids::{LeaderEpoch, PartitionId, TopicName};
+use kolk_model::ids::{LeaderEpoch, PartitionId, TopicId, TopicName};
 use kolk_model::map::Map;
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
+use kolk_model::topic_config::TopicConfig;
 
 use crate::group::answer::{
     DescribedGroup, FetchedOffsets, GroupAnswer, JoinRefused, Joined, Left, Synced,
@@ -20,11 +22,14 @@ use crate::group::request::{
     LeaveGroup, Leaving, OffsetToCommit, OffsetsOfTopic, Protocol, SyncGroup,
 };
 use crate::group::settings::GroupSettings;
+use crate::group::topics::Topics;
+use crate::topic::{Run, Topic};
 
 mod admin;
 mod chance;
 mod classic;
 mod commits;
+mod consumers;
 mod statics;
 
 const GROUP: &str = "g";
@@ -33,10 +38,51 @@ const DELAY_MS: u64 = 3_000;
 const SESSION_MS: u32 = 10_000;
 const REBALANCE_MS: u32 = 60_000;
 
+/// Topics that a test makes.
+#[derive(Default)]
+struct Known {
+    version: u64,
+    topics: Map<String, Topic>,
+}
+
+impl Known {
+    /// Makes a topic, or gives it more partitions.
+    fn make(&mut self, name: &str, partitions: u32) -> TopicId {
+        self.version += 1;
+        let id = TopicId::from_random(self.version, self.version);
+        let topic = self.topics.entry(name.to_owned()).or_insert_with(|| Topic {
+            id,
+            name: TopicName::new(name).unwrap(),
+            partitions,
+            overrides: Overrides::topic(),
+            config: TopicConfig::default(),
+            created_at: TimestampMs::NONE,
+            created_in: Run::default(),
+        });
+        topic.partitions = partitions;
+        topic.id
+    }
+}
+
+impl Topics for Known {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn named(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(name)
+    }
+
+    fn each(&self, seen: &mut dyn FnMut(&Topic)) {
+        self.topics.values().for_each(seen);
+    }
+}
+
 /// A coordinator with the log that a host would keep for it.
 struct Host {
     coordinator: Coordinator,
     settings: GroupSettings,
+    topics: Known,
     log: Vec<Record>,
     answers: Map<Ticket, GroupAnswer>,
     moment: Moment,
@@ -57,6 +103,7 @@ impl Host {
         Self {
             coordinator,
             settings,
+            topics: Known::default(),
             log: Vec::new(),
             answers: Map::new(),
             moment,
@@ -84,7 +131,7 @@ impl Host {
         self.tickets += 1;
         self.moment.random += 1_000_000;
         let ticket = Ticket(self.tickets);
-        self.coordinator.handle(self.moment, ticket, request);
+        self.coordinator.handle(self.moment, &self.topics, ticket, request);
         self.collect();
         ticket
     }
@@ -99,7 +146,7 @@ impl Host {
     fn collect(&mut self) {
         let effects = self.coordinator.take_effects();
         self.log.extend(effects.records);
-        assert_eq!(effects.after, self.log.len() as u64 - self.loaded);
+        assert_eq!(effects.after, (self.log.len() as u64).wrapping_sub(self.loaded));
         for (ticket, answer) in effects.answers {
             let before = self.answers.insert(ticket, answer);
             assert_eq!(before, None, "{ticket:?} was answered twice");

@@ -30,6 +30,8 @@ mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -68,19 +70,17 @@ macro_rules! handlers {
         /// Every API that is served, by key.
         pub(crate) const SERVED: &[ApiKey] = &[$(ApiKey::$api,)+];
 
-        /// Begins a request; `None` when its API is not served.
+        /// Begins a request. Every API that has a codec is served: one without a row does not compile.
         ///
         /// # Errors
         /// The body is damaged.
         pub(crate) fn begin<N: Net>(
             call: Call<N>,
             reader: &mut Reader<'_>,
-        ) -> Result<Option<ReplyFuture>, DecodeError> {
-            let reply = match call.context.api {
+        ) -> Result<ReplyFuture, DecodeError> {
+            Ok(match call.context.api {
                 $(ApiKey::$api => run!($kind $module, call, reader),)+
-                _ => return Ok(None),
-            };
-            Ok(Some(reply))
+            })
         }
     };
 }
@@ -127,6 +127,8 @@ handlers! {
     OffsetDelete: decoded offset_delete,
     DescribeCluster: decoded describe_cluster,
     DescribeProducers: decoded describe_producers,
+    ConsumerGroupHeartbeat: decoded consumer_group_heartbeat,
+    ConsumerGroupDescribe: decoded consumer_group_describe,
     ListConfigResources: decoded list_config_resources,
     DescribeTopicPartitions: decoded describe_topic_partitions,
 }

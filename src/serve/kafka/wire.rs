@@ -43,11 +43,8 @@ impl<N: Net> KafkaWire<N> {
     ) -> Result<(), Refused> {
         let (api, version, bytes) = (header.api, header.version, charge.bytes());
         let call = Call::new(&self.session, &header, charge, outbox);
-        let begun = handler::begin(call, reader)
+        let reply = handler::begin(call, reader)
             .map_err(|error| damaged(format!("{} v{}: {error}", api.name(), version.get())))?;
-        let Some(reply) = begun else {
-            return Err(damaged(format!("{} is not served", api.name())));
-        };
         outbox.begin_in_order(bytes, reply);
         Ok(())
     }

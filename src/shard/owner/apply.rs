@@ -34,6 +34,12 @@ pub(crate) async fn run<I: Io>(state: Rc<ShardState<I>>) {
 
 async fn carry_out<I: Io>(state: &Rc<ShardState<I>>, event: &Event) -> Result<(), Refusal> {
     Rc::make_mut(&mut state.metadata.borrow_mut()).apply(event);
+    if matches!(
+        event,
+        Event::TopicCreated { .. } | Event::TopicDeleted { .. } | Event::PartitionsAdded { .. }
+    ) {
+        state.groups.topics_changed();
+    }
     match event {
         Event::TopicCreated { topic } => {
             let owned = state.placement.owned(topic, state.id).collect();

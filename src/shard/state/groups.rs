@@ -16,6 +16,8 @@ use crate::state::bell::Bell;
 pub(crate) struct Groups {
     seats: RefCell<Map<u32, Rc<Seat>>>,
     topic: Cell<Option<TopicId>>,
+    /// Rises whenever a topic comes, goes, or gets partitions.
+    pub(crate) topics_version: Cell<u64>,
     /// Somebody of this shard has the offsets topic created; rung when that is over.
     pub(crate) creating: Cell<bool>,
     pub(crate) created: Bell,
@@ -82,6 +84,11 @@ impl Groups {
             seat.standing.set(Standing::Closed);
             seat.bell.ring();
         }
+    }
+
+    /// A topic came, went, or got partitions.
+    pub(crate) fn topics_changed(&self) {
+        self.topics_version.set(self.topics_version.get() + 1);
     }
 
     /// Lets every coordinator look at the phase of the shard.

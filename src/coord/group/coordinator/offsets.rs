@@ -7,12 +7,12 @@ use kolk_model::error::ErrorCode;
 use kolk_model::time::TimestampMs;
 
 use super::{Coordinator, Group};
-use crate::group::answer::GroupState;
-use crate::group::classic::ClassicGroup;
+use crate::group::answer::{FetchedOffsets, GroupState};
 use crate::group::desk::Timer;
 use crate::group::ids::GroupId;
+use crate::group::offsets::Offsets;
 use crate::group::record::{OffsetValue, Record, RecordKey};
-use crate::group::request::{CommitOffsets, DeleteOffsets};
+use crate::group::request::{CommitOffsets, DeleteOffsets, FetchOffsets};
 
 /// Groups looked through for old offsets before anything else gets its turn.
 const EXPIRY_GROUPS_MAX: usize = 1_000;
@@ -25,6 +25,10 @@ impl Coordinator {
         request: CommitOffsets,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         match self.groups.get_mut(&request.group) {
+            Some(Group { consumer: Some(group), .. }) => {
+                let (epoch, knows) = (request.generation_or_epoch, request.knows_stale_epoch);
+                group.check_commit(&request.member, epoch, knows)?;
+            }
             Some(group) => group.classic.check_commit(&mut self.desk, &request)?,
             None if request.generation_or_epoch < 0 => {
                 if self.groups.len() >= self.desk.settings.groups_max {
@@ -80,6 +84,19 @@ impl Coordinator {
         Ok(())
     }
 
+    pub(super) fn fetch_offsets(
+        &self,
+        request: FetchOffsets,
+    ) -> Result<Vec<FetchedOffsets>, ErrorCode> {
+        let Some(group) = self.groups.get(&request.group) else {
+            return Ok(Offsets::default().fetch(request.topics));
+        };
+        if let Some(consumers) = &group.consumer {
+            consumers.check_fetch(request.member.as_ref(), request.member_epoch)?;
+        }
+        Ok(group.offsets.fetch(request.topics))
+    }
+
     pub(super) fn set_offset(
         &mut self,
         id: &GroupId,
@@ -105,13 +122,13 @@ impl Coordinator {
     ) -> Result<Vec<Vec<ErrorCode>>, ErrorCode> {
         let id = request.group;
         let group = self.groups.get(&id).ok_or(ErrorCode::GroupIdNotFound)?;
-        if !group.classic.is_empty() && !group.classic.is_of_consumers() {
+        if group.consumer.is_none() && !group.is_empty() && !group.classic.is_of_consumers() {
             return Err(ErrorCode::NonEmptyGroup);
         }
         let mut codes = Vec::with_capacity(request.topics.len());
         for asked in request.topics {
             let group = self.groups.get(&id);
-            let in_use = group.is_some_and(|group| group.classic.is_subscribed_to(&asked.topic));
+            let in_use = group.is_some_and(|group| group.is_subscribed_to(&asked.topic));
             if in_use {
                 codes.push(vec![ErrorCode::GroupSubscribedToTopic; asked.partitions.len()]);
                 continue;
@@ -177,8 +194,8 @@ impl Coordinator {
         let before = self.desk.moment.wall.saturating_back(self.desk.settings.offsets_retention_ms);
         let now = self.desk.moment.wall;
         let old = group.offsets.iter().filter(|(topic, _, value)| {
-            !group.classic.is_subscribed_to(topic)
-                && match (value.expires_at, unused_since(&group.classic, value)) {
+            !group.is_subscribed_to(topic)
+                && match (value.expires_at, unused_since(group, value)) {
                     (_, None) => false,
                     (Some(at), Some(_)) => at <= now,
                     (None, Some(since)) => since <= before,
@@ -188,10 +205,9 @@ impl Coordinator {
         for (topic, partition) in old {
             self.forget_offset(id, &topic, partition);
         }
-        let nothing_left = self
-            .groups
-            .get(id)
-            .is_some_and(|group| group.offsets.is_empty() && group.classic.is_idle());
+        let nothing_left = self.groups.get(id).is_some_and(|group| {
+            group.offsets.is_empty() && group.is_empty() && group.classic.is_idle()
+        });
         if nothing_left {
             self.bury(id);
         }
@@ -200,7 +216,11 @@ impl Coordinator {
 
 /// Since when an offset is not in use: for a group whose members went, since then; for one that never had any,
 /// or whose members read other topics, since it was committed. `None` = it may be in use.
-fn unused_since(group: &ClassicGroup, value: &OffsetValue) -> Option<TimestampMs> {
+fn unused_since(group: &Group, value: &OffsetValue) -> Option<TimestampMs> {
+    if group.consumer.is_some() {
+        return Some(value.committed_at);
+    }
+    let group = &group.classic;
     if group.protocol_type().is_none() {
         return Some(value.committed_at);
     }

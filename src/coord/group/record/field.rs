@@ -54,6 +54,14 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
+    pub(super) fn i8(&mut self) -> Read<i8> {
+        self.array().map(i8::from_be_bytes)
+    }
+
+    pub(super) fn uuid(&mut self) -> Read<[u8; 16]> {
+        self.array()
+    }
+
     pub(super) fn i16(&mut self) -> Read<i16> {
         self.array().map(i16::from_be_bytes)
     }
@@ -159,6 +167,14 @@ impl Writer {
         self.bytes.freeze()
     }
 
+    pub(super) fn i8(&mut self, value: i8) {
+        self.bytes.put_i8(value);
+    }
+
+    pub(super) fn uuid(&mut self, value: [u8; 16]) {
+        self.bytes.put_slice(&value);
+    }
+
     pub(super) fn i32(&mut self, value: i32) {
         self.bytes.put_i32(value);
     }
@@ -202,6 +218,19 @@ impl Writer {
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.bytes.put_slice(bytes);
+    }
+
+    /// Ends a struct with its tagged fields, rising by tag.
+    pub(super) fn tags(&mut self, fields: &[(u32, Bytes)]) {
+        if self.form == Form::Plain {
+            return;
+        }
+        self.unsigned(u32::try_from(fields.len()).unwrap_or(0));
+        for (tag, field) in fields {
+            self.unsigned(*tag);
+            self.unsigned(u32::try_from(field.len()).unwrap_or(0));
+            self.bytes.put_slice(field);
+        }
     }
 }
 

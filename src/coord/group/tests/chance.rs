@@ -5,9 +5,13 @@ use super::*;
 use crate::group::answer::GroupState;
 
 /// A generator of numbers (splitmix64, by Steele, Lea and Flood).
-struct Chance(u64);
+pub(super) struct Chance(u64);
 
 impl Chance {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -16,15 +20,15 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn one_in(&mut self, count: u64) -> bool {
+    pub(super) fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
 
-    fn of<T: Clone>(&mut self, list: &[T]) -> T {
+    pub(super) fn of<T: Clone>(&mut self, list: &[T]) -> T {
         let index = self.below(list.len() as u64);
         list[usize::try_from(index).unwrap()].clone()
     }
@@ -161,8 +165,9 @@ fn check_log(host: &Host, seed: u64, step: usize) {
         .into_iter()
         .map(|one| (one.group, one.state))
         .collect();
-    for (id, (value, offsets)) in &live {
-        let (read, read_offsets) = &replayed[id];
+    for (id, (value, consumers, offsets)) in &live {
+        let (read, read_consumers, read_offsets) = &replayed[id];
+        assert_eq!(consumers, read_consumers, "seed {seed} step {step}: consumers of {id}");
         assert_eq!(offsets, read_offsets, "seed {seed} step {step}: offsets of {id}");
         if matches!(states[id], GroupState::Stable | GroupState::Empty) {
             assert_eq!(value, read, "seed {seed} step {step}: group {id}");
@@ -177,7 +182,7 @@ fn check_log(host: &Host, seed: u64, step: usize) {
 
 /// Plays, and gives the number of requests that were never answered.
 fn play(seed: u64, steps: usize) -> usize {
-    let mut chance = Chance(seed);
+    let mut chance = Chance::new(seed);
     let mut host = Host::new();
     let mut players = vec![Player::default(); 12];
     let mut open: Map<Ticket, usize> = Map::new();

@@ -210,10 +210,15 @@ fn an_answer_waits_for_the_records_before_it() {
         generation_or_epoch: joined[0].generation.to_wire(),
         ..request
     };
-    host.coordinator.handle(host.moment, ticket, GroupRequest::CommitOffsets(request));
+    host.coordinator.handle(
+        host.moment,
+        &host.topics,
+        ticket,
+        GroupRequest::CommitOffsets(request),
+    );
     let written = host.coordinator.written();
     let read = GroupRequest::Describe(GroupId::new(GROUP));
-    host.coordinator.handle(host.moment, Ticket(1_000), read);
+    host.coordinator.handle(host.moment, &host.topics, Ticket(1_000), read);
     let effects = host.coordinator.take_effects();
     assert_eq!(effects.records.len(), 1);
     let tickets: Vec<Ticket> = effects.answers.iter().map(|(ticket, _)| *ticket).collect();

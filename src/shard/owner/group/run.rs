@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use kolk_coord::group::answer::GroupAnswer;
+use kolk_coord::group::answer::{GroupAnswer, ListedGroup};
 use kolk_coord::group::coordinator::Coordinator;
 use kolk_coord::group::desk::{Effects, Moment, Ticket};
 use kolk_coord::group::record::Record;
 use kolk_coord::group::request::RequestKind;
+use kolk_coord::group::topics::Topics;
+use kolk_coord::topic::Topic;
 use kolk_io::door::Io;
 use kolk_model::batch_builder::{BatchBuilder, BuildError};
 use kolk_model::compression::Compression;
@@ -26,6 +28,7 @@ use kolk_partition::effect::WaiterId;
 
 use super::load::load;
 use crate::message::Reply;
+use crate::metadata::Metadata;
 use crate::owner::append::append;
 use crate::request::{ProduceOp, Refusal};
 use crate::state::groups::{Asked, Seat, Standing};
@@ -131,9 +134,13 @@ impl<I: Io> Host<I> {
     }
 
     /// Lets the coordinator do what is due and what is asked. Gives the lists to answer with.
-    fn carry_out(&mut self) -> Vec<(WaiterId, Vec<kolk_coord::group::answer::ListedGroup>)> {
+    fn carry_out(&mut self) -> Vec<(WaiterId, Vec<ListedGroup>)> {
         let mut moment = self.moment();
         self.coordinator.tick(moment);
+        let topics = SeenTopics {
+            metadata: Rc::clone(&self.state.metadata.borrow()),
+            version: self.state.groups.topics_version.get(),
+        };
         let mut lists = Vec::new();
         for asked in self.seat.take(ASKED_MAX) {
             match asked {
@@ -143,7 +150,7 @@ impl<I: Io> Host<I> {
                     self.open.insert(ticket, (waiter, request.kind()));
                     // No two requests give the same id to a member.
                     moment.random ^= u128::from(self.state.io.random_u64());
-                    self.coordinator.handle(moment, ticket, request);
+                    self.coordinator.handle(moment, &topics, ticket, request);
                 }
                 Asked::List { waiter, filter } => {
                     lists.push((waiter, self.coordinator.list(&filter)));
@@ -212,6 +219,26 @@ impl<I: Io> Host<I> {
             wall: TimestampMs::new(io.wall_clock().as_ms()),
             random: u128::from(io.random_u64()) << 64 | u128::from(io.random_u64()),
         }
+    }
+}
+
+/// The topics as this shard knows them.
+struct SeenTopics {
+    metadata: Rc<Metadata>,
+    version: u64,
+}
+
+impl Topics for SeenTopics {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn named(&self, name: &str) -> Option<&Topic> {
+        self.metadata.topic_named(name).map(AsRef::as_ref)
+    }
+
+    fn each(&self, seen: &mut dyn FnMut(&Topic)) {
+        self.metadata.topics().for_each(|topic| seen(topic));
     }
 }
 
