@@ -66,6 +66,8 @@ pub enum ApiKey {
     ListPartitionReassignments = 46,
     /// Forgets how far a group has read.
     OffsetDelete = 47,
+    /// Shows who keeps the cluster's metadata.
+    DescribeQuorum = 55,
     /// Names the brokers and the controller.
     DescribeCluster = 60,
     /// Shows the producers that a partition remembers.
@@ -113,6 +115,7 @@ impl ApiKey {
         Self::AlterPartitionReassignments,
         Self::ListPartitionReassignments,
         Self::OffsetDelete,
+        Self::DescribeQuorum,
         Self::DescribeCluster,
         Self::DescribeProducers,
         Self::ConsumerGroupHeartbeat,
@@ -155,6 +158,7 @@ impl ApiKey {
             45 => Some(Self::AlterPartitionReassignments),
             46 => Some(Self::ListPartitionReassignments),
             47 => Some(Self::OffsetDelete),
+            55 => Some(Self::DescribeQuorum),
             60 => Some(Self::DescribeCluster),
             61 => Some(Self::DescribeProducers),
             68 => Some(Self::ConsumerGroupHeartbeat),
@@ -197,6 +201,7 @@ impl ApiKey {
             Self::AlterPartitionReassignments => Row { name: "AlterPartitionReassignments", min: 0, max: 1, flexible: Some(0) },
             Self::ListPartitionReassignments => Row { name: "ListPartitionReassignments", min: 0, max: 0, flexible: Some(0) },
             Self::OffsetDelete => Row { name: "OffsetDelete", min: 0, max: 0, flexible: None },
+            Self::DescribeQuorum => Row { name: "DescribeQuorum", min: 0, max: 2, flexible: Some(0) },
             Self::DescribeCluster => Row { name: "DescribeCluster", min: 0, max: 2, flexible: Some(0) },
             Self::DescribeProducers => Row { name: "DescribeProducers", min: 0, max: 0, flexible: Some(0) },
             Self::ConsumerGroupHeartbeat => Row { name: "ConsumerGroupHeartbeat", min: 0, max: 1, flexible: Some(0) },

@@ -140,6 +140,7 @@ codecs! {
     AlterPartitionReassignments, alter_partition_reassignments, AlterPartitionReassignmentsRequestData, AlterPartitionReassignmentsResponseData;
     ListPartitionReassignments, list_partition_reassignments, ListPartitionReassignmentsRequestData, ListPartitionReassignmentsResponseData;
     OffsetDelete, offset_delete, OffsetDeleteRequestData, OffsetDeleteResponseData;
+    DescribeQuorum, describe_quorum, DescribeQuorumRequestData, DescribeQuorumResponseData;
     DescribeCluster, describe_cluster, DescribeClusterRequestData, DescribeClusterResponseData;
     DescribeProducers, describe_producers, DescribeProducersRequestData, DescribeProducersResponseData;
     ConsumerGroupHeartbeat, consumer_group_heartbeat, ConsumerGroupHeartbeatRequestData, ConsumerGroupHeartbeatResponseData;

@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
         let default = default.parse().unwrap_or(i64::from(default == "true"));
         let width = match of {
             Type::Bool | Type::I8 => 1,
-            Type::I16 => 2,
+            Type::I16 | Type::U16 => 2,
             Type::I32 => 4,
             Type::Uuid => 16,
             _ => 8,

@@ -99,6 +99,12 @@ impl<'a> Reader<'a> {
 
     /// # Errors
     /// [`DecodeError::Truncated`].
+    pub fn u16(&mut self) -> Result<u16, DecodeError> {
+        self.array_of().map(u16::from_be_bytes)
+    }
+
+    /// # Errors
+    /// [`DecodeError::Truncated`].
     pub fn i32(&mut self) -> Result<i32, DecodeError> {
         self.array_of().map(i32::from_be_bytes)
     }

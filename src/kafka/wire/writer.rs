@@ -44,6 +44,11 @@ impl<'a> Writer<'a> {
         self.out.put_i16(value);
     }
 
+    /// Two bytes without a sign.
+    pub fn u16(&mut self, value: u16) {
+        self.out.put_u16(value);
+    }
+
     /// Four bytes.
     pub fn i32(&mut self, value: i32) {
         self.out.put_i32(value);

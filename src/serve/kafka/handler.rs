@@ -42,6 +42,7 @@ mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod elect_leaders;
 mod fetch;
@@ -125,6 +126,7 @@ handlers! {
     AlterPartitionReassignments: decoded alter_partition_reassignments,
     ListPartitionReassignments: decoded list_partition_reassignments,
     OffsetDelete: decoded offset_delete,
+    DescribeQuorum: decoded describe_quorum,
     DescribeCluster: decoded describe_cluster,
     DescribeProducers: decoded describe_producers,
     ConsumerGroupHeartbeat: decoded consumer_group_heartbeat,

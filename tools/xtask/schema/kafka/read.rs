@@ -93,7 +93,7 @@ impl<'a> Floors<'a> {
         let compact = self.is_compact(version);
         match of {
             Type::Bool | Type::I8 => 1,
-            Type::I16 => 2,
+            Type::I16 | Type::U16 => 2,
             Type::I32 => 4,
             Type::I64 => 8,
             Type::Uuid => 16,
@@ -143,6 +143,7 @@ impl<'a> Floors<'a> {
             Type::Bool => "bool",
             Type::I8 => "i8",
             Type::I16 => "i16",
+            Type::U16 => "u16",
             Type::I32 => "i32",
             Type::I64 => "i64",
             Type::Uuid => "uuid",

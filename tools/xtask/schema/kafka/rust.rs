@@ -185,6 +185,7 @@ pub(super) fn rust_type(field: &Field) -> String {
         Type::Bool => "bool",
         Type::I8 => "i8",
         Type::I16 => "i16",
+        Type::U16 => "u16",
         Type::I32 => "i32",
         Type::I64 => "i64",
         Type::Uuid => "Uuid",
@@ -208,7 +209,7 @@ pub(super) fn default_of(field: &Field) -> String {
         (None, Shape::Array, _) => "Vec::new()".to_owned(),
         (None, Shape::One, of) => match of {
             Type::Bool => "false".to_owned(),
-            Type::I8 | Type::I16 | Type::I32 | Type::I64 => "0".to_owned(),
+            Type::I8 | Type::I16 | Type::U16 | Type::I32 | Type::I64 => "0".to_owned(),
             Type::Uuid => "[0; 16]".to_owned(),
             Type::Text => "String::new()".to_owned(),
             Type::Bytes => "Bytes::new()".to_owned(),

@@ -110,6 +110,7 @@ fn scalar(of: &Type) -> &'static str {
         Type::Bool => "bool",
         Type::I8 => "i8",
         Type::I16 => "i16",
+        Type::U16 => "u16",
         Type::I32 => "i32",
         _ => "i64",
     }

@@ -6,8 +6,8 @@ mod topics;
 use kolk_kafka::message::{
     alter_configs, alter_partition_reassignments, alter_replica_log_dirs, create_partitions,
     create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_log_dirs, describe_producers, describe_topic_partitions, elect_leaders,
-    incremental_alter_configs, list_config_resources, list_partition_reassignments,
+    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
+    elect_leaders, incremental_alter_configs, list_config_resources, list_partition_reassignments,
 };
 
 use super::*;

@@ -283,6 +283,27 @@ fn the_cluster_is_that_of_the_door() {
 }
 
 #[test]
+fn the_controller_is_the_only_voter() {
+    let broker = Broker::start();
+    for (address, id) in [(broker.kafka, NODE), (broker.kafka_shards[0], SHARD)] {
+        let mut client = KafkaClient::connect(address);
+        let partition = |partition_index| describe_quorum::RequestPartition { partition_index };
+        let topic = describe_quorum::RequestTopic {
+            topic_name: "__cluster_metadata".to_owned(),
+            partitions: vec![partition(0), partition(1)],
+        };
+        let request = describe_quorum::Request { topics: vec![topic] };
+        for version in 0..=2 {
+            let response: describe_quorum::Response = client.call(version, &request);
+            let [known, unknown] = &response.topics[0].partitions[..] else { panic!() };
+            let voters: Vec<_> = known.current_voters.iter().map(|v| v.replica_id).collect();
+            assert_eq!((known.error_code, known.leader_id, voters), (0, id, vec![id]));
+            assert_eq!(unknown.error_code, 3);
+        }
+    }
+}
+
+#[test]
 fn directories_show_how_large_replicas_are() {
     let broker = Broker::start();
     let mut client = KafkaClient::connect(broker.kafka);
