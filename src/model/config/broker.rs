@@ -13,6 +13,7 @@ pub(crate) const BROKER: &[Definition] = &[
         "true",
         "Whether a topic that a client asks for is created.",
     ),
+    stored("background.threads", ValueType::Int, "10"),
     start("broker.id", ValueType::Int, "0", "The node's number in its cluster, as node.id."),
     start("broker.rack", ValueType::String, "", "Where the node stands."),
     default_of_topics("compression.gzip.level"),
@@ -73,11 +74,17 @@ pub(crate) const BROKER: &[Definition] = &[
         "Bytes a second at which throttled replicas are served. Stored and described.",
     ),
     start("listeners", ValueType::List, "", "The addresses listened on."),
+    stored("log.cleaner.backoff.ms", ValueType::Long, "15000"),
+    stored("log.cleaner.dedupe.buffer.size", ValueType::Long, "134217728"),
     default_of_topics("log.cleaner.delete.retention.ms"),
     start("log.cleaner.enable", ValueType::Boolean, "true", "Whether topics are compacted."),
+    stored("log.cleaner.io.buffer.load.factor", ValueType::Double, "0.9"),
+    stored("log.cleaner.io.buffer.size", ValueType::Int, "524288"),
+    stored("log.cleaner.io.max.bytes.per.second", ValueType::Double, "1.7976931348623157E308"),
     default_of_topics("log.cleaner.max.compaction.lag.ms"),
     default_of_topics("log.cleaner.min.cleanable.ratio"),
     default_of_topics("log.cleaner.min.compaction.lag.ms"),
+    stored("log.cleaner.threads", ValueType::Int, "1"),
     default_of_topics("log.cleanup.policy"),
     start("log.dir", ValueType::String, "", "The data directory."),
     start("log.dirs", ValueType::String, "", "The data directory."),
@@ -109,6 +116,7 @@ pub(crate) const BROKER: &[Definition] = &[
     default_of_topics("log.roll.ms"),
     default_of_topics("log.segment.bytes"),
     default_of_topics("log.segment.delete.delay.ms"),
+    stored("max.connection.creation.rate", ValueType::Int, "2147483647"),
     start("max.connections", ValueType::Int, "2147483647", "Connections of the node."),
     start(
         "max.connections.per.ip",
@@ -116,15 +124,21 @@ pub(crate) const BROKER: &[Definition] = &[
         "2147483647",
         "Connections of one address to the node.",
     ),
+    stored("max.connections.per.ip.overrides", ValueType::String, ""),
     default_of_topics("message.max.bytes"),
+    stored("metric.reporters", ValueType::List, ""),
     default_of_topics("min.insync.replicas"),
     start("node.id", ValueType::Int, "0", "The node's number in its cluster."),
+    stored("num.io.threads", ValueType::Int, "8"),
+    stored("num.network.threads", ValueType::Int, "3"),
     start(
         "num.partitions",
         ValueType::Int,
         "1",
         "Partitions of a topic that is created without a number.",
     ),
+    stored("num.recovery.threads.per.data.dir", ValueType::Int, "2"),
+    stored("num.replica.fetchers", ValueType::Int, "1"),
     start(
         "offset.metadata.max.bytes",
         ValueType::Int,
@@ -162,16 +176,30 @@ pub(crate) const BROKER: &[Definition] = &[
         "86400000",
         "Milliseconds after a producer's last append to a partition until it is forgotten there.",
     ),
+    stored("remote.fetch.max.wait.ms", ValueType::Int, "500"),
+    stored("remote.list.offsets.request.timeout.ms", ValueType::Long, "30000"),
+    stored("remote.log.index.file.cache.total.size.bytes", ValueType::Long, "1073741824"),
+    stored("remote.log.manager.copier.thread.pool.size", ValueType::Int, "10"),
+    stored("remote.log.manager.copy.max.bytes.per.second", ValueType::Long, "9223372036854775807"),
+    stored("remote.log.manager.expiration.thread.pool.size", ValueType::Int, "10"),
+    stored("remote.log.manager.fetch.max.bytes.per.second", ValueType::Long, "9223372036854775807"),
+    stored("remote.log.reader.threads", ValueType::Int, "10"),
     throttle(
         "replica.alter.log.dirs.io.max.bytes.per.second",
         "Bytes a second at which replicas move between directories. Stored and described.",
     ),
+    stored("sasl.kerberos.min.time.before.relogin", ValueType::Long, "60000"),
+    stored("sasl.kerberos.ticket.renew.jitter", ValueType::Double, "0.05"),
+    stored("sasl.kerberos.ticket.renew.window.factor", ValueType::Double, "0.8"),
+    stored("sasl.login.refresh.window.factor", ValueType::Double, "0.8"),
+    stored("sasl.login.refresh.window.jitter", ValueType::Double, "0.05"),
     start(
         "socket.request.max.bytes",
         ValueType::Int,
         "104857600",
         "Bytes of one frame after its length field.",
     ),
+    stored("transaction.partition.verification.enable", ValueType::Boolean, "true"),
     start(
         "transaction.state.log.replication.factor",
         ValueType::Int,
@@ -189,6 +217,13 @@ const fn start(
     doc: &'static str,
 ) -> Definition {
     let (rule, change, broker_name) = (Rule::Any, Change::AtRestart, None);
+    Definition { name, value_type, default, rule, change, broker_name, doc }
+}
+
+/// A setting of Kafka's that changes nothing here: what it is about this broker does not have, or not yet.
+const fn stored(name: &'static str, value_type: ValueType, default: &'static str) -> Definition {
+    let doc = "Kafka's. Stored and described, not applied: this broker has nothing of the kind.";
+    let (rule, change, broker_name) = (Rule::Any, Change::Live, None);
     Definition { name, value_type, default, rule, change, broker_name, doc }
 }
 

@@ -228,7 +228,7 @@ impl Definition {
             ValueType::Double => {
                 let value = text.parse::<f64>().ok()?;
                 let fits = self.rule != Rule::Ratio || (0.0..=1.0).contains(&value);
-                (value.is_finite() && fits).then(|| value.to_string())
+                (value.is_finite() && fits).then(|| text.to_owned())
             }
             ValueType::String => {
                 let allowed = match self.rule {
