@@ -12,6 +12,7 @@
 )]
 
 mod bad_input;
+mod compaction;
 mod crash;
 mod damage;
 mod kafka;

@@ -373,9 +373,15 @@ fn batches_that_producers_need_and_control_batches_stay() {
 
 #[test]
 fn consumers_read_on_while_segments_are_replaced() {
+    let record = |n: u64| Record { key: n % 30, value: Some(vec![7; 2_000]), time: 9_000 };
     for seed in 0..3 {
-        on(seed, |io, _, log, known| async move {
+        on(seed, move |io, storage, log, known| async move {
             fill(&io, &log, &known, 120, 30).await;
+            // After a start nothing of the sealed segments is in memory: all of it is read from files, of which few stay open.
+            storage.shutdown().await.unwrap();
+            let storage = start(&io, 1).await.remove(0);
+            let log = storage.log(id(0)).unwrap();
+            log.set_config(config());
             let done = Rc::new(Cell::new(false));
             let (cleaner, ended) = (log.clone(), Rc::clone(&done));
             io.spawn(async move {
@@ -389,6 +395,8 @@ fn consumers_read_on_while_segments_are_replaced() {
                 let found = log.offset_for_timestamp(time, log.durable()).await.unwrap();
                 assert!(found.is_some_and(|found| found.timestamp >= time));
                 rounds += 1;
+                put(&io, &log, &known, &[record(rounds)], Compression::None).await;
+                roll(&io, &log).await;
                 // All of it may be in memory: without a pause the cleaner would never have its turn.
                 io.sleep(Duration::from_micros(30)).await;
             }
@@ -433,6 +441,40 @@ fn a_trim_and_a_delete_in_the_middle_of_a_pass_do_no_harm() {
         let left = left.iter().filter(|name| name.contains("/topics/"));
         assert!(seed % 2 == 0 || left.count() == 0, "seed {seed}");
     }
+}
+
+#[test]
+fn a_segment_whose_roll_is_not_durable_yet_is_left_alone() {
+    let sim = Sim::new(8);
+    let (log, known) = sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config()).await.unwrap();
+        let known = Known::default();
+        let value = Some(vec![1; 300]);
+        for _ in 0..30 {
+            let record = Record { key: 1, value: value.clone(), time: 1_000 };
+            put(&io, &log, &known, &[record], Compression::None).await;
+        }
+        until_durable(&io, &log).await;
+        (log, known)
+    });
+    sim.inject(Fault::eio(Op::Write, "journal").with_kind(FaultKind::Hang).for_ever());
+    sim.run(|io| async move {
+        log.roll();
+        while log.segment_count() < 2 {
+            io.sleep(Duration::from_micros(200)).await;
+        }
+        let now = order(&log, 9_000);
+        io.spawn(async move { drop(log.compact(&now).await) });
+        io.sleep(Duration::from_secs(1)).await;
+    });
+    // The roll's record never came: for the next run the segment is the active one.
+    let sim = Sim::with_disk(sim.kill(), 8);
+    sim.run(|io| async move {
+        let log = start(&io, 1).await.remove(0).log(id(0)).unwrap();
+        verify(&log, &known).await;
+        assert_eq!(read_batches(&log, Offset::ZERO).await.len(), 30);
+    });
 }
 
 #[test]

@@ -164,3 +164,112 @@ fn unreadable(tally: &mut Tally) -> Verdict {
     tally.unreadable += 1;
     Verdict::Same
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::stamp_head;
+    use crate::batch_builder::BatchBuilder;
+    use crate::ids::LeaderEpoch;
+
+    /// Offsets 10, 11 … of these keys; `None` is a tombstone.
+    fn batch(records: &[(&str, Option<&str>)]) -> Bytes {
+        let mut builder = BatchBuilder::new();
+        for (key, value) in records {
+            let value = value.map(str::as_bytes);
+            builder.append(TimestampMs::new(5), Some(key.as_bytes()), value, &[]).unwrap();
+        }
+        let mut bytes = builder.build(Compression::None).unwrap().to_vec();
+        let head = {
+            let view = BatchView::parse(&bytes).unwrap().0;
+            stamp_head(&view, Offset::new(10), LeaderEpoch::new(0))
+        };
+        bytes[..head.len()].copy_from_slice(&head);
+        bytes.into()
+    }
+
+    struct Case {
+        map: KeyMap,
+        map_end: u64,
+        now: i64,
+    }
+
+    impl Case {
+        fn new(newest: &[(&str, u64)], map_end: u64) -> Self {
+            let mut map = KeyMap::new((3, 4), 1 << 16);
+            for (key, offset) in newest {
+                map.note(key.as_bytes(), Offset::new(*offset)).unwrap();
+            }
+            Self { map, map_end, now: 100 }
+        }
+
+        fn judge(&self, bytes: &Bytes) -> (Verdict, Tally) {
+            let rules = Rules {
+                map: &self.map,
+                map_end: Offset::new(self.map_end),
+                now: TimestampMs::new(self.now),
+                delete_retention_ms: 50,
+                keep: &[],
+            };
+            let mut tally = Tally::default();
+            (rules.judge(&BatchView::parse(bytes).unwrap().0, &mut tally), tally)
+        }
+    }
+
+    fn keys(verdict: &Verdict) -> Vec<(String, u64)> {
+        let Verdict::Other(bytes) = verdict else { panic!("{verdict:?}") };
+        let view = BatchView::parse(bytes).unwrap().0;
+        let records = Records::of(&view).unwrap().map(Result::unwrap);
+        let key = |key: Option<&[u8]>| String::from_utf8(key.unwrap().to_vec()).unwrap();
+        records.map(|record| (key(record.key), record.offset.get())).collect()
+    }
+
+    #[test]
+    fn superseded_records_go_and_the_others_stay() {
+        let bytes = batch(&[("a", Some("1")), ("b", Some("1")), ("a", Some("2"))]);
+        let (verdict, tally) = Case::new(&[("b", 11), ("a", 12)], 20).judge(&bytes);
+        assert_eq!(keys(&verdict), [("b".to_owned(), 11), ("a".to_owned(), 12)]);
+        assert_eq!(tally.records_removed, 1);
+        let (verdict, _) = Case::new(&[("b", 15), ("a", 16)], 20).judge(&bytes);
+        assert!(matches!(verdict, Verdict::Gone(_)));
+        // What the map has not seen supersedes nothing.
+        assert_eq!(Case::new(&[], 5).judge(&bytes), (Verdict::Same, Tally::default()));
+    }
+
+    #[test]
+    fn a_tombstone_gets_its_time_and_goes_when_it_is_over() {
+        let bytes = batch(&[("a", None), ("b", Some("1"))]);
+        let mut case = Case::new(&[("a", 10), ("b", 11)], 20);
+        let Verdict::Other(marked) = case.judge(&bytes).0 else { panic!("not marked") };
+        let horizon = BatchView::parse(&marked).unwrap().0.delete_horizon();
+        assert_eq!(horizon, Some(TimestampMs::new(150)));
+        case.now = 149;
+        assert_eq!(case.judge(&marked).0, Verdict::Same);
+        case.now = 150;
+        let (verdict, tally) = case.judge(&marked);
+        assert_eq!(keys(&verdict), [("b".to_owned(), 11)]);
+        assert_eq!((tally.records_removed, tally.tombstones_removed), (1, 1));
+        // Above the map's end an older value may still be there, so it stays whatever its batch says.
+        case.map_end = 10;
+        assert_eq!(case.judge(&marked).0, Verdict::Same);
+        assert_eq!(case.judge(&bytes).0, Verdict::Same, "and gets no time yet");
+    }
+
+    #[test]
+    fn records_without_a_key_go_and_unreadable_batches_stay() {
+        let mut builder = BatchBuilder::new();
+        builder.append(TimestampMs::new(5), None, Some(b"x"), &[]).unwrap();
+        let bytes = builder.build(Compression::None).unwrap();
+        let case = Case::new(&[], 20);
+        let (verdict, tally) = case.judge(&bytes);
+        assert!(matches!(verdict, Verdict::Gone(_)));
+        assert_eq!((tally.keyless, tally.records_removed), (1, 1));
+        let mut builder = BatchBuilder::new();
+        builder.append(TimestampMs::new(5), Some(b"a"), Some(&[1; 40]), &[]).unwrap();
+        let mut broken = builder.build(Compression::Lz4).unwrap().to_vec();
+        let last = broken.len() - 12;
+        broken[last..].fill(0xff);
+        let (verdict, tally) = case.judge(&broken.into());
+        assert_eq!((verdict, tally.unreadable), (Verdict::Same, 1));
+    }
+}
