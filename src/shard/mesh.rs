@@ -98,7 +98,7 @@ impl Seat {
             state.io.spawn(send(own(), other, calls_out, |lanes| &lanes.requests));
             state.io.spawn(send(own(), other, answers_out, |lanes| &lanes.replies));
             state.io.spawn(receive_calls(own(), other, calls_in));
-            state.io.spawn(receive_answers(own(), answers_in));
+            state.io.spawn(receive_answers(own(), other, answers_in));
         }
     }
 }
@@ -129,8 +129,15 @@ async fn receive_calls<I: Io>(
     }
 }
 
-async fn receive_answers<I: Io>(state: Rc<ShardState<I>>, channel: Receiver<Vec<Answer>>) {
+async fn receive_answers<I: Io>(
+    state: Rc<ShardState<I>>,
+    other: ShardId,
+    channel: Receiver<Vec<Answer>>,
+) {
     while let Some(answers) = channel.recv().await {
+        if let Some(lanes) = state.lanes.get(usize::from(other.get())) {
+            lanes.heard_at.set(state.io.now());
+        }
         take_answers(&state, answers);
     }
 }

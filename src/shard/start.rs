@@ -207,7 +207,13 @@ impl<I: Io> Shard<I> {
             ShardLog::open(io.clone(), &dir, image, settings.log.clone(), Rc::clone(&metrics))
                 .await?;
         let metadata = Metadata::new(&catalogue, placement);
-        let lanes = || Lanes { requests: Lane::new(), replies: Lane::new() };
+        let now = io.now();
+        let lanes = || Lanes {
+            requests: Lane::new(),
+            replies: Lane::new(),
+            produce: Rc::new(Budget::new(settings.produce_bytes_max / 2)),
+            heard_at: Cell::new(now),
+        };
         let state = Rc::new(ShardState {
             id: shard,
             io,

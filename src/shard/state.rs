@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use kolk_coord::command::Event;
 use kolk_io::door::Io;
+use kolk_io::time::Monotonic;
 use kolk_log::shard_log::ShardLog;
 use kolk_metric::shard::ShardMetrics;
 use kolk_model::error::ErrorCode;
@@ -86,6 +87,11 @@ pub(crate) struct ShardState<I: Io> {
 pub(crate) struct Lanes {
     pub(crate) requests: Lane<Call>,
     pub(crate) replies: Lane<Answer>,
+    /// Bytes of produce requests on the way there. A shard that is silent may have a part of all that may be in
+    /// flight, so that it does not take the room of the others.
+    pub(crate) produce: Rc<Budget>,
+    /// When it last answered anything, or owed its first answer.
+    pub(crate) heard_at: Cell<Monotonic>,
 }
 
 /// A change as the controller queues it.

@@ -3,15 +3,18 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use kolk_io::door::Io;
 use kolk_model::error::ErrorCode;
+use kolk_model::ids::ShardId;
 use kolk_partition::effect::Produced;
 
 use crate::message::{Reply, Request};
 use crate::owner::append::append;
 use crate::request::{ProduceOp, Refusal};
 use crate::shard::{Shard, wrong_reply};
+use crate::state::ShardState;
 use crate::state::budget::Share;
 use crate::state::waiters::Waiting;
 
@@ -20,7 +23,16 @@ use crate::state::waiters::Waiting;
 #[must_use = "the answer comes out of it"]
 pub struct Producing {
     step: Step,
-    share: Option<Share>,
+    held: Option<Held>,
+}
+
+/// What a request holds of the budgets until it is answered.
+#[derive(Debug)]
+struct Held {
+    /// Of all that the shard's connections may have in flight.
+    _all: Share,
+    /// Of what may be on the way to one other shard.
+    way: Option<Share>,
 }
 
 #[derive(Debug)]
@@ -45,27 +57,50 @@ impl<I: Io> Shard<I> {
         if state.groups.topic() == Some(op.partition.topic) {
             return Producing::refused(internal_topic());
         }
-        let Some(share) = state.budget.take(op.batches.len() as u64) else {
+        let owner = state.placement.owner(op.partition);
+        let Some(held) = hold(state, owner, op.batches.len() as u64) else {
             return Producing::refused(over_budget());
         };
         let waiter = match state.waiters.open_local() {
             Ok(waiter) => waiter,
             Err(full) => return Producing::refused(full.into()),
         };
-        let owner = state.placement.owner(op.partition);
         if owner == state.id {
             state.metrics.requests.own.inc();
             if let Some(result) = append(state, op, waiter) {
                 state.waiters.close(waiter);
-                return Producing { step: Step::Done(Some(result)), share: None };
+                return Producing { step: Step::Done(Some(result)), held: None };
             }
         } else {
             state.metrics.requests.forwarded.inc();
             state.ask(owner, waiter, Request::Produce(op));
         }
         let waiting = Waiting::new(&state.waiters, waiter);
-        Producing { step: Step::Waits(waiting), share: Some(share) }
+        Producing { step: Step::Waits(waiting), held: Some(held) }
     }
+}
+
+/// Time without any answer after which a shard that owes some is taken for held up.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+
+/// Takes the bytes of a request from the budgets, if they have them.
+#[inline]
+fn hold<I: Io>(state: &ShardState<I>, owner: ShardId, bytes: u64) -> Option<Held> {
+    let way = if owner == state.id { None } else { Some(hold_way(state, owner, bytes)?) };
+    Some(Held { _all: state.budget.take(bytes)?, way })
+}
+
+/// As [`hold`], of what may be on the way to another shard.
+fn hold_way<I: Io>(state: &ShardState<I>, owner: ShardId, bytes: u64) -> Option<Share> {
+    let lanes = state.lanes.get(usize::from(owner.get()))?;
+    let now = state.io.now();
+    if lanes.produce.used() == 0 {
+        lanes.heard_at.set(now);
+    }
+    if now - lanes.heard_at.get() < SILENT_AFTER {
+        return Some(lanes.produce.take_anyway(bytes));
+    }
+    lanes.produce.take(bytes)
 }
 
 #[cold]
@@ -80,7 +115,7 @@ fn internal_topic() -> Refusal {
 
 impl Producing {
     const fn refused(refusal: Refusal) -> Self {
-        Self { step: Step::Done(Some(Err(refusal))), share: None }
+        Self { step: Step::Done(Some(Err(refusal))), held: None }
     }
 
     /// Whether the answer is there already: polling will not wait.
@@ -97,12 +132,24 @@ impl Future for Producing {
         match &mut self.step {
             Step::Done(result) => Poll::Ready(result.take().unwrap_or_else(|| Err(wrong_reply()))),
             Step::Waits(waiting) => Pin::new(waiting).poll(cx).map(|reply| {
-                self.share = None;
+                self.held = None;
                 match reply {
                     Some(Reply::Produced(result)) => result,
                     _ => Err(wrong_reply()),
                 }
             }),
+        }
+    }
+}
+
+impl Drop for Producing {
+    fn drop(&mut self) {
+        let done = Step::Done(None);
+        // Its bytes are on the way until the other shard has taken them.
+        if let Some(Held { way: Some(way), .. }) = self.held.take()
+            && let Step::Waits(waiting) = std::mem::replace(&mut self.step, done)
+        {
+            waiting.leave(way);
         }
     }
 }

@@ -37,6 +37,12 @@ impl Budget {
         Some(Share { budget: Rc::clone(self), bytes })
     }
 
+    /// Takes `bytes`, whether they are there or not.
+    pub(crate) fn take_anyway(self: &Rc<Self>, bytes: u64) -> Share {
+        self.used.set(self.used.get() + bytes);
+        Share { budget: Rc::clone(self), bytes }
+    }
+
     fn has_room(&self, bytes: u64) -> bool {
         self.used.get() == 0 || self.used.get() + bytes <= self.bytes_max
     }

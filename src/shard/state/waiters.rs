@@ -11,6 +11,7 @@ use kolk_model::ids::ShardId;
 use kolk_partition::effect::WaiterId;
 
 use crate::message::Reply;
+use crate::state::budget::Share;
 
 /// The waiters of one shard.
 #[derive(Debug)]
@@ -45,8 +46,8 @@ enum State {
     Local(Option<Waker>),
     /// The answer is there, the future has not looked yet.
     Answered(Reply),
-    /// The future was dropped; the answer will be, too.
-    Dropped,
+    /// The future was dropped; the answer will be, too, and then what the request still holds.
+    Dropped(Option<Share>),
     /// The answer goes to another shard.
     Remote(ShardId, WaiterId),
     /// May be rung any number of times.
@@ -129,9 +130,11 @@ impl Waiters {
                 slab.free(waiter);
                 Some((shard, remote, reply))
             }
-            State::Dropped => {
+            State::Dropped(held) => {
                 slab.local -= 1;
                 slab.free(waiter);
+                drop(slab);
+                drop(held);
                 None
             }
             other @ (State::Free | State::Answered(_) | State::Bell { .. }) => {
@@ -160,12 +163,22 @@ impl Waiters {
         }
     }
 
+    /// Keeps what a request holds until its answer comes, for nobody waits for it any more. Where the answer is
+    /// there already it is given back at once.
+    pub(crate) fn abandon_holding(&self, waiter: WaiterId, held: Share) {
+        if self.abandon(waiter) == StillToCome::Yes
+            && let Some(seat) = self.slab.borrow_mut().seat(waiter)
+        {
+            seat.state = State::Dropped(Some(held));
+        }
+    }
+
     /// The future of this shard was dropped: its answer will be thrown away. Tells whether it is still to come.
     pub(crate) fn abandon(&self, waiter: WaiterId) -> StillToCome {
         let mut slab = self.slab.borrow_mut();
         let Some(seat) = slab.seat(waiter) else { return StillToCome::No };
         if matches!(seat.state, State::Local(_)) {
-            seat.state = State::Dropped;
+            seat.state = State::Dropped(None);
             return StillToCome::Yes;
         }
         let answered = slab.take(waiter);
@@ -239,6 +252,15 @@ impl Waiting {
     }
 }
 
+impl Waiting {
+    /// Waits no longer, and leaves what the request holds until its answer comes.
+    pub(crate) fn leave(mut self, held: Share) {
+        if let Some(waiter) = self.waiter.take() {
+            self.waiters.abandon_holding(waiter, held);
+        }
+    }
+}
+
 impl Future for Waiting {
     type Output = Option<Reply>;
 
@@ -277,7 +299,7 @@ impl Slab {
     fn take(&mut self, waiter: WaiterId) -> Option<State> {
         let seat = self.seat(waiter)?;
         let state = std::mem::replace(&mut seat.state, State::Free);
-        if matches!(state, State::Local(_) | State::Dropped) {
+        if matches!(state, State::Local(_) | State::Dropped(_)) {
             self.local -= 1;
         }
         self.free(waiter);

@@ -14,6 +14,7 @@ use kolk_model::time::TimestampMs;
 use kolk_shard::metadata::Metadata;
 use kolk_shard::request::{ListedOffset, OffsetPlace, Topic};
 
+use crate::kafka::deadline::within;
 use crate::kafka::names;
 use crate::kafka::session::Context;
 
@@ -36,12 +37,13 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
         let known = names::topic(&metadata, &topic.name, TopicId::ZERO.get());
         for partition in &topic.partitions {
             let place = known.and_then(|known| place(&metadata, known, partition, version));
-            let (shard, index) = (context.shard().clone(), partition.partition_index);
+            let (context, index) = (&context, partition.partition_index);
             asked.push_back(async move {
                 let listed = match place {
                     Ok(Place::Nowhere) => Ok(NOTHING),
                     Ok(Place::At(partition, place)) => {
-                        let listed = shard.list_offset(partition, place).await;
+                        let listed = context.shard().list_offset(partition, place);
+                        let listed = within(context, request.timeout_ms, listed).await;
                         listed.map_err(|refusal| refusal.code)
                     }
                     Err(code) => Err(code),

@@ -117,6 +117,44 @@ fn next_of(request: &fetch_wire::Request, epoch: i32) -> fetch_wire::Request {
 }
 
 #[test]
+fn what_is_sent_to_a_shard_that_is_held_up_is_bounded_and_leaves_room_for_others() {
+    let shard =
+        ShardSettings { produce_bytes_max: 4 << 20, partitions_default: 4, ..Default::default() };
+    let broker = Broker::start_shards(4, &ServeSettings::default(), shard);
+    let mut producer = client(&broker);
+    producer.topic("web");
+    let metadata: metadata::Response = producer.call(12, &all_topics());
+    let of_shard = |number: i32| {
+        let mut parts = metadata.topics[0].partitions.iter();
+        let led = parts.find(|part| part.leader_id == 7 * 1_024 + 1 + number);
+        led.unwrap().partition_index
+    };
+    let (held, free) = (of_shard(3), of_shard(2));
+    let hold = broker.hold(3);
+    let value = "x".repeat(900_000);
+    let large = |timeout_ms| {
+        let mut request = produce_to(std::iter::once(held), timeout_ms);
+        request.topic_data[0].partition_data[0].records = Some(batch(&[&value]));
+        request
+    };
+    // Silent for a second and more by the end of this.
+    for _ in 0..8 {
+        let late: produce_wire::Response = producer.call(9, &large(200));
+        assert_eq!(codes(&late), [7]);
+    }
+    let begun = Instant::now();
+    let refused: produce_wire::Response = producer.call(9, &large(30_000));
+    let message = &refused.responses[0].partition_responses[0].error_message;
+    assert!(message.as_deref().is_some_and(|text| text.contains("in flight")), "{message:?}");
+    let other = produce_to(std::iter::once(free), 30_000);
+    assert_eq!(codes(&producer.call(9, &other)), [0]);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    drop(hold);
+    let again: produce_wire::Response = producer.call(9, &large(30_000));
+    assert!(codes(&again) == [0] || codes(&again) == [7], "{again:?}");
+}
+
+#[test]
 fn one_budget_holds_over_all_shards() {
     let broker = start();
     let mut consumer = client(&broker);
