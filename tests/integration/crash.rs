@@ -1,6 +1,7 @@
 //! `kill -9` under load, again and again, judged by a ledger kept outside the broker.
 
 mod churn;
+mod compaction;
 mod ledger;
 mod load;
 mod reader;

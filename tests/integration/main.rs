@@ -12,7 +12,6 @@
 )]
 
 mod bad_input;
-mod compaction;
 mod crash;
 mod damage;
 mod kafka;
