@@ -52,7 +52,7 @@ fn create(topics: Vec<create_topics::RequestTopic>) -> create_topics::Request {
 }
 
 impl KafkaClient {
-    fn create(&mut self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    pub(super) fn create(&mut self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let request = create(vec![with(wish(name, partitions, 1), settings)]);
         let response: create_topics::Response = self.call(7, &request);
         assert_eq!(response.topics[0].error_code, 0, "{response:?}");
