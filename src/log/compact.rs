@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use kolk_io::door::Io;
 use kolk_io::time::Monotonic;
+use kolk_model::batch::BatchView;
 use kolk_model::batch::compacted::key_map::KeyMap;
 use kolk_model::batch::compacted::verdict::{Rules, Tally, Verdict, unpack};
+use kolk_model::compression::Compression;
 use kolk_model::offset::Offset;
 use kolk_model::records::Records;
 use kolk_model::time::TimestampMs;
@@ -159,6 +161,7 @@ impl<I: Io> Log<I> {
                     if skipped || view.attributes().is_control() || view.record_count() == 0 {
                         continue;
                     }
+                    pace.unpacks(&view).await;
                     let Some(plain) = unpack(&view) else { continue };
                     let records = Records::of_plain(&view, &plain);
                     // A batch with a malformed record stays whole, so its keys may supersede nothing.
@@ -224,6 +227,7 @@ impl<I: Io> Log<I> {
         while let Some(window) = reader.next(self, pace).await? {
             for view in kolk_model::batch::batches(&window).map_while(Result::ok) {
                 let last = view.next_offset() == source.next_offset;
+                pace.unpacks(&view).await;
                 match rules.judge(&view, &mut unheard) {
                     Verdict::Same => {}
                     // The empty batch that ends a segment stays for its place.
@@ -249,6 +253,7 @@ impl<I: Io> Log<I> {
             while let Some(window) = reader.next(self, pace).await? {
                 for view in kolk_model::batch::batches(&window).map_while(Result::ok) {
                     place = None;
+                    pace.unpacks(&view).await;
                     match rules.judge(&view, tally) {
                         Verdict::Same => output.push(view.as_bytes()),
                         Verdict::Other(batch) => output.push(&batch),
@@ -290,6 +295,13 @@ impl<I: Io> Pace<I> {
 
     fn passed(&mut self, bytes: u64) {
         self.bytes += bytes;
+    }
+
+    /// Lets others have their turn before a batch that may be far larger than it looks.
+    async fn unpacks(&self, view: &BatchView<'_>) {
+        if view.compression() != Compression::None {
+            self.io.yield_now().await;
+        }
     }
 
     async fn wait(&self) {

@@ -21,9 +21,9 @@ use kolk_model::time::TimestampMs;
 use crate::compact::{CompactionDone, CompactionOrder, CompactionRules};
 use crate::error::{AppendRefused, LogError};
 use crate::log::Log;
-use crate::settings::{LogConfig, SyncPolicy};
+use crate::settings::{LogConfig, LogSettings, SyncPolicy};
 use crate::shard_log::ShardLog;
-use crate::tests::life::{id, start};
+use crate::tests::life::{id, small_settings, start, start_with};
 
 /// Key, value and time of a record, by its offset.
 type Known = Rc<RefCell<BTreeMap<u64, Record>>>;
@@ -371,34 +371,55 @@ fn batches_that_producers_need_and_control_batches_stay() {
     });
 }
 
+/// Reads from random offsets until told to stop; each read gives the next batch.
+async fn reader(io: SimIo, log: Log<SimIo>, done: Rc<Cell<bool>>, ended: Rc<Cell<u32>>) {
+    while !done.get() {
+        let end = log.durable();
+        let from = Offset::new(io.random_u64() % end.get());
+        let read = log.read(from, end, 1).await.unwrap().concat();
+        let first = BatchView::parse(&read).unwrap().0;
+        assert!(first.next_offset() > from, "{from}");
+        io.sleep(Duration::from_micros(20)).await;
+    }
+    ended.set(ended.get() + 1);
+}
+
 #[test]
 fn consumers_read_on_while_segments_are_replaced() {
+    const READERS: u32 = 6;
     let record = |n: u64| Record { key: n % 30, value: Some(vec![7; 2_000]), time: 9_000 };
-    for seed in 0..3 {
+    for seed in 0..6 {
         on(seed, move |io, storage, log, known| async move {
             fill(&io, &log, &known, 120, 30).await;
-            // After a start nothing of the sealed segments is in memory: all of it is read from files, of which few stay open.
             storage.shutdown().await.unwrap();
-            let storage = start(&io, 1).await.remove(0);
+            // Nothing stays in memory, in small pieces is it read, and hardly a file stays open: every read needs the disk.
+            let settings = LogSettings {
+                memory_bytes_max: 16 << 10,
+                read_bytes: 4 << 10,
+                read_ahead: 0,
+                open_files_max: 1,
+                ..small_settings()
+            };
+            let storage = start_with(&io, 1, settings).await.remove(0);
             let log = storage.log(id(0)).unwrap();
             log.set_config(config());
-            let done = Rc::new(Cell::new(false));
-            let (cleaner, ended) = (log.clone(), Rc::clone(&done));
-            io.spawn(async move {
-                compact_all(&cleaner, 10_000).await;
-                ended.set(true);
-            });
-            let mut rounds = 0;
-            while !done.get() || rounds < 2 {
+            let (done, ended) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
+            for _ in 0..READERS {
+                let (done, ended) = (Rc::clone(&done), Rc::clone(&ended));
+                io.spawn(reader(io.clone(), log.clone(), done, ended));
+            }
+            for round in 0..4 {
+                put(&io, &log, &known, &[record(round)], Compression::None).await;
+                roll(&io, &log).await;
+                compact_all(&log, 10_000).await;
                 verify(&log, &known).await;
                 let time = TimestampMs::new(5_100);
                 let found = log.offset_for_timestamp(time, log.durable()).await.unwrap();
                 assert!(found.is_some_and(|found| found.timestamp >= time));
-                rounds += 1;
-                put(&io, &log, &known, &[record(rounds)], Compression::None).await;
-                roll(&io, &log).await;
-                // All of it may be in memory: without a pause the cleaner would never have its turn.
-                io.sleep(Duration::from_micros(30)).await;
+            }
+            done.set(true);
+            while ended.get() < READERS {
+                io.sleep(Duration::from_millis(1)).await;
             }
             assert!(log.damage().is_none());
         });
