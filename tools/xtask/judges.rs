@@ -23,7 +23,8 @@ const EXIT_ABSENT: i32 = 77;
 
 /// Runs the judges named, or all.
 pub(crate) fn judges(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
-    let build = ["build", "--package", "kolk"];
+    // The whole workspace, so that features are those of the tests and nothing is built twice.
+    let build = ["build", "--workspace", "--bin", "kolk"];
     let mut cargo = repo.cargo(&build);
     if options.release {
         cargo.arg("--release");

@@ -33,7 +33,8 @@ cargo xtask COMMAND
   check [STEP…]     reads only: rules, arrows, generated code, fmt, clippy, docs, tests
                     (with names: only those steps)
   fix [--clippy]    writes: formats, regenerates code, optionally clippy --fix
-  test              install, check, a short crash loop; the last line is 'N passed, N failed'
+  test              install, check, a short crash loop, the judges; the last line is
+                    'N passed, N failed'
   crash [--rounds N] [--seed S] [--release]
                     kill -9 under load, restart, compare with the ledger of acknowledged records
   wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::options::Options;
 use crate::repo::{self, Repo, in_ci};
 use crate::step::{self, Failure, Outcome, Step, Totals};
-use crate::{check, tools};
+use crate::{check, judges, tools};
 
 pub(crate) mod crash;
 
@@ -25,6 +25,7 @@ pub(crate) fn test(repo: &Repo, options: &Options) -> Result<(), Failure> {
         step::run(&before),
         check::check(repo, &Options::default()),
         step::run(&[Step::new("crash", move || crash::short(repo, options))]),
+        step::run(&[Step::new("judges", move || judges::judges(repo, options))]),
     ] {
         match outcome {
             Ok(run) => totals.add(run),
