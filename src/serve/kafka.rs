@@ -12,6 +12,7 @@ mod fetch_session;
 mod deadline;
 mod replicas;
 mod resources;
+mod side_by_side;
 
 mod names;
 mod reply_heads;

@@ -1,7 +1,5 @@
 //! `CreatePartitions`: each topic by itself; answered when every shard serves the new partitions.
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use kolk_io::door::Net;
 use kolk_kafka::message::create_partitions::{Request, RequestTopic, Response, Topic as Answer};
 use kolk_model::error::ErrorCode;
@@ -11,6 +9,7 @@ use kolk_shard::request::{AddPartitionsOp, Intent, Refusal};
 use crate::kafka::deadline::within;
 use crate::kafka::resources::{named_twice, told};
 use crate::kafka::session::Context;
+use crate::kafka::side_by_side::side_by_side;
 use crate::kafka::{names, replicas};
 
 /// Adds partitions to topics side by side. A topic that is named twice is left alone.
@@ -20,15 +19,12 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
         .into_iter()
         .map(str::to_owned)
         .collect();
-    let mut adding = FuturesOrdered::new();
-    for topic in request.topics.iter().filter(|topic| !twice.contains(&topic.name)) {
+    let wanted = request.topics.iter().filter(|topic| !twice.contains(&topic.name));
+    let adding = wanted.map(|topic| {
         let op = read(&context, topic, intent);
-        adding.push_back(add(context.clone(), topic.name.clone(), op, request.timeout_ms));
-    }
-    let mut results = Vec::with_capacity(request.topics.len());
-    while let Some(added) = adding.next().await {
-        results.push(added);
-    }
+        add(context.clone(), topic.name.clone(), op, request.timeout_ms)
+    });
+    let mut results = side_by_side(adding).await;
     results.extend(twice.into_iter().map(|name| {
         answer(name, &Err(Refusal::new(ErrorCode::InvalidRequest, "the topic is named twice")))
     }));

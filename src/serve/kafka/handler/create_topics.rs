@@ -1,7 +1,5 @@
 //! `CreateTopics`: each topic by itself; answered when every shard serves it.
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use kolk_io::door::Net;
 use kolk_kafka::message::create_topics::{
     Request, RequestAssignment, RequestTopic, Response, Topic, TopicConfig,
@@ -18,6 +16,7 @@ use kolk_shard::request::{CreateTopicOp, CreatedTopic, Intent, Refusal};
 use crate::kafka::deadline::within;
 use crate::kafka::resources::{named_twice, told};
 use crate::kafka::session::Context;
+use crate::kafka::side_by_side::side_by_side;
 use crate::kafka::{names, replicas};
 
 /// Creates topics side by side. One that is named twice is not created at all.
@@ -27,15 +26,12 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
         .into_iter()
         .map(str::to_owned)
         .collect();
-    let mut creating = FuturesOrdered::new();
-    for topic in request.topics.iter().filter(|topic| !twice.contains(&topic.name)) {
+    let wanted = request.topics.iter().filter(|topic| !twice.contains(&topic.name));
+    let creating = wanted.map(|topic| {
         let wish = read(&context, topic, intent);
-        creating.push_back(create(context.clone(), topic.name.clone(), wish, request.timeout_ms));
-    }
-    let mut topics = Vec::with_capacity(request.topics.len());
-    while let Some(created) = creating.next().await {
-        topics.push(created);
-    }
+        create(context.clone(), topic.name.clone(), wish, request.timeout_ms)
+    });
+    let mut topics = side_by_side(creating).await;
     topics.extend(twice.into_iter().map(|name| {
         refused(name, Refusal::new(ErrorCode::InvalidRequest, "the topic is named twice"))
     }));

@@ -1,7 +1,5 @@
 //! `DeleteRecords`: moves the start of logs forward.
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use kolk_io::door::Net;
 use kolk_kafka::message::delete_records::{Partition, Request, Response, Topic as Answer};
 use kolk_model::error::ErrorCode;
@@ -12,6 +10,7 @@ use kolk_shard::request::{Refusal, Topic};
 use crate::kafka::deadline::within;
 use crate::kafka::names;
 use crate::kafka::session::Context;
+use crate::kafka::side_by_side::side_by_side;
 
 /// The high watermark, as an offset to delete up to.
 const HIGH_WATERMARK: i64 = -1;
@@ -19,23 +18,21 @@ const HIGH_WATERMARK: i64 = -1;
 /// Deletes side by side; each partition has a result of its own.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
     let metadata = context.metadata();
-    let mut deleting = FuturesOrdered::new();
-    for asked in &request.topics {
+    let deleting = request.topics.iter().flat_map(|asked| {
         let topic = names::topic(&metadata, &asked.name, TopicId::ZERO.get());
         let topic = topic.and_then(|topic| allowed(topic).map(|()| topic));
-        for partition in &asked.partitions {
+        let context = &context;
+        asked.partitions.iter().map(move |partition| {
             let (index, before) = (partition.partition_index, before(partition.offset));
             let found = topic.and_then(|topic| names::partition(topic, index));
             let target = found.and_then(|found| before.map(|before| (found, before)));
-            deleting.push_back(delete(context.clone(), index, target, request.timeout_ms));
-        }
-    }
+            delete(context.clone(), index, target, request.timeout_ms)
+        })
+    });
+    let mut deleted = side_by_side(deleting).await.into_iter();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for _ in &topic.partitions {
-            partitions.extend(deleting.next().await);
-        }
+        let partitions = deleted.by_ref().take(topic.partitions.len()).collect();
         topics.push(Answer { name: topic.name, partitions });
     }
     Response { topics, ..Response::default() }

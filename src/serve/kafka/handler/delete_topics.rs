@@ -1,7 +1,5 @@
 //! `DeleteTopics`: each topic by itself, by name or id; answered when no shard serves it any more.
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use kolk_io::door::Net;
 use kolk_kafka::message::delete_topics::{Request, RequestTopic, Response, Topic as Answer};
 use kolk_model::error::ErrorCode;
@@ -14,6 +12,7 @@ use crate::kafka::deadline::within;
 use crate::kafka::names;
 use crate::kafka::resources::told;
 use crate::kafka::session::Context;
+use crate::kafka::side_by_side::side_by_side;
 
 /// Deletes topics side by side. One that is named twice, be it once by name and once by id, is not deleted.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
@@ -28,16 +27,15 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
     for id in found.iter().flatten() {
         *times.entry(*id).or_default() += 1;
     }
-    let mut deleting = FuturesOrdered::new();
-    for (topic, found) in asked.into_iter().zip(found) {
+    let deleting = asked.into_iter().zip(found).map(|(topic, found)| {
         let once = |id: TopicId| match times.get(&id) {
             Some(2..) => Err(Refusal::new(ErrorCode::InvalidRequest, "the topic is named twice")),
             _ => Ok(id),
         };
         let found = found.and_then(once);
-        deleting.push_back(delete(context.clone(), topic, found, request.timeout_ms));
-    }
-    let responses = deleting.collect().await;
+        delete(context.clone(), topic, found, request.timeout_ms)
+    });
+    let responses = side_by_side(deleting).await;
     Response { responses, ..Response::default() }
 }
 

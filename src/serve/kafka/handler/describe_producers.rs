@@ -1,7 +1,5 @@
 //! `DescribeProducers`: the idempotent producers that partitions remember.
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use kolk_io::door::Net;
 use kolk_kafka::message::describe_producers::{
     Partition, Producer, Request, Response, Topic as Answer,
@@ -12,27 +10,26 @@ use kolk_shard::request::Refusal;
 use crate::kafka::names;
 use crate::kafka::resources::told;
 use crate::kafka::session::Context;
+use crate::kafka::side_by_side::side_by_side;
 
 /// Asks the owners side by side; each partition has a result of its own.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
     let metadata = context.metadata();
-    let mut asked = FuturesOrdered::new();
-    for topic in &request.topics {
+    let asking = request.topics.iter().flat_map(|topic| {
         let known = names::topic(&metadata, &topic.name, TopicId::ZERO.get());
-        for index in &topic.partition_indexes {
+        let context = &context;
+        topic.partition_indexes.iter().map(move |index| {
             let partition = known.and_then(|known| names::partition(known, *index));
             let partition = partition.map_err(|code| {
                 Refusal::new(code, format!("there is no partition {} {index}", topic.name))
             });
-            asked.push_back(describe(context.clone(), *index, partition));
-        }
-    }
+            describe(context.clone(), *index, partition)
+        })
+    });
+    let mut described = side_by_side(asking).await.into_iter();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
-        for _ in &topic.partition_indexes {
-            partitions.extend(asked.next().await);
-        }
+        let partitions = described.by_ref().take(topic.partition_indexes.len()).collect();
         topics.push(Answer { name: topic.name, partitions });
     }
     Response { topics, ..Response::default() }
