@@ -427,6 +427,35 @@ fn consumers_read_on_while_segments_are_replaced() {
 }
 
 #[test]
+fn a_read_in_a_gap_gets_the_batch_behind_it() {
+    let sim = Sim::new(9);
+    sim.run(|io| async move {
+        let settings = LogSettings { read_bytes: 4 << 10, ..small_settings() };
+        let storage = start_with(&io, 1, settings).await.remove(0);
+        let log = storage.create(id(0), config()).await.unwrap();
+        let known = Known::default();
+        for n in 0..120 {
+            // Every other record is superseded by the next but one.
+            let key = if n % 2 == 0 { n } else { 1_000 };
+            let record = Record { key, value: Some(vec![3; 900]), time: 1_000 };
+            put(&io, &log, &known, &[record], Compression::None).await;
+        }
+        roll(&io, &log).await;
+        compact_all(&log, 9_000).await;
+        for from in (0..118).step_by(2) {
+            for from in [from, from + 1] {
+                let read = log.read(Offset::new(from), log.durable(), 1).await.unwrap().concat();
+                let first = BatchView::parse(&read).unwrap().0;
+                // The last batch of a segment keeps its place without its records.
+                let wanted =
+                    if first.record_count() == 0 { from } else { from.next_multiple_of(2) };
+                assert_eq!(first.base_offset().get(), wanted, "from {from}");
+            }
+        }
+    });
+}
+
+#[test]
 fn a_trim_and_a_delete_in_the_middle_of_a_pass_do_no_harm() {
     for seed in 0..40 {
         let sim = on(seed, move |io, storage, log, known| async move {
