@@ -1,6 +1,7 @@
 //! What administrators ask: each part of a request is answered by itself, and what was changed is in force.
 
 mod configs;
+mod effects;
 mod shards;
 mod topics;
 
