@@ -228,7 +228,7 @@ static CONNECTIONS: &[Setting] = &[
     time!(
         "write_stall_ms",
         1_000..=3_600_000,
-        "Milliseconds in which a client reads none of its replies after which the connection is closed.",
+        "Milliseconds in which a client reads none of its replies after which the connection is closed; 30 s at most while such replies hold half of shard_reply_bytes_max.",
         |config| config.serve.write_stall
     ),
     time!(

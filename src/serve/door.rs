@@ -33,6 +33,9 @@ const FRAME_BYTES_PER_SECOND_MIN: u64 = 16 << 10;
 /// Patience with half a frame while others wait for memory.
 const FRAME_STALL_CONTENDED: Duration = Duration::from_secs(2);
 
+/// Patience with a client that reads none of its replies while such replies hold much of the memory.
+const WRITE_STALL_CONTENDED: Duration = Duration::from_secs(30);
+
 /// Connections of the HTTP door: scrapers and probes.
 const HTTP_CONNECTIONS_MAX: u32 = 128;
 
@@ -176,6 +179,7 @@ fn client_limits(settings: &ServeSettings) -> ConnectionLimits {
             frame_stall_contended: FRAME_STALL_CONTENDED.min(settings.frame_stall),
             frame_bytes_per_second_min: FRAME_BYTES_PER_SECOND_MIN,
             write_stall: settings.write_stall,
+            write_stall_contended: WRITE_STALL_CONTENDED.min(settings.write_stall),
             idle: settings.connection_idle,
             drain: settings.drain,
         },
@@ -204,6 +208,7 @@ fn open_http<N: Net>(
             frame_stall_contended: HTTP_STALL,
             frame_bytes_per_second_min: FRAME_BYTES_PER_SECOND_MIN,
             write_stall: HTTP_STALL,
+            write_stall_contended: HTTP_STALL,
             idle: HTTP_IDLE,
             drain: HTTP_STALL / 10,
         },

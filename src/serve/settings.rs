@@ -36,8 +36,9 @@ pub struct ServeSettings {
     /// Time without a byte of a begun frame after which the connection is closed. Default: 30 s.
     /// Range: 1 s to 1 hour.
     pub frame_stall: Duration,
-    /// Time in which the client reads none of its replies after which the connection is closed.
-    /// Default: 30 s. Range: 1 s to 1 hour.
+    /// Time in which the client reads none of its replies after which the connection is closed; 30 s at most
+    /// while such replies hold half of `shard_reply_bytes_max`. Default: 5 minutes, as long as a Kafka consumer
+    /// may think about its records. Range: 1 s to 1 hour.
     pub write_stall: Duration,
     /// Time for replies still owed when the client has ended its side, or the broker stops. Default:
     /// 3 s. Range: 100 ms to 4 s, for a stop takes less than 10 s in all.
@@ -76,7 +77,7 @@ impl Default for ServeSettings {
             shard_request_bytes_max: 128 << 20,
             shard_reply_bytes_max: 256 << 20,
             frame_stall: Duration::from_secs(30),
-            write_stall: Duration::from_secs(30),
+            write_stall: Duration::from_secs(300),
             drain: Duration::from_secs(3),
             kafka: KafkaSettings::default(),
         }

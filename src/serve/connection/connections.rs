@@ -16,7 +16,7 @@ use kolk_shard::shard::{Entry, Shard};
 
 use super::budget::Budget;
 use super::outbox::{Outbox, OutboxLimits};
-use super::pace::{Contention, Pace, PaceLimits};
+use super::pace::{Contention, Pace, PaceLimits, Pressure};
 use super::receive::ReceivePool;
 use super::share::OutputShare;
 use crate::log_gate::LogGate;
@@ -255,10 +255,13 @@ impl<N: Net> Connections<N> {
 
     fn close_late(&self) {
         let now = self.0.io.now();
-        let contended =
-            if self.0.budget.is_contended() { Contention::OthersWait } else { Contention::None };
+        let contention = |is: bool| if is { Contention::OthersWait } else { Contention::None };
+        let pressure = Pressure {
+            requests: contention(self.0.budget.is_contended()),
+            replies: contention(self.0.share.queued_bytes() > self.0.limits.reply_bytes_max / 2),
+        };
         for connection in self.snapshot() {
-            let verdict = connection.pace.borrow().verdict(now, &self.0.limits.pace, contended);
+            let verdict = connection.pace.borrow().verdict(now, &self.0.limits.pace, pressure);
             if let Some(reason) = verdict {
                 connection.close(reason);
             }

@@ -17,6 +17,8 @@ pub(crate) struct PaceLimits {
     pub(crate) frame_bytes_per_second_min: u64,
     /// The client reads none of the reply bytes for this long.
     pub(crate) write_stall: Duration,
+    /// The same while replies nobody reads hold much of the shard's memory.
+    pub(crate) write_stall_contended: Duration,
     /// No request for this long.
     pub(crate) idle: Duration,
     /// The replies still owed when the input has ended.
@@ -98,20 +100,23 @@ impl Pace {
 
     /// Says why the connection should be closed at `now`, if it should.
     ///
-    /// `contended`: other connections of the shard wait for memory.
     pub(crate) fn verdict(
         &self,
         now: Monotonic,
         limits: &PaceLimits,
-        contended: Contention,
+        pressure: Pressure,
     ) -> Option<CloseReason> {
         if self.drain_since.is_some_and(|since| now - since >= limits.drain) {
             return Some(CloseReason::WriteStalled);
         }
-        if self.write_since.is_some_and(|since| now - since >= limits.write_stall) {
+        let write_stall = match pressure.replies {
+            Contention::None => limits.write_stall,
+            Contention::OthersWait => limits.write_stall_contended,
+        };
+        if self.write_since.is_some_and(|since| now - since >= write_stall) {
             return Some(CloseReason::WriteStalled);
         }
-        if self.frame.is_some_and(|frame| frame.is_late(now, limits, contended)) {
+        if self.frame.is_some_and(|frame| frame.is_late(now, limits, pressure.requests)) {
             return Some(CloseReason::FrameStalled);
         }
         let is_idle = self.in_flight == 0 && self.frame.is_none() && self.write_since.is_none();
@@ -119,7 +124,16 @@ impl Pace {
     }
 }
 
-/// Whether other connections wait for memory.
+/// What the connections of a shard do to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pressure {
+    /// For the memory of requests.
+    pub(crate) requests: Contention,
+    /// For the memory of replies.
+    pub(crate) replies: Contention,
+}
+
+/// Whether other connections wait for memory, or will soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contention {
     None,
@@ -150,9 +164,12 @@ mod tests {
         frame_stall_contended: Duration::from_secs(2),
         frame_bytes_per_second_min: 1_000,
         write_stall: Duration::from_secs(20),
+        write_stall_contended: Duration::from_secs(5),
         idle: Duration::from_secs(600),
         drain: Duration::from_secs(5),
     };
+
+    const FREE: Pressure = Pressure { requests: Contention::None, replies: Contention::None };
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic::new(seconds * 1_000_000_000)
@@ -160,7 +177,7 @@ mod tests {
 
     #[track_caller]
     fn check(pace: &Pace, seconds: u64, expected: Option<CloseReason>) {
-        assert_eq!(pace.verdict(at(seconds), &LIMITS, Contention::None), expected);
+        assert_eq!(pace.verdict(at(seconds), &LIMITS, FREE), expected);
     }
 
     #[test]
@@ -196,11 +213,9 @@ mod tests {
     fn half_a_frame_is_closed_sooner_when_others_wait_for_its_memory() {
         let mut pace = Pace::new(at(0));
         pace.frame_open(at(10), 100);
-        assert_eq!(pace.verdict(at(11), &LIMITS, Contention::OthersWait), None);
-        assert_eq!(
-            pace.verdict(at(12), &LIMITS, Contention::OthersWait),
-            Some(CloseReason::FrameStalled)
-        );
+        let pressure = Pressure { requests: Contention::OthersWait, ..FREE };
+        assert_eq!(pace.verdict(at(11), &LIMITS, pressure), None);
+        assert_eq!(pace.verdict(at(12), &LIMITS, pressure), Some(CloseReason::FrameStalled));
         check(&pace, 12, None);
     }
 
@@ -245,6 +260,16 @@ mod tests {
         check(&pace, 40, Some(CloseReason::WriteStalled));
         pace.write_done(at(39));
         check(&pace, 60, None);
+    }
+
+    #[test]
+    fn a_client_that_never_reads_is_closed_sooner_when_replies_fill_the_memory() {
+        let mut pace = Pace::new(at(0));
+        pace.write_waits(at(1));
+        let pressure = Pressure { replies: Contention::OthersWait, ..FREE };
+        assert_eq!(pace.verdict(at(5), &LIMITS, pressure), None);
+        assert_eq!(pace.verdict(at(6), &LIMITS, pressure), Some(CloseReason::WriteStalled));
+        check(&pace, 6, None);
     }
 
     #[test]

@@ -148,3 +148,30 @@ fn a_session_sends_what_is_new() {
     let unknown: fetch_wire::Response = other.call(17, &asked);
     assert_eq!(unknown.error_code, 70);
 }
+
+#[test]
+fn large_batches_pass_uncopied_by_the_connection() {
+    let broker = Broker::start();
+    let mut client = KafkaClient::connect(broker.kafka);
+    let id = client.topic("web");
+    let value = "x".repeat(900_000);
+    for offset in 0..20 {
+        assert_eq!(client.produce("web", batch(&[&value])).base_offset, offset);
+    }
+    let response: fetch_wire::Response = client.call(17, &request(id, 7, 0));
+    assert_eq!(records(&response).pop_front().as_deref(), Some(value.as_str()));
+    let metrics = broker.stop();
+    let copied = |site: &str| {
+        metrics
+            .series()
+            .filter(|(_, _, label, _)| label.is_some_and(|label| label.value == site))
+            .map(|(_, _, _, value)| match value {
+                kolk_metric::shard::Value::Counter(bytes) => *bytes,
+                _ => 0,
+            })
+            .sum::<u64>()
+    };
+    // The first frame's start, until its size is known; then buffers of the right size are guessed.
+    assert!(copied("receive") <= 32 << 10, "{} bytes copied of 18 MB", copied("receive"));
+    assert!(copied("tail") >= 18_000_000, "the one copy there is");
+}
