@@ -406,5 +406,7 @@ pub(crate) async fn list_offsets(
     }
 }
 
+mod groups;
+
 #[cfg(test)]
 mod tests;
