@@ -205,6 +205,7 @@ async fn finish<I: Io>(
     }
     match (event, failed) {
         (Event::TopicCreated { topic }, None) => {
+            show_everywhere(state, topic.id).await;
             tracing::info!(topic = %topic.name, id = %topic.id, partitions = topic.partitions, "topic created");
             let created = CreatedTopic { id: topic.id, partitions: topic.partitions };
             Ok(Changed::Created(created))
@@ -223,6 +224,22 @@ async fn finish<I: Io>(
         }
         (_, None) => Ok(Changed::Done),
         (_, Some(refusal)) => Err(refusal),
+    }
+}
+
+/// Lets every shard tell its clients of a topic that all shards have.
+async fn show_everywhere<I: Io>(state: &Rc<ShardState<I>>, topic: TopicId) {
+    let mut acks = Vec::with_capacity(usize::from(state.placement.shards()));
+    for shard in state.others() {
+        let waiter = state.waiters.open_local().unwrap_or(NOBODY);
+        if waiter != NOBODY {
+            acks.push(Waiting::new(&state.waiters, waiter));
+        }
+        state.ask(shard, waiter, Request::Arrived(topic));
+    }
+    Rc::make_mut(&mut state.metadata.borrow_mut()).arrived(topic);
+    for ack in acks {
+        ack.await;
     }
 }
 

@@ -75,6 +75,8 @@ pub(crate) enum Request {
     },
     /// From the controller: what has changed.
     Apply(Arc<Event>),
+    /// From the controller: every shard has this topic.
+    Arrived(TopicId),
     Stats,
     /// To the owner of the group's partition of the offsets topic.
     Group(Box<GroupRequest>),

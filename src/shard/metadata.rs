@@ -1,7 +1,7 @@
 //! Which topics exist and who owns their partitions: every shard's own copy, brought up to date by the
 //! controller. Apart because connections read it without asking anybody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kolk_coord::catalogue::Catalogue;
@@ -68,6 +68,8 @@ pub struct Metadata {
     placement: Placement,
     topics: Map<TopicId, Arc<Topic>>,
     names: Map<TopicName, TopicId>,
+    /// Topics that not every shard has taken in yet.
+    coming: BTreeSet<TopicId>,
     offline: Map<TopicPartition, Refusal>,
     epochs: Map<TopicPartition, LeaderEpoch>,
     brokers: Arc<BrokerOverrides>,
@@ -86,6 +88,7 @@ impl Metadata {
             placement,
             topics,
             names,
+            coming: BTreeSet::new(),
             offline: Map::new(),
             epochs: Map::new(),
             brokers: Arc::clone(catalogue.brokers()),
@@ -99,6 +102,7 @@ impl Metadata {
             Event::TopicCreated { topic } => {
                 self.names.insert(topic.name.clone(), topic.id);
                 self.topics.insert(topic.id, Arc::clone(topic));
+                self.coming.insert(topic.id);
             }
             Event::ConfigAltered { topic } | Event::PartitionsAdded { topic, .. } => {
                 self.topics.insert(topic.id, Arc::clone(topic));
@@ -106,6 +110,7 @@ impl Metadata {
             Event::TopicDeleted { topic } => {
                 self.topics.remove(&topic.id);
                 self.names.remove(&topic.name);
+                self.coming.remove(&topic.id);
                 self.offline.retain(|partition, _| partition.topic != topic.id);
                 self.epochs.retain(|partition, _| partition.topic != topic.id);
             }
@@ -124,6 +129,18 @@ impl Metadata {
             Event::RunBegan { run } => self.run = *run,
             Event::ProducerIdsAllocated { .. } => {}
         }
+    }
+
+    /// Every shard has the topic.
+    pub(crate) fn arrived(&mut self, topic: TopicId) {
+        self.coming.remove(&topic);
+    }
+
+    /// True if every shard has the topic. Clients hear of it only then: one that came from here to another shard too early
+    /// would be told that there is no such topic.
+    #[must_use]
+    pub fn is_everywhere(&self, topic: TopicId) -> bool {
+        !self.coming.contains(&topic)
     }
 
     /// Takes in what an owner said of a partition.

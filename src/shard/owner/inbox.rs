@@ -97,6 +97,10 @@ fn take_call<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, waiter: WaiterId, 
         }
         Request::Leave { address } => state.census.borrow_mut().leave(address),
         Request::News(news) => state.note(&news),
+        Request::Arrived(topic) => {
+            Rc::make_mut(&mut state.metadata.borrow_mut()).arrived(topic);
+            state.send_reply(from, waiter, Reply::Applied(Ok(())));
+        }
         Request::Drained => {
             state.shards_drained.borrow_mut().insert(from);
             state.drained.ring();

@@ -53,7 +53,11 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
         cluster_id: Some(metadata.cluster().to_string()),
         controller_id: view.controller(&metadata),
         topics: match topics {
-            None => metadata.topics_by_name().map(|topic| answer.topic(topic)).collect(),
+            None => metadata
+                .topics_by_name()
+                .filter(|topic| metadata.is_everywhere(topic.id))
+                .map(|topic| answer.topic(topic))
+                .collect(),
             Some(asked) => asked.into_iter().map(|asked| answer.asked(asked)).collect(),
         },
         cluster_authorized_operations: match request.include_cluster_authorized_operations {
@@ -116,7 +120,14 @@ impl Answer<'_> {
     fn asked(&self, asked: RequestTopic) -> TopicAnswer {
         let name = asked.name.as_deref().unwrap_or_default();
         match names::topic(self.metadata, name, asked.topic_id) {
-            Ok(topic) => self.topic(topic),
+            Ok(topic) if self.metadata.is_everywhere(topic.id) => self.topic(topic),
+            // As Kafka says of a topic that was created just now: the client asks again.
+            Ok(topic) => TopicAnswer {
+                error_code: ErrorCode::LeaderNotAvailable.to_wire(),
+                name: Some(topic.name.to_string()),
+                is_internal: names::is_internal(topic),
+                ..TopicAnswer::default()
+            },
             Err(code) => {
                 let refusal = self.refusals.iter().find(|(refused, _)| refused == name);
                 let code = match refusal {

@@ -46,6 +46,39 @@ fn a_created_topic_is_known_and_served_everywhere_when_it_is_answered() {
 }
 
 #[test]
+fn clients_hear_of_a_topic_only_when_every_shard_takes_its_records() {
+    check(4, |node| async move {
+        let (told, own) = (kolk_io::wait::Completion::new(), Rc::clone(&node));
+        let created = told.clone();
+        node.io.spawn(async move { created.complete(own.create("web", 9).await) });
+        let mut told = std::pin::pin!(told);
+        let mut seen = 0;
+        let topic = loop {
+            let found = node.shards.iter().map(|shard| shard.metadata()).find_map(|metadata| {
+                let topic = metadata.topic_named("web")?;
+                metadata.is_everywhere(topic.id).then_some(topic.id)
+            });
+            if let Some(topic) = found {
+                seen += 1;
+                for shard in &node.shards {
+                    for partition in 0..9 {
+                        produce(shard, at(topic, partition), &["x"]).await.unwrap();
+                    }
+                }
+            }
+            let polled =
+                std::future::poll_fn(|context| std::task::Poll::Ready(told.as_mut().poll(context)));
+            if let std::task::Poll::Ready(topic) = polled.await {
+                break topic;
+            }
+            node.io.yield_now().await;
+        };
+        assert!(seen > 0, "some shard told before the creator was answered");
+        assert!(node.shards.iter().all(|shard| shard.metadata().is_everywhere(topic)));
+    });
+}
+
+#[test]
 fn a_topic_that_can_not_be_is_refused_with_its_code() {
     check(2, |node| async move {
         node.create("web.log", 1).await;
