@@ -9,10 +9,7 @@ mod session;
 
 mod fetch_session;
 
-mod deadline;
-mod replicas;
-mod resources;
-mod side_by_side;
+mod admin;
 
 mod names;
 mod reply_heads;

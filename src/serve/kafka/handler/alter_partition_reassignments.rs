@@ -8,9 +8,10 @@ use kolk_model::error::ErrorCode;
 use kolk_model::ids::TopicId;
 use kolk_shard::request::{Refusal, Topic};
 
-use crate::kafka::resources::told;
+use crate::kafka::admin::replicas;
+use crate::kafka::admin::resources::told;
+use crate::kafka::names;
 use crate::kafka::session::Context;
-use crate::kafka::{names, replicas};
 
 /// A move to the present replica set is done at once; there is never one to cancel.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {

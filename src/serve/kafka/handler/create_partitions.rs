@@ -6,11 +6,12 @@ use kolk_model::error::ErrorCode;
 use kolk_model::map::Set;
 use kolk_shard::request::{AddPartitionsOp, Intent, Refusal};
 
-use crate::kafka::deadline::within;
-use crate::kafka::resources::{named_twice, told};
+use crate::kafka::admin::deadline::within;
+use crate::kafka::admin::replicas;
+use crate::kafka::admin::resources::{named_twice, told};
+use crate::kafka::admin::side_by_side::side_by_side;
+use crate::kafka::names;
 use crate::kafka::session::Context;
-use crate::kafka::side_by_side::side_by_side;
-use crate::kafka::{names, replicas};
 
 /// Adds partitions to topics side by side. A topic that is named twice is left alone.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {

@@ -13,11 +13,12 @@ use kolk_model::limits::TOPIC_SETTINGS_MAX;
 use kolk_model::map::Set;
 use kolk_shard::request::{CreateTopicOp, CreatedTopic, Intent, Refusal};
 
-use crate::kafka::deadline::within;
-use crate::kafka::resources::{named_twice, told};
+use crate::kafka::admin::deadline::within;
+use crate::kafka::admin::replicas;
+use crate::kafka::admin::resources::{named_twice, told};
+use crate::kafka::admin::side_by_side::side_by_side;
+use crate::kafka::names;
 use crate::kafka::session::Context;
-use crate::kafka::side_by_side::side_by_side;
-use crate::kafka::{names, replicas};
 
 /// Creates topics side by side. One that is named twice is not created at all.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {

@@ -7,10 +7,10 @@ use kolk_model::ids::{TopicId, TopicPartition};
 use kolk_model::offset::Offset;
 use kolk_shard::request::{Refusal, Topic};
 
-use crate::kafka::deadline::within;
+use crate::kafka::admin::deadline::within;
+use crate::kafka::admin::side_by_side::side_by_side;
 use crate::kafka::names;
 use crate::kafka::session::Context;
-use crate::kafka::side_by_side::side_by_side;
 
 /// The high watermark, as an offset to delete up to.
 const HIGH_WATERMARK: i64 = -1;

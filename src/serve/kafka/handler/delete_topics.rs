@@ -8,11 +8,11 @@ use kolk_model::map::Map;
 use kolk_shard::metadata::Metadata;
 use kolk_shard::request::Refusal;
 
-use crate::kafka::deadline::within;
+use crate::kafka::admin::deadline::within;
+use crate::kafka::admin::resources::told;
+use crate::kafka::admin::side_by_side::side_by_side;
 use crate::kafka::names;
-use crate::kafka::resources::told;
 use crate::kafka::session::Context;
-use crate::kafka::side_by_side::side_by_side;
 
 /// Deletes topics side by side. One that is named twice, be it once by name and once by id, is not deleted.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {

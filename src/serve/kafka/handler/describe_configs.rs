@@ -9,7 +9,7 @@ use kolk_model::config::layers::{ConfigEntry, ConfigSource, Layers};
 use kolk_model::config::overrides::Overrides;
 use kolk_model::map::Set;
 
-use crate::kafka::resources::{Resource, ResourceName, told};
+use crate::kafka::admin::resources::{Resource, ResourceName, told};
 use crate::kafka::session::Context;
 
 /// Answers from the shard's own copy.

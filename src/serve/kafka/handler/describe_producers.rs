@@ -7,10 +7,10 @@ use kolk_kafka::message::describe_producers::{
 use kolk_model::ids::{TopicId, TopicPartition};
 use kolk_shard::request::Refusal;
 
+use crate::kafka::admin::resources::told;
+use crate::kafka::admin::side_by_side::side_by_side;
 use crate::kafka::names;
-use crate::kafka::resources::told;
 use crate::kafka::session::Context;
-use crate::kafka::side_by_side::side_by_side;
 
 /// Asks the owners side by side; each partition has a result of its own.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {

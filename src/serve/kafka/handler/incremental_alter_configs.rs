@@ -8,7 +8,7 @@ use kolk_model::config::overrides::ConfigChange;
 use kolk_model::error::ErrorCode;
 use kolk_shard::request::{Intent, Refusal};
 
-use crate::kafka::resources::{Alteration, ResourceName, alter, told};
+use crate::kafka::admin::resources::{Alteration, ResourceName, alter, told};
 use crate::kafka::session::Context;
 
 /// Kafka's numbers of what can be done to a setting.

@@ -5,7 +5,7 @@ use kolk_kafka::message::list_config_resources::{Request, Resource as Answer, Re
 use kolk_model::error::ErrorCode;
 use kolk_model::map::Set;
 
-use crate::kafka::resources::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
+use crate::kafka::admin::resources::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::kafka::session::Context;
 
 /// Lists from the shard's own copy. Version 0 asks for clients' metrics, which nobody can subscribe to here.

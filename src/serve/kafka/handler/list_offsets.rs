@@ -14,7 +14,7 @@ use kolk_model::time::TimestampMs;
 use kolk_shard::metadata::Metadata;
 use kolk_shard::request::{ListedOffset, OffsetPlace, Topic};
 
-use crate::kafka::deadline::within;
+use crate::kafka::admin::deadline::within;
 use crate::kafka::names;
 use crate::kafka::session::Context;
 
