@@ -7,9 +7,11 @@
 use std::time::Duration;
 
 use kolk_io::door::Io;
+use kolk_io::error::{IoError, Op};
 use kolk_io::time::Monotonic;
 use kolk_model::batch::BatchView;
 use kolk_model::batch::compacted::key_map::KeyMap;
+use kolk_model::batch::compacted::need::{CompactionNeed, CompactionRules};
 use kolk_model::batch::compacted::verdict::{Rules, Tally, Verdict, unpack};
 use kolk_model::compression::Compression;
 use kolk_model::offset::Offset;
@@ -25,24 +27,9 @@ mod output;
 mod plan;
 mod source;
 
-pub use plan::CompactionNeed;
-
 use output::Output;
 use plan::{Plan, Source};
 use source::SourceReader;
-
-/// What a topic asks of its compaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompactionRules {
-    /// Share of not yet compacted bytes from which a pass is worth it, in millionths (`min.cleanable.dirty.ratio`).
-    pub dirty_ppm_min: u32,
-    /// How long a tombstone stays after the pass that saw it first (`delete.retention.ms`).
-    pub delete_retention_ms: u64,
-    /// Segments with a newer record than this stay as they are (`min.compaction.lag.ms`).
-    pub lag_ms_min: u64,
-    /// A log whose oldest not yet compacted record is older is due whatever its share (`max.compaction.lag.ms`).
-    pub lag_ms_max: u64,
-}
 
 /// One pass over a log.
 #[derive(Clone, Debug)]
@@ -194,6 +181,7 @@ impl<I: Io> Log<I> {
             return Ok(());
         }
         let Some(first) = group.first() else { return Ok(()) };
+        self.check_space(group).await?;
         let mut output = Output::create(self, first.base).await?;
         let mut group_tally = Tally::default();
         let written = match self.write(group, (rules, &mut group_tally), &mut output, pace).await {
@@ -212,6 +200,16 @@ impl<I: Io> Log<I> {
         done.bytes_after += finished.bytes;
         self.install(group, finished).await?;
         tally.add(&group_tally);
+        Ok(())
+    }
+
+    /// Refuses a swap that would take the disk's last room from appends.
+    async fn check_space(&self, group: &[Source]) -> Result<(), LogError> {
+        let bytes: u64 = group.iter().map(|source| source.bytes).sum();
+        let path = self.dir();
+        if self.inner.shard.io.space(&path).await?.free_bytes < bytes + SPACE_LEFT_MIN {
+            return Err(IoError::NoSpace { op: Op::Write, path }.into());
+        }
         Ok(())
     }
 
@@ -316,5 +314,7 @@ impl<I: Io> Pace<I> {
     }
 }
 
+/// Bytes of the disk that a swap leaves to appends.
+const SPACE_LEFT_MIN: u64 = 64 << 20;
 /// Bytes of batches looked at in one turn.
 const TURN_BYTES: u64 = 256 << 10;

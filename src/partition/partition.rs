@@ -7,10 +7,11 @@ use bytes::Bytes;
 
 use kolk_io::door::Io;
 use kolk_io::time::{Monotonic, WallClock};
-use kolk_log::compact::{CompactionOrder, CompactionRules};
+use kolk_log::compact::CompactionOrder;
 use kolk_log::log::Log;
 use kolk_log::settings::{LogConfig, SyncPolicy};
 use kolk_metric::shard::ShardMetrics;
+use kolk_model::batch::compacted::need::CompactionRules;
 use kolk_model::durability::{AckLevel, Durability};
 use kolk_model::ids::TopicPartition;
 use kolk_model::offset::Offset;

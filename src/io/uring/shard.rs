@@ -322,3 +322,29 @@ fn pin(core: usize) -> std::io::Result<()> {
         _ => Err(std::io::Error::last_os_error()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn an_executor_that_hangs_is_left_behind_and_the_others_are_heard() {
+        let go_on = Arc::new(AtomicBool::new(true));
+        let hangs = Arc::clone(&go_on);
+        let stuck = spawn_shard(ShardSpec::new("stuck"), move |_| async move {
+            // As a disk that does not answer would: the thread itself stands still.
+            while hangs.load(Ordering::Relaxed) {
+                std::thread::sleep(JOIN_PAUSE);
+            }
+        });
+        let well = spawn_shard(ShardSpec::new("well"), |_| async {});
+        let begun = Instant::now();
+        let ended = join_all(vec![stuck.unwrap(), well.unwrap()], Duration::from_millis(300));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(matches!(&ended[0], Err(ShardError::NotEnded { name, .. }) if name == "stuck"));
+        assert!(ended[1].is_ok(), "{:?}", ended[1]);
+        go_on.store(false, Ordering::Relaxed);
+    }
+}

@@ -1,16 +1,13 @@
 //! Which segments a pass looks at, and which of them become one.
 
 use kolk_io::door::Io;
+use kolk_model::batch::compacted::need::{CompactionNeed, CompactionRules, NO_LAG};
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
-use super::CompactionRules;
 use crate::error::LogError;
 use crate::log::Log;
 use crate::log::append::SEGMENT_BYTES_MAX;
-
-/// A lag that is no limit, as Kafka writes it.
-const NO_LAG: u64 = i64::MAX.unsigned_abs();
 
 /// A sealed segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,32 +15,6 @@ pub(super) struct Source {
     pub(super) base: Offset,
     pub(super) next_offset: Offset,
     pub(super) bytes: u64,
-}
-
-/// How much a log has to compact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompactionNeed {
-    /// Bytes of segments that were compacted.
-    pub clean_bytes: u64,
-    /// Bytes of segments that may be, and were not or not to their end.
-    pub dirty_bytes: u64,
-    /// The oldest of them has waited longer than the topic allows.
-    pub overdue: bool,
-}
-
-impl CompactionNeed {
-    /// The share of dirty bytes, in millionths.
-    #[must_use]
-    pub fn dirty_ppm(&self) -> u32 {
-        let all = u128::from(self.clean_bytes) + u128::from(self.dirty_bytes);
-        u32::try_from(u128::from(self.dirty_bytes) * 1_000_000 / all.max(1)).unwrap_or(1_000_000)
-    }
-
-    /// Whether a pass is worth it by the topic's rules.
-    #[must_use]
-    pub fn is_due(&self, rules: &CompactionRules) -> bool {
-        self.overdue || self.dirty_ppm() > rules.dirty_ppm_min
-    }
 }
 
 /// What a pass works on.
@@ -171,24 +142,5 @@ mod tests {
         assert_eq!(bases(70 + far), all);
         assert_eq!(bases(25), vec![vec![0, 10], vec![20]]);
         assert_eq!(bases(20), vec![vec![0, 10]]);
-    }
-
-    #[test]
-    fn a_log_is_due_by_its_share_or_its_age() {
-        let rules = CompactionRules {
-            dirty_ppm_min: 500_000,
-            delete_retention_ms: 0,
-            lag_ms_min: 0,
-            lag_ms_max: NO_LAG,
-        };
-        let need = |clean_bytes, dirty_bytes, overdue| CompactionNeed {
-            clean_bytes,
-            dirty_bytes,
-            overdue,
-        };
-        assert!(!need(50, 50, false).is_due(&rules));
-        assert!(need(49, 50, false).is_due(&rules));
-        assert!(need(99, 1, true).is_due(&rules));
-        assert_eq!(need(0, 0, false).dirty_ppm(), 0);
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use kolk_io::door::Io;
 use kolk_io::error::Op;
 use kolk_io::sim::{Fault, FaultKind, Sim, SimDisk, SimIo};
+use kolk_model::batch::compacted::need::CompactionRules;
 use kolk_model::batch::{self, BatchView, ProducerStamp};
 use kolk_model::batch_builder::BatchBuilder;
 use kolk_model::compression::{Compression, decompress};
@@ -18,7 +19,7 @@ use kolk_model::offset::Offset;
 use kolk_model::records::Records;
 use kolk_model::time::TimestampMs;
 
-use crate::compact::{CompactionDone, CompactionOrder, CompactionRules};
+use crate::compact::{CompactionDone, CompactionOrder};
 use crate::error::{AppendRefused, LogError};
 use crate::log::Log;
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
@@ -524,6 +525,35 @@ fn a_segment_whose_roll_is_not_durable_yet_is_left_alone() {
         let log = start(&io, 1).await.remove(0).log(id(0)).unwrap();
         verify(&log, &known).await;
         assert_eq!(read_batches(&log, Offset::ZERO).await.len(), 30);
+    });
+}
+
+#[test]
+fn the_last_room_of_a_disk_is_left_to_appends() {
+    let sim = Sim::new(10);
+    let (io, log, known) = sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config()).await.unwrap();
+        let known = Known::default();
+        fill(&io, &log, &known, 150, 20).await;
+        (io, log, known)
+    });
+    sim.set_capacity(40 << 20);
+    let cleaner = (log.clone(), Rc::clone(&known), io);
+    sim.run(|_| async move {
+        let (log, known, io) = cleaner;
+        let refused = log.compact(&order(&log, 10_000)).await;
+        let Err(LogError::Io(error)) = refused else { panic!("{refused:?}") };
+        assert!(error.is_no_space());
+        let record = Record { key: 1, value: Some(vec![1; 100]), time: 5_000 };
+        put(&io, &log, &known, &[record], Compression::None).await;
+        until_durable(&io, &log).await;
+        verify(&log, &known).await;
+    });
+    sim.set_capacity(u64::MAX);
+    sim.run(|_| async move {
+        compact_all(&log, 10_000).await;
+        verify(&log, &known).await;
     });
 }
 

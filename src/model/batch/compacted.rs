@@ -2,6 +2,7 @@
 //! and compression stay those of the original, so that offsets and sequences keep their meaning.
 
 pub mod key_map;
+pub mod need;
 pub mod verdict;
 
 use bytes::{BufMut, Bytes};
