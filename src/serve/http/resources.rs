@@ -4,10 +4,9 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 
+use kolk_http::response::{Answer, Status};
 use kolk_metric::prometheus::{self, PartitionSeries};
 use kolk_metric::shard::MetricsSnapshot;
-
-use super::response::{Answer, Status};
 
 /// The readings of all shards and the rows of all partitions.
 #[derive(Debug, Clone, Default)]

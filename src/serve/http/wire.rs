@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use bytes::BytesMut;
+use kolk_http::request::{self, HttpRefusal};
+use kolk_http::response;
 use kolk_io::door::Io;
 use kolk_metric::net::CloseReason;
 use kolk_metric::requests::Call;
 use kolk_metric::shard::ShardMetrics;
 
-use super::request::{self, HttpRefusal};
 use super::resources::Resources;
-use super::response;
 use crate::connection::budget::Charge;
 use crate::connection::outbox::{Outbox, Reply, Then};
 use crate::connection::wire::{Refused, Wire};

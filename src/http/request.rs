@@ -4,7 +4,7 @@
 use thiserror::Error;
 
 /// Longest request head (request line and fields) accepted, in bytes.
-pub(crate) const HEAD_BYTES_MAX: usize = 8 << 10;
+pub const HEAD_BYTES_MAX: usize = 8 << 10;
 
 /// Most fields a head may have.
 const FIELDS_MAX: usize = 64;
@@ -17,17 +17,19 @@ const EMPTY_LINES_MAX: usize = 4;
 
 /// A request that may be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HttpRequest {
-    pub(crate) method: Method,
+pub struct HttpRequest {
+    /// What is to be done.
+    pub method: Method,
     /// The target's path, query removed; begins with `/`.
-    pub(crate) path: String,
+    pub path: String,
     /// Whether the connection may be used for another request.
-    pub(crate) keep_alive: bool,
+    pub keep_alive: bool,
 }
 
 /// The methods answered: both read only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
+pub enum Method {
+    /// The resource, whole.
     Get,
     /// As GET, without the body.
     Head,
@@ -36,7 +38,7 @@ pub(crate) enum Method {
 /// Why a request gets an error reply and its connection is closed. All are the client's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub(crate) enum HttpRefusal {
+pub enum HttpRefusal {
     /// The head does not follow the grammar.
     #[error("malformed request head")]
     Malformed,
@@ -59,7 +61,8 @@ pub(crate) enum HttpRefusal {
 
 impl HttpRefusal {
     /// The status code and reason phrase of the reply.
-    pub(crate) const fn status(self) -> (u16, &'static str) {
+    #[must_use]
+    pub const fn status(self) -> (u16, &'static str) {
         match self {
             Self::Malformed => (400, "Bad Request"),
             Self::HeadTooLarge => (431, "Request Header Fields Too Large"),
@@ -77,7 +80,7 @@ impl HttpRefusal {
 /// # Errors
 /// A [`HttpRefusal`] as soon as it is certain, also before the head is complete. Whatever follows on the
 /// connection can't be trusted then.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(HttpRequest, usize)>, HttpRefusal> {
+pub fn parse(bytes: &[u8]) -> Result<Option<(HttpRequest, usize)>, HttpRefusal> {
     let mut lines = Lines { rest: bytes, taken: 0 };
     let mut empty_lines = 0;
     let request_line = loop {

@@ -2,21 +2,27 @@
 
 use bytes::Bytes;
 
-use super::request::{HttpRefusal, HttpRequest, Method};
+use crate::request::{HttpRefusal, HttpRequest, Method};
 
 /// What a resource answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: Status,
-    pub(crate) content_type: &'static str,
-    pub(crate) body: String,
+pub struct Answer {
+    /// How it went.
+    pub status: Status,
+    /// What the body is, as the field of that name says it.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
 }
 
 /// The statuses of our own resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
+pub enum Status {
+    /// 200.
     Ok,
+    /// 404.
     NotFound,
+    /// 503.
     Unavailable,
 }
 
@@ -34,13 +40,15 @@ impl Status {
 
 impl Answer {
     /// A line of plain text.
-    pub(crate) fn line(status: Status, text: &str) -> Self {
+    #[must_use]
+    pub fn line(status: Status, text: &str) -> Self {
         Self { status, content_type: PLAIN, body: format!("{text}\n") }
     }
 }
 
 /// Head and body of the reply to `request`.
-pub(crate) fn encode(request: &HttpRequest, answer: Answer) -> (Bytes, Vec<Bytes>) {
+#[must_use]
+pub fn encode(request: &HttpRequest, answer: Answer) -> (Bytes, Vec<Bytes>) {
     let Answer { status, content_type, body } = answer;
     let connection = if request.keep_alive { "keep-alive" } else { "close" };
     let head = head(status.line(), content_type, body.len(), connection, "");
@@ -52,7 +60,8 @@ pub(crate) fn encode(request: &HttpRequest, answer: Answer) -> (Bytes, Vec<Bytes
 }
 
 /// The whole reply to what is no request we answer; the connection ends behind it.
-pub(crate) fn encode_refusal(refusal: HttpRefusal) -> Bytes {
+#[must_use]
+pub fn encode_refusal(refusal: HttpRefusal) -> Bytes {
     let body = format!("{refusal}\n");
     let more = match refusal {
         HttpRefusal::MethodNotAllowed => "Allow: GET, HEAD\r\n",
