@@ -7,7 +7,6 @@ use super::assignor::{Assignor, Reader, TopicShape};
 use super::{ConsumerGroup, Name, compile};
 use crate::group::desk::Desk;
 use crate::group::ids::MemberId;
-use crate::group::is_internal;
 use crate::group::record::RecordKey;
 use crate::group::record::consumer_value::{Assignment, PatternValue, encode_target};
 use crate::group::topics::Topics;
@@ -42,8 +41,9 @@ impl ConsumerGroup {
             let mut found = Set::new();
             if let Some(regex) = compile(&pattern) {
                 topics.each(&mut |topic| {
+                    // Internal topics too, as in Kafka.
                     let name = topic.name.as_str();
-                    if !is_internal(name) && regex.is_match(name) {
+                    if regex.is_match(name) {
                         found.insert(name.to_owned());
                     }
                 });

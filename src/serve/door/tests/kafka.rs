@@ -4,6 +4,7 @@ mod admin;
 mod bad_input;
 mod fan_out;
 mod fetch;
+mod groups;
 mod produce;
 
 use kolk_kafka::api::ApiKey;
