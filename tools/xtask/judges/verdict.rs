@@ -99,6 +99,10 @@ impl Tally {
         Ok(tally)
     }
 
+    pub(super) fn is_content(&self) -> bool {
+        self.failed == 0
+    }
+
     pub(super) fn totals(&self) -> Totals {
         Totals { passed: u64::from(self.passed), failed: u64::from(self.failed) }
     }
