@@ -406,7 +406,5 @@ pub(crate) async fn list_offsets(
     }
 }
 
-mod groups;
-
 #[cfg(test)]
 mod tests;

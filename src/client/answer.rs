@@ -2,7 +2,7 @@
 //! client need not name the wire's crate.
 
 pub use kolk_native::reply::{
-    DescribeGroupReply, DescribeTopicReply, Door, GroupListing, GroupMember, GroupOffset,
-    ListedOffset, PartitionDescription, Produced, SettingDescription, Stat, StatsReply,
+    DescribeTopicReply, Door, ListedOffset, PartitionDescription, Produced, SettingDescription,
+    Stat, StatsReply,
 };
 pub use kolk_native::request::{OffsetPlace, Setting};

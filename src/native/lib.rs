@@ -43,7 +43,7 @@
 //! # Ok::<(), kolk_native::frame::FrameError>(())
 //! ```
 //!
-//! A module names only modules listed below it, but for `group`, whose calls and answers are part of the two above it.
+//! A module names only modules listed below it.
 
 #[cfg(test)]
 mod fuzz;
@@ -52,8 +52,6 @@ pub mod encoder;
 
 pub mod reply;
 pub mod request;
-
-pub mod group;
 
 pub mod frame;
 
@@ -64,8 +62,8 @@ mod generated;
 
 // Generated files name each other from the crate's root.
 use generated::{
-    fetch_generated, frame_generated, group_generated, hello_generated, ids_generated,
-    offsets_generated, produce_generated, stats_generated, topic_generated,
+    fetch_generated, frame_generated, hello_generated, ids_generated, offsets_generated,
+    produce_generated, stats_generated, topic_generated,
 };
 
 /// The version of the protocol that this crate speaks. It rises when an old peer could misread a new one;

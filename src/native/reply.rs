@@ -14,10 +14,6 @@ use kolk_model::time::TimestampMs;
 
 pub use self::decode::decode;
 pub(crate) use self::encode::encode;
-pub use crate::group::{
-    CommitOffsetsReply, DescribeGroupReply, GroupHeartbeatReply, GroupListing, GroupMember,
-    GroupOffset, OwnedPartitions,
-};
 use crate::request::CorrelationId;
 
 /// A reply and the number of its request.
@@ -61,18 +57,6 @@ pub enum Reply {
     ListOffsets(ListOffsetsReply),
     /// To `Stats`.
     Stats(StatsReply),
-    /// To `ListGroups`.
-    ListGroups(Vec<GroupListing>),
-    /// To `DescribeGroup`.
-    DescribeGroup(DescribeGroupReply),
-    /// To `DeleteGroup`.
-    DeleteGroup,
-    /// To `CommitOffsets`.
-    CommitOffsets(CommitOffsetsReply),
-    /// To `FetchOffsets`.
-    FetchOffsets(Vec<GroupOffset>),
-    /// To `GroupHeartbeat`.
-    GroupHeartbeat(GroupHeartbeatReply),
 }
 
 /// Why a request, or its part for one partition, was not done.

@@ -13,7 +13,6 @@ use kolk_model::time::TimestampMs;
 
 pub use self::decode::decode;
 pub(crate) use self::encode::encode;
-pub use crate::group::{CommitOffsets, FetchOffsets, GroupHeartbeat, GroupOffset, OwnedPartitions};
 
 /// Tells a connection's requests apart: chosen by the client, repeated in the reply.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -72,18 +71,6 @@ pub enum Request {
     ListOffsets(ListOffsets),
     /// What the broker counts.
     Stats,
-    /// Every group.
-    ListGroups,
-    /// One group, its members and offsets.
-    DescribeGroup(String),
-    /// Deletes a group without members, with its offsets.
-    DeleteGroup(String),
-    /// Stores offsets of a group.
-    CommitOffsets(CommitOffsets),
-    /// Reads the offsets of a group.
-    FetchOffsets(FetchOffsets),
-    /// Joins, keeps and leaves a group.
-    GroupHeartbeat(GroupHeartbeat),
 }
 
 impl Request {
@@ -104,12 +91,6 @@ impl Request {
             Self::Fetch(_) => CallKind::Fetch,
             Self::ListOffsets(_) => CallKind::ListOffsets,
             Self::Stats => CallKind::Stats,
-            Self::ListGroups => CallKind::ListGroups,
-            Self::DescribeGroup(_) => CallKind::DescribeGroup,
-            Self::DeleteGroup(_) => CallKind::DeleteGroup,
-            Self::CommitOffsets(_) => CallKind::CommitOffsets,
-            Self::FetchOffsets(_) => CallKind::FetchOffsets,
-            Self::GroupHeartbeat(_) => CallKind::GroupHeartbeat,
         }
     }
 }
@@ -132,17 +113,11 @@ pub enum CallKind {
     Fetch,
     ListOffsets,
     Stats,
-    ListGroups,
-    DescribeGroup,
-    DeleteGroup,
-    CommitOffsets,
-    FetchOffsets,
-    GroupHeartbeat,
 }
 
 impl CallKind {
     /// Every call.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 13] = [
         Self::Hello,
         Self::InitProducer,
         Self::Metadata,
@@ -156,12 +131,6 @@ impl CallKind {
         Self::Fetch,
         Self::ListOffsets,
         Self::Stats,
-        Self::ListGroups,
-        Self::DescribeGroup,
-        Self::DeleteGroup,
-        Self::CommitOffsets,
-        Self::FetchOffsets,
-        Self::GroupHeartbeat,
     ];
 
     /// The name in metrics and logs.
@@ -181,12 +150,6 @@ impl CallKind {
             Self::Fetch => "fetch",
             Self::ListOffsets => "list_offsets",
             Self::Stats => "stats",
-            Self::ListGroups => "list_groups",
-            Self::DescribeGroup => "describe_group",
-            Self::DeleteGroup => "delete_group",
-            Self::CommitOffsets => "commit_offsets",
-            Self::FetchOffsets => "fetch_offsets",
-            Self::GroupHeartbeat => "group_heartbeat",
         }
     }
 }

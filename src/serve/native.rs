@@ -4,8 +4,6 @@ pub(crate) mod wire;
 
 pub(crate) mod calls;
 
-mod group_calls;
-
 mod metadata_reply;
 pub(crate) mod reply_writer;
 mod translate;

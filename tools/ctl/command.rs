@@ -3,7 +3,6 @@
 pub mod cluster;
 pub mod completions;
 pub mod consume;
-pub mod group;
 pub mod inspect;
 pub mod produce;
 pub mod topic;
@@ -21,9 +20,6 @@ pub enum Command {
     /// Create, list, describe, change and delete topics.
     #[command(subcommand)]
     Topic(topic::Command),
-    /// Look at consumer groups, move their offsets, delete them.
-    #[command(subcommand)]
-    Group(group::Command),
     /// Look at the cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -42,7 +38,6 @@ pub enum Command {
 pub fn run(command: &Command, global: &Global, cli: fn() -> clap::Command) -> ExitCode {
     let outcome = match command {
         Command::Topic(command) => topic::run(command, global),
-        Command::Group(command) => group::run(command, global),
         Command::Cluster(command) => cluster::run(*command, global),
         Command::Produce(args) => produce::run(args, global).map(|()| Exit::Ok),
         Command::Consume(args) => consume::run(args, global).map(|()| Exit::Ok),

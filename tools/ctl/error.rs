@@ -29,12 +29,6 @@ pub enum CtlError {
         /// How many there are.
         count: u32,
     },
-    /// The group has members, which would commit over what is set now.
-    #[error("group '{group}' has members; stop them first")]
-    GroupInUse {
-        /// Its id.
-        group: String,
-    },
     /// No broker answers.
     #[error(
         "no broker answers at {tried}: {reason}; start one with: kolk serve, or name one with -b HOST:PORT"
@@ -113,7 +107,7 @@ impl CtlError {
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Mismatch { .. } => Exit::Damaged,
             Self::Refused { code, .. } => of_code(*code),
-            Self::OffsetOutOfRange { .. } | Self::GroupInUse { .. } => Exit::Failed,
+            Self::OffsetOutOfRange { .. } => Exit::Failed,
             Self::Client(error) => of_client(error),
             Self::Inspect(InspectError::NotFound { .. }) => Exit::NotFound,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
@@ -146,8 +140,7 @@ const fn of_code(code: ErrorCode) -> Exit {
     match code {
         ErrorCode::UnknownTopicOrPartition
         | ErrorCode::UnknownTopicId
-        | ErrorCode::ResourceNotFound
-        | ErrorCode::GroupIdNotFound => Exit::NotFound,
+        | ErrorCode::ResourceNotFound => Exit::NotFound,
         ErrorCode::PartitionDamaged | ErrorCode::CorruptMessage => Exit::Damaged,
         _ => Exit::Failed,
     }

@@ -109,11 +109,6 @@ fn what_makes_sense_is_accepted() {
         "topic trim web",
         "topic trim web --before -10 -p 0,1",
         "topic trim web --before 2026-11-01",
-        "group list --json",
-        "group describe billing other",
-        "group delete billing",
-        "group reset billing web --to beginning",
-        "group reset billing web -p 0,3 --to -10 --dry-run",
         "cluster info --json",
         "--brokers x:1 cluster health",
         "produce web",
@@ -199,7 +194,6 @@ fn outcome(line: &str) -> Result<Exit, CtlError> {
     match &command {
         Command::Inspect(args) => inspect::run(args, &cli.global),
         Command::Topic(command) => crate::command::topic::run(command, &cli.global),
-        Command::Group(command) => crate::command::group::run(command, &cli.global),
         Command::Cluster(command) => crate::command::cluster::run(*command, &cli.global),
         Command::Produce(args) => {
             crate::command::produce::run(args, &cli.global).map(|()| Exit::Ok)

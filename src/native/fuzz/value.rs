@@ -13,16 +13,15 @@ use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
 use crate::reply::{
-    AssignedProducer, CommitOffsetsReply, CreateTopicReply, DescribeGroupReply, DescribeTopicReply,
-    Door, FetchReply, FetchedPartition, GroupHeartbeatReply, GroupListing, GroupMember, HelloReply,
-    ListOffsetsReply, ListedOffset, MetadataReply, PartitionDescription, PartitionOwner,
-    ProduceRefusal, ProduceReply, Produced, Refusal, Reply, SettingDescription, Stat, StatsReply,
-    TopicMetadata, TopicPlaces, TrimReply,
+    AssignedProducer, CreateTopicReply, DescribeTopicReply, Door, FetchReply, FetchedPartition,
+    HelloReply, ListOffsetsReply, ListedOffset, MetadataReply, PartitionDescription,
+    PartitionOwner, ProduceRefusal, ProduceReply, Produced, Refusal, Reply, SettingDescription,
+    Stat, StatsReply, TopicMetadata, TopicPlaces, TrimReply,
 };
 use crate::request::{
-    AddPartitions, AlterTopic, CommitOffsets, CreateTopic, Fetch, FetchOffsets, FetchPartition,
-    GroupHeartbeat, GroupOffset, Hello, ListOffsets, MetadataQuery, OffsetPlace, OffsetQuery,
-    OwnedPartitions, Produce, ProducePartition, Request, Trim, TrimPartition,
+    AddPartitions, AlterTopic, CreateTopic, Fetch, FetchPartition, Hello, ListOffsets,
+    MetadataQuery, OffsetPlace, OffsetQuery, Produce, ProducePartition, Request, Trim,
+    TrimPartition,
 };
 
 /// SplitMix64 (Steele, Lea and Flood 2014): one number a case makes a failure repeatable.
@@ -128,7 +127,7 @@ impl Dice {
     }
 
     pub(super) fn request(&mut self) -> Request {
-        match self.below(19) {
+        match self.below(13) {
             0 => Request::Hello(Hello {
                 protocol_version: self.u16(),
                 features: self.roll(),
@@ -182,87 +181,7 @@ impl Dice {
                     OffsetQuery { id: d.partition(), place }
                 }),
             }),
-            12 => Request::Stats,
-            _ => self.group_request(),
-        }
-    }
-
-    fn group_request(&mut self) -> Request {
-        let (group, member) = (self.text(), self.text());
-        let epoch = self.u32().cast_signed();
-        match self.below(6) {
-            0 => Request::ListGroups,
-            1 => Request::DescribeGroup(group),
-            2 => Request::DeleteGroup(group),
-            3 => Request::CommitOffsets(CommitOffsets {
-                group,
-                member,
-                instance: self.maybe(Self::text),
-                epoch,
-                offsets: self.many(Self::group_offset),
-            }),
-            4 => Request::FetchOffsets(FetchOffsets { group, member, epoch }),
-            _ => Request::GroupHeartbeat(GroupHeartbeat {
-                group,
-                member,
-                epoch,
-                instance: self.maybe(Self::text),
-                rack: self.maybe(Self::text),
-                rebalance_timeout_ms: self.maybe(|d| d.u32().max(1)),
-                topics: self.maybe(|d| d.many(Self::text)),
-                pattern: self.maybe(Self::text),
-                assignor: self.maybe(Self::text),
-                owned: self.maybe(|d| d.many(Self::owned)),
-            }),
-        }
-    }
-
-    fn group_offset(&mut self) -> GroupOffset {
-        GroupOffset {
-            topic: self.name(),
-            partition: PartitionId::new(self.u32()),
-            offset: self.offset(),
-            leader_epoch: self.maybe(|d| LeaderEpoch::new(d.u32() >> 1)),
-            metadata: self.text(),
-        }
-    }
-
-    fn owned(&mut self) -> OwnedPartitions {
-        OwnedPartitions { topic: self.topic(), partitions: self.many(Self::u32) }
-    }
-
-    fn group_reply(&mut self) -> Reply {
-        match self.below(6) {
-            0 => Reply::ListGroups(self.many(|d| GroupListing {
-                group: d.text(),
-                state: d.text(),
-                kind: d.text(),
-                protocol_type: d.text(),
-            })),
-            1 => Reply::DescribeGroup(DescribeGroupReply {
-                state: self.text(),
-                kind: self.text(),
-                protocol_type: self.text(),
-                protocol: self.text(),
-                members: self.many(|d| GroupMember {
-                    member: d.text(),
-                    instance: d.maybe(Self::text),
-                    client_id: d.text(),
-                    client_host: d.text(),
-                    epoch: d.u32().cast_signed(),
-                    reads: d.many(|d| (d.text(), d.many(Self::u32))),
-                }),
-                offsets: self.many(Self::group_offset),
-            }),
-            2 => Reply::DeleteGroup,
-            3 => Reply::CommitOffsets(CommitOffsetsReply { codes: self.many(Self::code) }),
-            4 => Reply::FetchOffsets(self.many(Self::group_offset)),
-            _ => Reply::GroupHeartbeat(GroupHeartbeatReply {
-                member: self.text(),
-                epoch: self.u32().cast_signed(),
-                heartbeat_interval_ms: self.u32(),
-                assignment: self.maybe(|d| d.many(Self::owned)),
-            }),
+            _ => Request::Stats,
         }
     }
 
@@ -305,7 +224,7 @@ impl Dice {
     }
 
     pub(super) fn reply(&mut self) -> Reply {
-        match self.below(20) {
+        match self.below(14) {
             0 => Reply::Refused(self.refusal()),
             1 => Reply::Hello(HelloReply {
                 protocol_version: self.u16(),
@@ -339,7 +258,6 @@ impl Dice {
                     })
                 }),
             }),
-            14.. => self.group_reply(),
             _ => Reply::Stats(StatsReply {
                 broker_version: self.text(),
                 uptime_ms: self.roll(),

@@ -9,15 +9,14 @@ use crate::fetch_generated::*;
 use crate::hello_generated::*;
 use crate::ids_generated::*;
 use crate::produce_generated::*;
-use crate::group_generated::*;
 
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_CALL: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_CALL: u8 = 19;
+pub const ENUM_MAX_CALL: u8 = 13;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_CALL: [Call; 20] = [
+pub const ENUM_VALUES_CALL: [Call; 14] = [
   Call::NONE,
   Call::Hello,
   Call::InitProducer,
@@ -32,12 +31,6 @@ pub const ENUM_VALUES_CALL: [Call; 20] = [
   Call::Fetch,
   Call::ListOffsets,
   Call::Stats,
-  Call::ListGroups,
-  Call::DescribeGroup,
-  Call::DeleteGroup,
-  Call::CommitOffsets,
-  Call::FetchOffsets,
-  Call::GroupHeartbeat,
 ];
 
 /// New calls are added at the end; a number is never used for anything else.
@@ -60,15 +53,9 @@ impl Call {
   pub const Fetch: Self = Self(11);
   pub const ListOffsets: Self = Self(12);
   pub const Stats: Self = Self(13);
-  pub const ListGroups: Self = Self(14);
-  pub const DescribeGroup: Self = Self(15);
-  pub const DeleteGroup: Self = Self(16);
-  pub const CommitOffsets: Self = Self(17);
-  pub const FetchOffsets: Self = Self(18);
-  pub const GroupHeartbeat: Self = Self(19);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 19;
+  pub const ENUM_MAX: u8 = 13;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::Hello,
@@ -84,12 +71,6 @@ impl Call {
     Self::Fetch,
     Self::ListOffsets,
     Self::Stats,
-    Self::ListGroups,
-    Self::DescribeGroup,
-    Self::DeleteGroup,
-    Self::CommitOffsets,
-    Self::FetchOffsets,
-    Self::GroupHeartbeat,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -108,12 +89,6 @@ impl Call {
       Self::Fetch => Some("Fetch"),
       Self::ListOffsets => Some("ListOffsets"),
       Self::Stats => Some("Stats"),
-      Self::ListGroups => Some("ListGroups"),
-      Self::DescribeGroup => Some("DescribeGroup"),
-      Self::DeleteGroup => Some("DeleteGroup"),
-      Self::CommitOffsets => Some("CommitOffsets"),
-      Self::FetchOffsets => Some("FetchOffsets"),
-      Self::GroupHeartbeat => Some("GroupHeartbeat"),
       _ => None,
     }
   }
@@ -173,10 +148,10 @@ pub struct CallUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_ANSWER: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_ANSWER: u8 = 19;
+pub const ENUM_MAX_ANSWER: u8 = 13;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_ANSWER: [Answer; 20] = [
+pub const ENUM_VALUES_ANSWER: [Answer; 14] = [
   Answer::NONE,
   Answer::HelloReply,
   Answer::InitProducerReply,
@@ -191,12 +166,6 @@ pub const ENUM_VALUES_ANSWER: [Answer; 20] = [
   Answer::FetchReply,
   Answer::ListOffsetsReply,
   Answer::StatsReply,
-  Answer::ListGroupsReply,
-  Answer::DescribeGroupReply,
-  Answer::DeleteGroupReply,
-  Answer::CommitOffsetsReply,
-  Answer::FetchOffsetsReply,
-  Answer::GroupHeartbeatReply,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -218,15 +187,9 @@ impl Answer {
   pub const FetchReply: Self = Self(11);
   pub const ListOffsetsReply: Self = Self(12);
   pub const StatsReply: Self = Self(13);
-  pub const ListGroupsReply: Self = Self(14);
-  pub const DescribeGroupReply: Self = Self(15);
-  pub const DeleteGroupReply: Self = Self(16);
-  pub const CommitOffsetsReply: Self = Self(17);
-  pub const FetchOffsetsReply: Self = Self(18);
-  pub const GroupHeartbeatReply: Self = Self(19);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 19;
+  pub const ENUM_MAX: u8 = 13;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::HelloReply,
@@ -242,12 +205,6 @@ impl Answer {
     Self::FetchReply,
     Self::ListOffsetsReply,
     Self::StatsReply,
-    Self::ListGroupsReply,
-    Self::DescribeGroupReply,
-    Self::DeleteGroupReply,
-    Self::CommitOffsetsReply,
-    Self::FetchOffsetsReply,
-    Self::GroupHeartbeatReply,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -266,12 +223,6 @@ impl Answer {
       Self::FetchReply => Some("FetchReply"),
       Self::ListOffsetsReply => Some("ListOffsetsReply"),
       Self::StatsReply => Some("StatsReply"),
-      Self::ListGroupsReply => Some("ListGroupsReply"),
-      Self::DescribeGroupReply => Some("DescribeGroupReply"),
-      Self::DeleteGroupReply => Some("DeleteGroupReply"),
-      Self::CommitOffsetsReply => Some("CommitOffsetsReply"),
-      Self::FetchOffsetsReply => Some("FetchOffsetsReply"),
-      Self::GroupHeartbeatReply => Some("GroupHeartbeatReply"),
       _ => None,
     }
   }
@@ -582,96 +533,6 @@ impl<'a> Request<'a> {
     }
   }
 
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn call_as_list_groups(&self) -> Option<ListGroups<'a>> {
-    if self.call_type() == Call::ListGroups {
-      self.call().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { ListGroups::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn call_as_describe_group(&self) -> Option<DescribeGroup<'a>> {
-    if self.call_type() == Call::DescribeGroup {
-      self.call().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { DescribeGroup::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn call_as_delete_group(&self) -> Option<DeleteGroup<'a>> {
-    if self.call_type() == Call::DeleteGroup {
-      self.call().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { DeleteGroup::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn call_as_commit_offsets(&self) -> Option<CommitOffsets<'a>> {
-    if self.call_type() == Call::CommitOffsets {
-      self.call().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { CommitOffsets::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn call_as_fetch_offsets(&self) -> Option<FetchOffsets<'a>> {
-    if self.call_type() == Call::FetchOffsets {
-      self.call().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { FetchOffsets::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn call_as_group_heartbeat(&self) -> Option<GroupHeartbeat<'a>> {
-    if self.call_type() == Call::GroupHeartbeat {
-      self.call().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { GroupHeartbeat::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
 }
 
 impl ::flatbuffers::Verifiable for Request<'_> {
@@ -696,12 +557,6 @@ impl ::flatbuffers::Verifiable for Request<'_> {
           Call::Fetch => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Fetch>>("Call::Fetch", pos),
           Call::ListOffsets => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ListOffsets>>("Call::ListOffsets", pos),
           Call::Stats => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Stats>>("Call::Stats", pos),
-          Call::ListGroups => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ListGroups>>("Call::ListGroups", pos),
-          Call::DescribeGroup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DescribeGroup>>("Call::DescribeGroup", pos),
-          Call::DeleteGroup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DeleteGroup>>("Call::DeleteGroup", pos),
-          Call::CommitOffsets => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<CommitOffsets>>("Call::CommitOffsets", pos),
-          Call::FetchOffsets => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FetchOffsets>>("Call::FetchOffsets", pos),
-          Call::GroupHeartbeat => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<GroupHeartbeat>>("Call::GroupHeartbeat", pos),
           _ => Ok(()),
         }
      })?
@@ -849,48 +704,6 @@ impl ::core::fmt::Debug for Request<'_> {
         },
         Call::Stats => {
           if let Some(x) = self.call_as_stats() {
-            ds.field("call", &x)
-          } else {
-            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Call::ListGroups => {
-          if let Some(x) = self.call_as_list_groups() {
-            ds.field("call", &x)
-          } else {
-            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Call::DescribeGroup => {
-          if let Some(x) = self.call_as_describe_group() {
-            ds.field("call", &x)
-          } else {
-            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Call::DeleteGroup => {
-          if let Some(x) = self.call_as_delete_group() {
-            ds.field("call", &x)
-          } else {
-            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Call::CommitOffsets => {
-          if let Some(x) = self.call_as_commit_offsets() {
-            ds.field("call", &x)
-          } else {
-            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Call::FetchOffsets => {
-          if let Some(x) = self.call_as_fetch_offsets() {
-            ds.field("call", &x)
-          } else {
-            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Call::GroupHeartbeat => {
-          if let Some(x) = self.call_as_group_heartbeat() {
             ds.field("call", &x)
           } else {
             ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -1176,96 +989,6 @@ impl<'a> Reply<'a> {
     }
   }
 
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn answer_as_list_groups_reply(&self) -> Option<ListGroupsReply<'a>> {
-    if self.answer_type() == Answer::ListGroupsReply {
-      self.answer().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { ListGroupsReply::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn answer_as_describe_group_reply(&self) -> Option<DescribeGroupReply<'a>> {
-    if self.answer_type() == Answer::DescribeGroupReply {
-      self.answer().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { DescribeGroupReply::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn answer_as_delete_group_reply(&self) -> Option<DeleteGroupReply<'a>> {
-    if self.answer_type() == Answer::DeleteGroupReply {
-      self.answer().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { DeleteGroupReply::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn answer_as_commit_offsets_reply(&self) -> Option<CommitOffsetsReply<'a>> {
-    if self.answer_type() == Answer::CommitOffsetsReply {
-      self.answer().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { CommitOffsetsReply::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn answer_as_fetch_offsets_reply(&self) -> Option<FetchOffsetsReply<'a>> {
-    if self.answer_type() == Answer::FetchOffsetsReply {
-      self.answer().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { FetchOffsetsReply::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn answer_as_group_heartbeat_reply(&self) -> Option<GroupHeartbeatReply<'a>> {
-    if self.answer_type() == Answer::GroupHeartbeatReply {
-      self.answer().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { GroupHeartbeatReply::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
 }
 
 impl ::flatbuffers::Verifiable for Reply<'_> {
@@ -1292,12 +1015,6 @@ impl ::flatbuffers::Verifiable for Reply<'_> {
           Answer::FetchReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FetchReply>>("Answer::FetchReply", pos),
           Answer::ListOffsetsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ListOffsetsReply>>("Answer::ListOffsetsReply", pos),
           Answer::StatsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<StatsReply>>("Answer::StatsReply", pos),
-          Answer::ListGroupsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ListGroupsReply>>("Answer::ListGroupsReply", pos),
-          Answer::DescribeGroupReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DescribeGroupReply>>("Answer::DescribeGroupReply", pos),
-          Answer::DeleteGroupReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DeleteGroupReply>>("Answer::DeleteGroupReply", pos),
-          Answer::CommitOffsetsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<CommitOffsetsReply>>("Answer::CommitOffsetsReply", pos),
-          Answer::FetchOffsetsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FetchOffsetsReply>>("Answer::FetchOffsetsReply", pos),
-          Answer::GroupHeartbeatReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<GroupHeartbeatReply>>("Answer::GroupHeartbeatReply", pos),
           _ => Ok(()),
         }
      })?
@@ -1459,48 +1176,6 @@ impl ::core::fmt::Debug for Reply<'_> {
         },
         Answer::StatsReply => {
           if let Some(x) = self.answer_as_stats_reply() {
-            ds.field("answer", &x)
-          } else {
-            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Answer::ListGroupsReply => {
-          if let Some(x) = self.answer_as_list_groups_reply() {
-            ds.field("answer", &x)
-          } else {
-            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Answer::DescribeGroupReply => {
-          if let Some(x) = self.answer_as_describe_group_reply() {
-            ds.field("answer", &x)
-          } else {
-            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Answer::DeleteGroupReply => {
-          if let Some(x) = self.answer_as_delete_group_reply() {
-            ds.field("answer", &x)
-          } else {
-            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Answer::CommitOffsetsReply => {
-          if let Some(x) = self.answer_as_commit_offsets_reply() {
-            ds.field("answer", &x)
-          } else {
-            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Answer::FetchOffsetsReply => {
-          if let Some(x) = self.answer_as_fetch_offsets_reply() {
-            ds.field("answer", &x)
-          } else {
-            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Answer::GroupHeartbeatReply => {
-          if let Some(x) = self.answer_as_group_heartbeat_reply() {
             ds.field("answer", &x)
           } else {
             ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")

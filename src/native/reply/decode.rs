@@ -17,7 +17,6 @@ use super::{
 use crate::fetch_generated as fetch;
 use crate::frame::Frame;
 use crate::frame_generated as wire;
-use crate::group::reply as group;
 use crate::header::verified;
 use crate::hello_generated as hello;
 use crate::offsets_generated as offsets;
@@ -65,9 +64,6 @@ fn read_answer(root: &wire::Reply<'_>, payload: Bytes) -> Result<Reply, ReplyErr
     }
     if let Some(answer) = root.answer_as_metadata_reply() {
         return read_metadata(&answer).map(Reply::Metadata);
-    }
-    if let Some(answer) = group::read(root)? {
-        return Ok(answer);
     }
     read_topic_answer(root)
 }

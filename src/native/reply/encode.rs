@@ -13,7 +13,6 @@ use super::{
 };
 use crate::fetch_generated as fetch;
 use crate::frame_generated as wire;
-use crate::group::reply as group;
 use crate::hello_generated as hello;
 use crate::ids_generated as ids;
 use crate::offsets_generated as offsets;
@@ -48,10 +47,8 @@ pub(crate) fn encode(
 
 /// `None` for a refusal, which has no answer.
 fn write_answer(b: &mut Builder, reply: Reply, payload: &mut Vec<Bytes>) -> Option<AnswerOffset> {
-    if let Some(answer) = group::write(b, &reply) {
-        return Some(answer);
-    }
     Some(match reply {
+        Reply::Refused(_) => return None,
         Reply::Fetch(reply) => write_fetch(b, reply, payload),
         Reply::Produce(reply) => write_produce(b, &reply),
         Reply::ListOffsets(reply) => write_list_offsets(b, &reply),
@@ -84,8 +81,6 @@ fn write_answer(b: &mut Builder, reply: Reply, payload: &mut Vec<Bytes>) -> Opti
         Reply::DescribeTopic(reply) => write_description(b, &reply),
         Reply::Trim(reply) => write_trim(b, &reply),
         Reply::Stats(reply) => write_stats(b, &reply),
-        // A refusal; the answers about groups are written above.
-        _ => return None,
     })
 }
 

@@ -21,7 +21,6 @@ use super::{
 use crate::fetch_generated as fetch;
 use crate::frame::Frame;
 use crate::frame_generated as wire;
-use crate::group::request as group;
 use crate::header::verified;
 use crate::hello_generated as hello;
 use crate::ids_generated as ids;
@@ -75,9 +74,6 @@ fn read_call(root: &wire::Request<'_>, payload: Bytes) -> Result<Request, Fault>
     }
     if root.call_as_stats().is_some() {
         return Ok(Request::Stats);
-    }
-    if let Some(call) = group::read(root)? {
-        return Ok(call);
     }
     read_topic_call(root)
 }

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::fetch_generated as fetch;
 use crate::frame_generated as wire;
-use crate::group::request as group;
 use crate::hello_generated as hello;
 use crate::ids_generated as ids;
 use crate::offsets_generated as offsets;
@@ -41,9 +40,6 @@ pub(crate) fn encode(
 }
 
 fn write_call(b: &mut Builder, request: &Request) -> CallOffset {
-    if let Some(call) = group::write(b, request) {
-        return call;
-    }
     match request {
         Request::Produce(call) => write_produce(b, call),
         Request::Fetch(call) => write_fetch(b, call),
@@ -52,6 +48,10 @@ fn write_call(b: &mut Builder, request: &Request) -> CallOffset {
         Request::InitProducer => {
             let call = hello::InitProducer::create(b, &hello::InitProducerArgs {});
             (wire::Call::InitProducer, call.as_union_value())
+        }
+        Request::Stats => {
+            let call = stats::Stats::create(b, &stats::StatsArgs {});
+            (wire::Call::Stats, call.as_union_value())
         }
         Request::Metadata(call) => {
             let topics = call.topics.as_ref().map(|topics| {
@@ -79,11 +79,6 @@ fn write_call(b: &mut Builder, request: &Request) -> CallOffset {
             let args = topic::AddPartitionsArgs { name, partitions: call.partitions };
             let call = topic::AddPartitions::create(b, &args);
             (wire::Call::AddPartitions, call.as_union_value())
-        }
-        // Those about groups are written above; what is left is the one without arguments.
-        _ => {
-            let call = stats::Stats::create(b, &stats::StatsArgs {});
-            (wire::Call::Stats, call.as_union_value())
         }
     }
 }

@@ -23,13 +23,11 @@ use kolk_native::request::{
     AddPartitions, AlterTopic, CorrelationId, CreateTopic, Fetch, Hello, ListOffsets, Produce,
     Request, Trim,
 };
-use kolk_shard::group::request::Client;
 use kolk_shard::request::{
     AddPartitionsOp, AlterTopicOp, ConfigChange, CreateTopicOp, Intent, ProduceOp,
 };
 use kolk_shard::shard::Shard;
 
-use super::group_calls;
 use super::identity::Identity;
 use super::metadata_reply::metadata_reply;
 use super::reply_writer::ReplyWriter;
@@ -53,8 +51,6 @@ pub(crate) struct Received {
     pub(crate) version: u16,
     /// The host that this client is told.
     pub(crate) host: Rc<str>,
-    /// The client as groups show it.
-    pub(crate) client: Rc<Client>,
 }
 
 /// What the reply to a begun call needs.
@@ -69,7 +65,7 @@ impl<N: Net> Calls<N> {
     /// Begins a call. What it does to logs begins here, in the order of the calls; its reply comes through
     /// the outbox.
     pub(crate) fn begin(self: Rc<Self>, received: Received, request: Request, outbox: &Outbox) {
-        let Received { correlation, charge, version, host, client } = received;
+        let Received { correlation, charge, version, host } = received;
         let call = translate::call(request.kind());
         let begun = Begun { correlation, charge, call, at: self.shard.io().now() };
         match request {
@@ -83,19 +79,6 @@ impl<N: Net> Calls<N> {
             Request::Hello(hello) => {
                 let calls = Rc::clone(&self);
                 self.later(begun, outbox, async move { calls.hello(hello, version).await });
-            }
-            Request::ListGroups
-            | Request::DescribeGroup(_)
-            | Request::DeleteGroup(_)
-            | Request::CommitOffsets(_)
-            | Request::FetchOffsets(_)
-            | Request::GroupHeartbeat(_) => {
-                let reply = group_calls::begin(&self.shard, &client, request);
-                self.later(
-                    begun,
-                    outbox,
-                    async move { reply.await.unwrap_or_else(Reply::Refused) },
-                );
             }
             other => {
                 let calls = Rc::clone(&self);

@@ -27,10 +27,6 @@ pub(crate) const fn call(kind: CallKind) -> Call {
         CallKind::Produce => Call::Produce,
         CallKind::Fetch => Call::Fetch,
         CallKind::ListOffsets => Call::ListOffsets,
-        CallKind::CommitOffsets => Call::CommitOffsets,
-        CallKind::FetchOffsets => Call::FetchOffsets,
-        CallKind::GroupHeartbeat => Call::Group,
-        CallKind::ListGroups | CallKind::DescribeGroup | CallKind::DeleteGroup => Call::Admin,
         _ => Call::Stats,
     }
 }
@@ -177,11 +173,8 @@ mod tests {
     #[test]
     fn every_call_has_a_counter_of_its_own() {
         let names: BTreeSet<_> = CallKind::ALL.iter().map(|kind| call(*kind).name()).collect();
-        // What is asked of a whole group counts as the Kafka wire's calls do.
-        let shared = |kind: &CallKind| matches!(call(*kind), Call::Admin | Call::Group);
-        let own: Vec<_> = CallKind::ALL.into_iter().filter(|kind| !shared(kind)).collect();
-        assert_eq!((names.len(), CallKind::ALL.len()), (own.len() + 2, own.len() + 4));
-        for kind in own {
+        assert_eq!(names.len(), CallKind::ALL.len());
+        for kind in CallKind::ALL {
             assert_eq!(call(kind).name(), kind.name());
         }
     }

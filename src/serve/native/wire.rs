@@ -1,7 +1,6 @@
 //! The native wire on a connection: from frames to calls.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::BytesMut;
@@ -12,7 +11,6 @@ use kolk_native::PROTOCOL_VERSION;
 use kolk_native::frame::{FrameDecoder, FrameError, FrameLimits};
 use kolk_native::reply::{Refusal, Reply};
 use kolk_native::request::{self, CorrelationId, Hello, Request, RequestError, RequestFrame};
-use kolk_shard::group::request::Client;
 
 use super::calls::{Calls, Received};
 use crate::connection::budget::Charge;
@@ -25,8 +23,6 @@ pub(crate) struct NativeWire<N: Net> {
     calls: Rc<Calls<N>>,
     /// The host that this client is told.
     host: Rc<str>,
-    /// The client as groups show it; its name is known from the hello on.
-    client: Rc<Client>,
     frame_bytes_max: usize,
     greeting: Greeting,
 }
@@ -40,17 +36,10 @@ enum Greeting {
 
 impl<N: Net> NativeWire<N> {
     /// A connection on which nothing was said yet.
-    pub(crate) fn new(
-        calls: Rc<Calls<N>>,
-        host: Rc<str>,
-        peer: IpAddr,
-        frame_bytes_max: usize,
-    ) -> Self {
+    pub(crate) fn new(calls: Rc<Calls<N>>, host: Rc<str>, frame_bytes_max: usize) -> Self {
         // A stranger may send little; what is allowed grows with the hello.
         let decoder = FrameDecoder::new(FrameLimits::HELLO);
-        let peer = format!("/{}", peer.to_canonical());
-        let client = Rc::new(Client { id: String::new(), host: peer });
-        Self { decoder, calls, host, client, frame_bytes_max, greeting: Greeting::Awaited }
+        Self { decoder, calls, host, frame_bytes_max, greeting: Greeting::Awaited }
     }
 
     /// The reply that ends the connection before the first call: an old or a foreign client is told why.
@@ -67,8 +56,6 @@ impl<N: Net> NativeWire<N> {
             return Err(self.turn_away(correlation, ErrorCode::UnsupportedVersion, detail));
         }
         self.greeting = Greeting::Done;
-        let host = self.client.host.clone();
-        self.client = Rc::new(Client { id: hello.client_id.clone(), host });
         let bytes_max = self.frame_bytes_max;
         self.decoder = FrameDecoder::new(FrameLimits { bytes_max, ..FrameLimits::REQUEST });
         Ok(hello.protocol_version.min(PROTOCOL_VERSION))
@@ -105,8 +92,8 @@ impl<N: Net> Wire for NativeWire<N> {
                 return Err(self.turn_away(correlation, ErrorCode::InvalidRequest, detail));
             }
         };
-        let (host, client) = (Rc::clone(&self.host), Rc::clone(&self.client));
-        let received = Received { correlation, charge, version, host, client };
+        let host = Rc::clone(&self.host);
+        let received = Received { correlation, charge, version, host };
         Rc::clone(&self.calls).begin(received, request, outbox);
         Ok(())
     }
