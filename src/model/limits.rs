@@ -55,6 +55,10 @@ pub const FETCH_PARTITION_BYTES_DEFAULT: u32 = 1024 * 1024;
 /// Bytes of a client's name for itself. Beyond: `InvalidRequest`.
 pub const CLIENT_ID_BYTES_MAX: usize = 256;
 
+/// Bytes of a group's or member's id, of an assignor's name, of the words stored with an offset: what Kafka's
+/// records of groups can hold. Beyond: `InvalidRequest`.
+pub const GROUP_TEXT_BYTES_MAX: usize = 32_767;
+
 /// Requests of one connection that may wait for their replies. Beyond: the broker stops reading its socket.
 pub const CONNECTION_REQUESTS_MAX: usize = 1024;
 

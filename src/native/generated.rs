@@ -20,6 +20,7 @@
 
 pub(crate) mod fetch_generated;
 pub(crate) mod frame_generated;
+pub(crate) mod group_generated;
 pub(crate) mod hello_generated;
 pub(crate) mod ids_generated;
 pub(crate) mod offsets_generated;

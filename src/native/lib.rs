@@ -62,8 +62,8 @@ mod generated;
 
 // Generated files name each other from the crate's root.
 use generated::{
-    fetch_generated, frame_generated, hello_generated, ids_generated, offsets_generated,
-    produce_generated, stats_generated, topic_generated,
+    fetch_generated, frame_generated, group_generated, hello_generated, ids_generated,
+    offsets_generated, produce_generated, stats_generated, topic_generated,
 };
 
 /// The version of the protocol that this crate speaks. It rises when an old peer could misread a new one;

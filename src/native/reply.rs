@@ -4,6 +4,8 @@
 mod decode;
 mod encode;
 
+pub mod group;
+
 use bytes::Bytes;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{
@@ -14,6 +16,7 @@ use kolk_model::time::TimestampMs;
 
 pub use self::decode::decode;
 pub(crate) use self::encode::encode;
+use self::group::GroupReply;
 use crate::request::CorrelationId;
 
 /// A reply and the number of its request.
@@ -57,6 +60,8 @@ pub enum Reply {
     ListOffsets(ListOffsetsReply),
     /// To `Stats`.
     Stats(StatsReply),
+    /// To the calls about consumer groups.
+    Group(GroupReply),
 }
 
 /// Why a request, or its part for one partition, was not done.

@@ -4,6 +4,8 @@
 mod decode;
 mod encode;
 
+pub mod group;
+
 use bytes::Bytes;
 use kolk_model::durability::AckLevel;
 use kolk_model::error::ErrorCode;
@@ -13,6 +15,7 @@ use kolk_model::time::TimestampMs;
 
 pub use self::decode::decode;
 pub(crate) use self::encode::encode;
+use self::group::GroupCall;
 
 /// Tells a connection's requests apart: chosen by the client, repeated in the reply.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -71,6 +74,8 @@ pub enum Request {
     ListOffsets(ListOffsets),
     /// What the broker counts.
     Stats,
+    /// About consumer groups.
+    Group(GroupCall),
 }
 
 impl Request {
@@ -91,6 +96,18 @@ impl Request {
             Self::Fetch(_) => CallKind::Fetch,
             Self::ListOffsets(_) => CallKind::ListOffsets,
             Self::Stats => CallKind::Stats,
+            Self::Group(call) => match call {
+                GroupCall::Find(_) => CallKind::FindGroup,
+                GroupCall::Join(_) => CallKind::JoinGroup,
+                GroupCall::Sync(_) => CallKind::SyncGroup,
+                GroupCall::Heartbeat(_) => CallKind::GroupHeartbeat,
+                GroupCall::Leave(_) => CallKind::LeaveGroup,
+                GroupCall::CommitOffsets(_) => CallKind::CommitOffsets,
+                GroupCall::FetchOffsets(_) => CallKind::FetchOffsets,
+                GroupCall::List(_) => CallKind::ListGroups,
+                GroupCall::Describe(_) => CallKind::DescribeGroup,
+                GroupCall::Delete(_) => CallKind::DeleteGroup,
+            },
         }
     }
 }
@@ -113,11 +130,21 @@ pub enum CallKind {
     Fetch,
     ListOffsets,
     Stats,
+    FindGroup,
+    JoinGroup,
+    SyncGroup,
+    GroupHeartbeat,
+    LeaveGroup,
+    CommitOffsets,
+    FetchOffsets,
+    ListGroups,
+    DescribeGroup,
+    DeleteGroup,
 }
 
 impl CallKind {
     /// Every call.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 23] = [
         Self::Hello,
         Self::InitProducer,
         Self::Metadata,
@@ -131,6 +158,16 @@ impl CallKind {
         Self::Fetch,
         Self::ListOffsets,
         Self::Stats,
+        Self::FindGroup,
+        Self::JoinGroup,
+        Self::SyncGroup,
+        Self::GroupHeartbeat,
+        Self::LeaveGroup,
+        Self::CommitOffsets,
+        Self::FetchOffsets,
+        Self::ListGroups,
+        Self::DescribeGroup,
+        Self::DeleteGroup,
     ];
 
     /// The name in metrics and logs.
@@ -150,6 +187,16 @@ impl CallKind {
             Self::Fetch => "fetch",
             Self::ListOffsets => "list_offsets",
             Self::Stats => "stats",
+            Self::FindGroup => "find_group",
+            Self::JoinGroup => "join_group",
+            Self::SyncGroup => "sync_group",
+            Self::GroupHeartbeat => "group_heartbeat",
+            Self::LeaveGroup => "leave_group",
+            Self::CommitOffsets => "commit_offsets",
+            Self::FetchOffsets => "fetch_offsets",
+            Self::ListGroups => "list_groups",
+            Self::DescribeGroup => "describe_group",
+            Self::DeleteGroup => "delete_group",
         }
     }
 }

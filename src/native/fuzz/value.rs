@@ -1,5 +1,7 @@
 //! Random requests and replies. Apart because it is long and dull.
 
+mod group;
+
 use bytes::Bytes;
 use kolk_model::batch_builder::BatchBuilder;
 use kolk_model::compression::Compression;
@@ -127,7 +129,7 @@ impl Dice {
     }
 
     pub(super) fn request(&mut self) -> Request {
-        match self.below(13) {
+        match self.below(18) {
             0 => Request::Hello(Hello {
                 protocol_version: self.u16(),
                 features: self.roll(),
@@ -181,7 +183,8 @@ impl Dice {
                     OffsetQuery { id: d.partition(), place }
                 }),
             }),
-            _ => Request::Stats,
+            12 => Request::Stats,
+            _ => Request::Group(self.group_call()),
         }
     }
 
@@ -224,7 +227,7 @@ impl Dice {
     }
 
     pub(super) fn reply(&mut self) -> Reply {
-        match self.below(14) {
+        match self.below(19) {
             0 => Reply::Refused(self.refusal()),
             1 => Reply::Hello(HelloReply {
                 protocol_version: self.u16(),
@@ -258,6 +261,7 @@ impl Dice {
                     })
                 }),
             }),
+            13..18 => Reply::Group(self.group_reply()),
             _ => Reply::Stats(StatsReply {
                 broker_version: self.text(),
                 uptime_ms: self.roll(),

@@ -9,14 +9,15 @@ use crate::fetch_generated::*;
 use crate::hello_generated::*;
 use crate::ids_generated::*;
 use crate::produce_generated::*;
+use crate::group_generated::*;
 
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_CALL: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_CALL: u8 = 13;
+pub const ENUM_MAX_CALL: u8 = 23;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_CALL: [Call; 14] = [
+pub const ENUM_VALUES_CALL: [Call; 24] = [
   Call::NONE,
   Call::Hello,
   Call::InitProducer,
@@ -31,6 +32,16 @@ pub const ENUM_VALUES_CALL: [Call; 14] = [
   Call::Fetch,
   Call::ListOffsets,
   Call::Stats,
+  Call::FindGroup,
+  Call::JoinGroup,
+  Call::SyncGroup,
+  Call::GroupHeartbeat,
+  Call::LeaveGroup,
+  Call::CommitOffsets,
+  Call::FetchOffsets,
+  Call::ListGroups,
+  Call::DescribeGroup,
+  Call::DeleteGroup,
 ];
 
 /// New calls are added at the end; a number is never used for anything else.
@@ -53,9 +64,19 @@ impl Call {
   pub const Fetch: Self = Self(11);
   pub const ListOffsets: Self = Self(12);
   pub const Stats: Self = Self(13);
+  pub const FindGroup: Self = Self(14);
+  pub const JoinGroup: Self = Self(15);
+  pub const SyncGroup: Self = Self(16);
+  pub const GroupHeartbeat: Self = Self(17);
+  pub const LeaveGroup: Self = Self(18);
+  pub const CommitOffsets: Self = Self(19);
+  pub const FetchOffsets: Self = Self(20);
+  pub const ListGroups: Self = Self(21);
+  pub const DescribeGroup: Self = Self(22);
+  pub const DeleteGroup: Self = Self(23);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 13;
+  pub const ENUM_MAX: u8 = 23;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::Hello,
@@ -71,6 +92,16 @@ impl Call {
     Self::Fetch,
     Self::ListOffsets,
     Self::Stats,
+    Self::FindGroup,
+    Self::JoinGroup,
+    Self::SyncGroup,
+    Self::GroupHeartbeat,
+    Self::LeaveGroup,
+    Self::CommitOffsets,
+    Self::FetchOffsets,
+    Self::ListGroups,
+    Self::DescribeGroup,
+    Self::DeleteGroup,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -89,6 +120,16 @@ impl Call {
       Self::Fetch => Some("Fetch"),
       Self::ListOffsets => Some("ListOffsets"),
       Self::Stats => Some("Stats"),
+      Self::FindGroup => Some("FindGroup"),
+      Self::JoinGroup => Some("JoinGroup"),
+      Self::SyncGroup => Some("SyncGroup"),
+      Self::GroupHeartbeat => Some("GroupHeartbeat"),
+      Self::LeaveGroup => Some("LeaveGroup"),
+      Self::CommitOffsets => Some("CommitOffsets"),
+      Self::FetchOffsets => Some("FetchOffsets"),
+      Self::ListGroups => Some("ListGroups"),
+      Self::DescribeGroup => Some("DescribeGroup"),
+      Self::DeleteGroup => Some("DeleteGroup"),
       _ => None,
     }
   }
@@ -148,10 +189,10 @@ pub struct CallUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_ANSWER: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_ANSWER: u8 = 13;
+pub const ENUM_MAX_ANSWER: u8 = 23;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_ANSWER: [Answer; 14] = [
+pub const ENUM_VALUES_ANSWER: [Answer; 24] = [
   Answer::NONE,
   Answer::HelloReply,
   Answer::InitProducerReply,
@@ -166,6 +207,16 @@ pub const ENUM_VALUES_ANSWER: [Answer; 14] = [
   Answer::FetchReply,
   Answer::ListOffsetsReply,
   Answer::StatsReply,
+  Answer::FindGroupReply,
+  Answer::JoinGroupReply,
+  Answer::SyncGroupReply,
+  Answer::GroupHeartbeatReply,
+  Answer::LeaveGroupReply,
+  Answer::CommitOffsetsReply,
+  Answer::FetchOffsetsReply,
+  Answer::ListGroupsReply,
+  Answer::DescribeGroupReply,
+  Answer::DeleteGroupReply,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -187,9 +238,19 @@ impl Answer {
   pub const FetchReply: Self = Self(11);
   pub const ListOffsetsReply: Self = Self(12);
   pub const StatsReply: Self = Self(13);
+  pub const FindGroupReply: Self = Self(14);
+  pub const JoinGroupReply: Self = Self(15);
+  pub const SyncGroupReply: Self = Self(16);
+  pub const GroupHeartbeatReply: Self = Self(17);
+  pub const LeaveGroupReply: Self = Self(18);
+  pub const CommitOffsetsReply: Self = Self(19);
+  pub const FetchOffsetsReply: Self = Self(20);
+  pub const ListGroupsReply: Self = Self(21);
+  pub const DescribeGroupReply: Self = Self(22);
+  pub const DeleteGroupReply: Self = Self(23);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 13;
+  pub const ENUM_MAX: u8 = 23;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::HelloReply,
@@ -205,6 +266,16 @@ impl Answer {
     Self::FetchReply,
     Self::ListOffsetsReply,
     Self::StatsReply,
+    Self::FindGroupReply,
+    Self::JoinGroupReply,
+    Self::SyncGroupReply,
+    Self::GroupHeartbeatReply,
+    Self::LeaveGroupReply,
+    Self::CommitOffsetsReply,
+    Self::FetchOffsetsReply,
+    Self::ListGroupsReply,
+    Self::DescribeGroupReply,
+    Self::DeleteGroupReply,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -223,6 +294,16 @@ impl Answer {
       Self::FetchReply => Some("FetchReply"),
       Self::ListOffsetsReply => Some("ListOffsetsReply"),
       Self::StatsReply => Some("StatsReply"),
+      Self::FindGroupReply => Some("FindGroupReply"),
+      Self::JoinGroupReply => Some("JoinGroupReply"),
+      Self::SyncGroupReply => Some("SyncGroupReply"),
+      Self::GroupHeartbeatReply => Some("GroupHeartbeatReply"),
+      Self::LeaveGroupReply => Some("LeaveGroupReply"),
+      Self::CommitOffsetsReply => Some("CommitOffsetsReply"),
+      Self::FetchOffsetsReply => Some("FetchOffsetsReply"),
+      Self::ListGroupsReply => Some("ListGroupsReply"),
+      Self::DescribeGroupReply => Some("DescribeGroupReply"),
+      Self::DeleteGroupReply => Some("DeleteGroupReply"),
       _ => None,
     }
   }
@@ -533,6 +614,156 @@ impl<'a> Request<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_find_group(&self) -> Option<FindGroup<'a>> {
+    if self.call_type() == Call::FindGroup {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { FindGroup::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_join_group(&self) -> Option<JoinGroup<'a>> {
+    if self.call_type() == Call::JoinGroup {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { JoinGroup::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_sync_group(&self) -> Option<SyncGroup<'a>> {
+    if self.call_type() == Call::SyncGroup {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { SyncGroup::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_group_heartbeat(&self) -> Option<GroupHeartbeat<'a>> {
+    if self.call_type() == Call::GroupHeartbeat {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { GroupHeartbeat::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_leave_group(&self) -> Option<LeaveGroup<'a>> {
+    if self.call_type() == Call::LeaveGroup {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { LeaveGroup::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_commit_offsets(&self) -> Option<CommitOffsets<'a>> {
+    if self.call_type() == Call::CommitOffsets {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { CommitOffsets::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_fetch_offsets(&self) -> Option<FetchOffsets<'a>> {
+    if self.call_type() == Call::FetchOffsets {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { FetchOffsets::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_list_groups(&self) -> Option<ListGroups<'a>> {
+    if self.call_type() == Call::ListGroups {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { ListGroups::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_describe_group(&self) -> Option<DescribeGroup<'a>> {
+    if self.call_type() == Call::DescribeGroup {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { DescribeGroup::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn call_as_delete_group(&self) -> Option<DeleteGroup<'a>> {
+    if self.call_type() == Call::DeleteGroup {
+      self.call().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { DeleteGroup::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Request<'_> {
@@ -557,6 +788,16 @@ impl ::flatbuffers::Verifiable for Request<'_> {
           Call::Fetch => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Fetch>>("Call::Fetch", pos),
           Call::ListOffsets => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ListOffsets>>("Call::ListOffsets", pos),
           Call::Stats => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Stats>>("Call::Stats", pos),
+          Call::FindGroup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FindGroup>>("Call::FindGroup", pos),
+          Call::JoinGroup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<JoinGroup>>("Call::JoinGroup", pos),
+          Call::SyncGroup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SyncGroup>>("Call::SyncGroup", pos),
+          Call::GroupHeartbeat => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<GroupHeartbeat>>("Call::GroupHeartbeat", pos),
+          Call::LeaveGroup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LeaveGroup>>("Call::LeaveGroup", pos),
+          Call::CommitOffsets => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<CommitOffsets>>("Call::CommitOffsets", pos),
+          Call::FetchOffsets => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FetchOffsets>>("Call::FetchOffsets", pos),
+          Call::ListGroups => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ListGroups>>("Call::ListGroups", pos),
+          Call::DescribeGroup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DescribeGroup>>("Call::DescribeGroup", pos),
+          Call::DeleteGroup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DeleteGroup>>("Call::DeleteGroup", pos),
           _ => Ok(()),
         }
      })?
@@ -704,6 +945,76 @@ impl ::core::fmt::Debug for Request<'_> {
         },
         Call::Stats => {
           if let Some(x) = self.call_as_stats() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::FindGroup => {
+          if let Some(x) = self.call_as_find_group() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::JoinGroup => {
+          if let Some(x) = self.call_as_join_group() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::SyncGroup => {
+          if let Some(x) = self.call_as_sync_group() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::GroupHeartbeat => {
+          if let Some(x) = self.call_as_group_heartbeat() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::LeaveGroup => {
+          if let Some(x) = self.call_as_leave_group() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::CommitOffsets => {
+          if let Some(x) = self.call_as_commit_offsets() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::FetchOffsets => {
+          if let Some(x) = self.call_as_fetch_offsets() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::ListGroups => {
+          if let Some(x) = self.call_as_list_groups() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::DescribeGroup => {
+          if let Some(x) = self.call_as_describe_group() {
+            ds.field("call", &x)
+          } else {
+            ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Call::DeleteGroup => {
+          if let Some(x) = self.call_as_delete_group() {
             ds.field("call", &x)
           } else {
             ds.field("call", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -989,6 +1300,156 @@ impl<'a> Reply<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_find_group_reply(&self) -> Option<FindGroupReply<'a>> {
+    if self.answer_type() == Answer::FindGroupReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { FindGroupReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_join_group_reply(&self) -> Option<JoinGroupReply<'a>> {
+    if self.answer_type() == Answer::JoinGroupReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { JoinGroupReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_sync_group_reply(&self) -> Option<SyncGroupReply<'a>> {
+    if self.answer_type() == Answer::SyncGroupReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { SyncGroupReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_group_heartbeat_reply(&self) -> Option<GroupHeartbeatReply<'a>> {
+    if self.answer_type() == Answer::GroupHeartbeatReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { GroupHeartbeatReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_leave_group_reply(&self) -> Option<LeaveGroupReply<'a>> {
+    if self.answer_type() == Answer::LeaveGroupReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { LeaveGroupReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_commit_offsets_reply(&self) -> Option<CommitOffsetsReply<'a>> {
+    if self.answer_type() == Answer::CommitOffsetsReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { CommitOffsetsReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_fetch_offsets_reply(&self) -> Option<FetchOffsetsReply<'a>> {
+    if self.answer_type() == Answer::FetchOffsetsReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { FetchOffsetsReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_list_groups_reply(&self) -> Option<ListGroupsReply<'a>> {
+    if self.answer_type() == Answer::ListGroupsReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { ListGroupsReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_describe_group_reply(&self) -> Option<DescribeGroupReply<'a>> {
+    if self.answer_type() == Answer::DescribeGroupReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { DescribeGroupReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn answer_as_delete_group_reply(&self) -> Option<DeleteGroupReply<'a>> {
+    if self.answer_type() == Answer::DeleteGroupReply {
+      self.answer().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { DeleteGroupReply::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Reply<'_> {
@@ -1015,6 +1476,16 @@ impl ::flatbuffers::Verifiable for Reply<'_> {
           Answer::FetchReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FetchReply>>("Answer::FetchReply", pos),
           Answer::ListOffsetsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ListOffsetsReply>>("Answer::ListOffsetsReply", pos),
           Answer::StatsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<StatsReply>>("Answer::StatsReply", pos),
+          Answer::FindGroupReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FindGroupReply>>("Answer::FindGroupReply", pos),
+          Answer::JoinGroupReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<JoinGroupReply>>("Answer::JoinGroupReply", pos),
+          Answer::SyncGroupReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SyncGroupReply>>("Answer::SyncGroupReply", pos),
+          Answer::GroupHeartbeatReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<GroupHeartbeatReply>>("Answer::GroupHeartbeatReply", pos),
+          Answer::LeaveGroupReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LeaveGroupReply>>("Answer::LeaveGroupReply", pos),
+          Answer::CommitOffsetsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<CommitOffsetsReply>>("Answer::CommitOffsetsReply", pos),
+          Answer::FetchOffsetsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FetchOffsetsReply>>("Answer::FetchOffsetsReply", pos),
+          Answer::ListGroupsReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ListGroupsReply>>("Answer::ListGroupsReply", pos),
+          Answer::DescribeGroupReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DescribeGroupReply>>("Answer::DescribeGroupReply", pos),
+          Answer::DeleteGroupReply => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DeleteGroupReply>>("Answer::DeleteGroupReply", pos),
           _ => Ok(()),
         }
      })?
@@ -1176,6 +1647,76 @@ impl ::core::fmt::Debug for Reply<'_> {
         },
         Answer::StatsReply => {
           if let Some(x) = self.answer_as_stats_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::FindGroupReply => {
+          if let Some(x) = self.answer_as_find_group_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::JoinGroupReply => {
+          if let Some(x) = self.answer_as_join_group_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::SyncGroupReply => {
+          if let Some(x) = self.answer_as_sync_group_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::GroupHeartbeatReply => {
+          if let Some(x) = self.answer_as_group_heartbeat_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::LeaveGroupReply => {
+          if let Some(x) = self.answer_as_leave_group_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::CommitOffsetsReply => {
+          if let Some(x) = self.answer_as_commit_offsets_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::FetchOffsetsReply => {
+          if let Some(x) = self.answer_as_fetch_offsets_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::ListGroupsReply => {
+          if let Some(x) = self.answer_as_list_groups_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::DescribeGroupReply => {
+          if let Some(x) = self.answer_as_describe_group_reply() {
+            ds.field("answer", &x)
+          } else {
+            ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Answer::DeleteGroupReply => {
+          if let Some(x) = self.answer_as_delete_group_reply() {
             ds.field("answer", &x)
           } else {
             ds.field("answer", &"InvalidFlatbuffer: Union discriminant does not match value.")

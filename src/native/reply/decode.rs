@@ -1,5 +1,7 @@
 //! A frame becomes a reply. Apart from the types because only clients do this.
 
+mod group;
+
 use bytes::Bytes;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{
@@ -65,6 +67,9 @@ fn read_answer(root: &wire::Reply<'_>, payload: Bytes) -> Result<Reply, ReplyErr
     if let Some(answer) = root.answer_as_metadata_reply() {
         return read_metadata(&answer).map(Reply::Metadata);
     }
+    if let Some(answer) = group::read_group_answer(root) {
+        return answer.map(Reply::Group);
+    }
     read_topic_answer(root)
 }
 
@@ -113,13 +118,7 @@ fn read_producer(id: i64, epoch: i16) -> Option<AssignedProducer> {
 }
 
 fn read_metadata(answer: &topic::MetadataReply<'_>) -> Result<MetadataReply, ReplyError> {
-    let read_door = |door: topic::Door<'_>| Door {
-        node: NodeId::new(door.node_id()),
-        shard: ShardId::new(door.shard_id()),
-        host: door.host().to_owned(),
-        port: door.port(),
-    };
-    let doors: Vec<_> = answer.doors().into_iter().flatten().map(read_door).collect();
+    let doors: Vec<_> = answer.doors().into_iter().flatten().map(|door| read_door(&door)).collect();
     let topics = answer.topics().into_iter().flatten().map(|one| read_topic(&one, doors.len()));
     let topics = topics.collect::<Result<_, _>>()?;
     if usize::from(answer.controller_door()) >= doors.len() {
@@ -131,6 +130,15 @@ fn read_metadata(answer: &topic::MetadataReply<'_>) -> Result<MetadataReply, Rep
         doors,
         topics,
     })
+}
+
+fn read_door(door: &topic::Door<'_>) -> Door {
+    Door {
+        node: NodeId::new(door.node_id()),
+        shard: ShardId::new(door.shard_id()),
+        host: door.host().to_owned(),
+        port: door.port(),
+    }
 }
 
 fn read_topic(one: &topic::TopicMetadata<'_>, doors: usize) -> Result<TopicMetadata, ReplyError> {

@@ -1,5 +1,7 @@
 //! A reply becomes a header. Apart from the types because only brokers do this.
 
+mod group;
+
 use bytes::Bytes;
 use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
 use kolk_model::error::ErrorCode;
@@ -7,7 +9,7 @@ use kolk_model::ids::TopicId;
 use kolk_model::offset::Offset;
 
 use super::{
-    AssignedProducer, DescribeTopicReply, FetchReply, FetchedPartition, HelloReply,
+    AssignedProducer, DescribeTopicReply, Door, FetchReply, FetchedPartition, HelloReply,
     ListOffsetsReply, MetadataReply, PartitionDescription, ProduceRefusal, ProduceReply, Produced,
     Refusal, Reply, SettingDescription, StatsReply, TopicMetadata, TrimReply,
 };
@@ -81,6 +83,7 @@ fn write_answer(b: &mut Builder, reply: Reply, payload: &mut Vec<Bytes>) -> Opti
         Reply::DescribeTopic(reply) => write_description(b, &reply),
         Reply::Trim(reply) => write_trim(b, &reply),
         Reply::Stats(reply) => write_stats(b, &reply),
+        Reply::Group(reply) => group::write_group_answer(b, &reply),
     })
 }
 
@@ -105,10 +108,7 @@ fn write_hello(b: &mut Builder, reply: &HelloReply) -> AnswerOffset {
 fn write_metadata(b: &mut Builder, reply: &MetadataReply) -> AnswerOffset {
     let mut doors = Vec::with_capacity(reply.doors.len());
     for door in &reply.doors {
-        let host = Some(b.create_string(&door.host));
-        let (node_id, shard_id) = (door.node.get(), door.shard.get());
-        let args = topic::DoorArgs { node_id, shard_id, host, port: door.port };
-        doors.push(topic::Door::create(b, &args));
+        doors.push(write_door(b, door));
     }
     let mut topics = Vec::with_capacity(reply.topics.len());
     for one in &reply.topics {
@@ -119,6 +119,12 @@ fn write_metadata(b: &mut Builder, reply: &MetadataReply) -> AnswerOffset {
     let controller_door = reply.controller_door;
     let args = topic::MetadataReplyArgs { cluster_id, controller_door, doors, topics };
     (wire::Answer::MetadataReply, topic::MetadataReply::create(b, &args).as_union_value())
+}
+
+fn write_door(b: &mut Builder, door: &Door) -> WIPOffset<topic::Door<'static>> {
+    let host = Some(b.create_string(&door.host));
+    let (node_id, shard_id) = (door.node.get(), door.shard.get());
+    topic::Door::create(b, &topic::DoorArgs { node_id, shard_id, host, port: door.port })
 }
 
 fn write_topic(b: &mut Builder, one: &TopicMetadata) -> WIPOffset<topic::TopicMetadata<'static>> {

@@ -1,5 +1,7 @@
 //! A frame becomes a request. Apart from the types because only brokers do this.
 
+mod group;
+
 use bytes::Bytes;
 use flatbuffers::{ForwardsUOffset, Vector};
 use kolk_model::batch::{HEADER_BYTES, LENGTH_PREFIX_BYTES};
@@ -74,6 +76,9 @@ fn read_call(root: &wire::Request<'_>, payload: Bytes) -> Result<Request, Fault>
     }
     if root.call_as_stats().is_some() {
         return Ok(Request::Stats);
+    }
+    if let Some(call) = group::read_group_call(root) {
+        return call.map(Request::Group);
     }
     read_topic_call(root)
 }

@@ -1,5 +1,7 @@
 //! A request becomes a header. Apart from the types because only clients do this.
 
+mod group;
+
 use bytes::Bytes;
 use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
 use kolk_model::batch::{HEADER_BYTES, batches};
@@ -44,6 +46,7 @@ fn write_call(b: &mut Builder, request: &Request) -> CallOffset {
         Request::Produce(call) => write_produce(b, call),
         Request::Fetch(call) => write_fetch(b, call),
         Request::ListOffsets(call) => write_list_offsets(b, call),
+        Request::Group(call) => group::write_group_call(b, call),
         Request::Hello(call) => write_hello(b, call),
         Request::InitProducer => {
             let call = hello::InitProducer::create(b, &hello::InitProducerArgs {});
