@@ -112,9 +112,10 @@ impl<N: Net> Serving<N> {
             let listener = listen(io, socket)?;
             let (calls, identity) = (Rc::clone(&calls), Rc::clone(&identity));
             let frame_bytes_max = settings.frame_bytes_max;
-            let make_wire = move |stream: &N::Stream, _: SocketAddr| {
+            let make_wire = move |stream: &N::Stream, peer: SocketAddr| {
                 let local = stream.local_address().map_or(bound.ip(), |address| address.ip());
-                NativeWire::new(Rc::clone(&calls), identity.host(local).into(), frame_bytes_max)
+                let host = identity.host(local).into();
+                NativeWire::new(Rc::clone(&calls), host, peer, frame_bytes_max)
             };
             io.spawn(accept(clients.clone(), listener, make_wire));
         }

@@ -4,6 +4,8 @@ pub(crate) mod wire;
 
 pub(crate) mod calls;
 
+mod groups;
+
 mod metadata_reply;
 pub(crate) mod reply_writer;
 mod translate;

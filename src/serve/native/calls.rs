@@ -15,6 +15,7 @@ use kolk_model::config::overrides::Overrides;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{TopicId, TopicName, TopicPartition};
 use kolk_model::limits::FETCH_BYTES_MAX;
+use kolk_native::reply::group::GroupReply;
 use kolk_native::reply::{
     AssignedProducer, CreateTopicReply, FetchReply, HelloReply, ListOffsetsReply, ProduceReply,
     Refusal, Reply, StatsReply, TrimReply,
@@ -23,11 +24,13 @@ use kolk_native::request::{
     AddPartitions, AlterTopic, CorrelationId, CreateTopic, Fetch, Hello, ListOffsets, Produce,
     Request, Trim,
 };
+use kolk_shard::group::request::Client;
 use kolk_shard::request::{
     AddPartitionsOp, AlterTopicOp, ConfigChange, CreateTopicOp, Intent, ProduceOp,
 };
 use kolk_shard::shard::Shard;
 
+use super::groups::Asker;
 use super::identity::Identity;
 use super::metadata_reply::metadata_reply;
 use super::reply_writer::ReplyWriter;
@@ -51,10 +54,12 @@ pub(crate) struct Received {
     pub(crate) version: u16,
     /// The host that this client is told.
     pub(crate) host: Rc<str>,
+    /// The client, as groups show their members.
+    pub(crate) client: Rc<Client>,
 }
 
 /// What the reply to a begun call needs.
-struct Begun {
+pub(super) struct Begun {
     correlation: CorrelationId,
     charge: Charge,
     call: Call,
@@ -65,7 +70,7 @@ impl<N: Net> Calls<N> {
     /// Begins a call. What it does to logs begins here, in the order of the calls; its reply comes through
     /// the outbox.
     pub(crate) fn begin(self: Rc<Self>, received: Received, request: Request, outbox: &Outbox) {
-        let Received { correlation, charge, version, host } = received;
+        let Received { correlation, charge, version, host, client } = received;
         let call = translate::call(request.kind());
         let begun = Begun { correlation, charge, call, at: self.shard.io().now() };
         match request {
@@ -76,6 +81,7 @@ impl<N: Net> Calls<N> {
                 let reply = metadata_reply(&query, &metadata, &self.identity, &host);
                 outbox.submit_ready(self.finish(begun, Reply::Metadata(reply)));
             }
+            Request::Group(call) => self.group(begun, call, Asker { client, host }, outbox),
             Request::Hello(hello) => {
                 let calls = Rc::clone(&self);
                 self.later(begun, outbox, async move { calls.hello(hello, version).await });
@@ -165,7 +171,7 @@ impl<N: Net> Calls<N> {
     }
 
     /// A call whose reply needs no order.
-    fn later(
+    pub(super) fn later(
         self: Rc<Self>,
         begun: Begun,
         outbox: &Outbox,
@@ -322,6 +328,10 @@ fn has_refusal(reply: &Reply) -> bool {
         Reply::Fetch(reply) => reply.partitions.iter().any(|part| part.batches.is_err()),
         Reply::Trim(reply) => reply.partitions.iter().any(Result::is_err),
         Reply::ListOffsets(reply) => reply.partitions.iter().any(Result::is_err),
+        Reply::Group(GroupReply::Join(joined)) => joined.is_err(),
+        Reply::Group(GroupReply::Leave(codes) | GroupReply::CommitOffsets(codes)) => {
+            codes.iter().any(|code| !code.is_ok())
+        }
         _ => false,
     }
 }

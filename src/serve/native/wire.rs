@@ -1,6 +1,7 @@
 //! The native wire on a connection: from frames to calls.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bytes::BytesMut;
@@ -11,6 +12,7 @@ use kolk_native::PROTOCOL_VERSION;
 use kolk_native::frame::{FrameDecoder, FrameError, FrameLimits};
 use kolk_native::reply::{Refusal, Reply};
 use kolk_native::request::{self, CorrelationId, Hello, Request, RequestError, RequestFrame};
+use kolk_shard::group::request::Client;
 
 use super::calls::{Calls, Received};
 use crate::connection::budget::Charge;
@@ -23,6 +25,8 @@ pub(crate) struct NativeWire<N: Net> {
     calls: Rc<Calls<N>>,
     /// The host that this client is told.
     host: Rc<str>,
+    /// The client, as groups show their members.
+    client: Rc<Client>,
     frame_bytes_max: usize,
     greeting: Greeting,
 }
@@ -36,10 +40,17 @@ enum Greeting {
 
 impl<N: Net> NativeWire<N> {
     /// A connection on which nothing was said yet.
-    pub(crate) fn new(calls: Rc<Calls<N>>, host: Rc<str>, frame_bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        calls: Rc<Calls<N>>,
+        host: Rc<str>,
+        peer: SocketAddr,
+        frame_bytes_max: usize,
+    ) -> Self {
         // A stranger may send little; what is allowed grows with the hello.
         let decoder = FrameDecoder::new(FrameLimits::HELLO);
-        Self { decoder, calls, host, frame_bytes_max, greeting: Greeting::Awaited }
+        let at = format!("/{}", peer.ip().to_canonical());
+        let client = Rc::new(Client { id: String::new(), host: at });
+        Self { decoder, calls, host, client, frame_bytes_max, greeting: Greeting::Awaited }
     }
 
     /// The reply that ends the connection before the first call: an old or a foreign client is told why.
@@ -56,6 +67,8 @@ impl<N: Net> NativeWire<N> {
             return Err(self.turn_away(correlation, ErrorCode::UnsupportedVersion, detail));
         }
         self.greeting = Greeting::Done;
+        let at = self.client.host.clone();
+        self.client = Rc::new(Client { id: hello.client_id.clone(), host: at });
         let bytes_max = self.frame_bytes_max;
         self.decoder = FrameDecoder::new(FrameLimits { bytes_max, ..FrameLimits::REQUEST });
         Ok(hello.protocol_version.min(PROTOCOL_VERSION))
@@ -93,7 +106,8 @@ impl<N: Net> Wire for NativeWire<N> {
             }
         };
         let host = Rc::clone(&self.host);
-        let received = Received { correlation, charge, version, host };
+        let client = Rc::clone(&self.client);
+        let received = Received { correlation, charge, version, host, client };
         Rc::clone(&self.calls).begin(received, request, outbox);
         Ok(())
     }
