@@ -1,4 +1,6 @@
-//! Topics, offsets and figures. Apart because it only asks and answers.
+//! Topics, groups, offsets and figures. Apart because it only asks and answers.
+
+pub mod groups;
 
 use std::sync::Arc;
 

@@ -7,6 +7,8 @@ use crate::admin::Admin;
 use crate::bulk::Bulk;
 use crate::cluster::Cluster;
 use crate::consumer::Consumer;
+use crate::consumer::group::GroupConsumer;
+use crate::consumer::group::settings::GroupSettings;
 use crate::consumer::settings::ConsumerSettings;
 use crate::error::ClientError;
 use crate::producer::Producer;
@@ -47,7 +49,7 @@ impl Client {
         Self { settings }
     }
 
-    /// Topics, offsets, figures.
+    /// Topics, groups, offsets, figures.
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster())
@@ -67,6 +69,14 @@ impl Client {
     /// [`ClientError::Setting`] for a value out of range.
     pub fn consumer(&self, settings: ConsumerSettings) -> Result<Consumer, ClientError> {
         Consumer::new(self.cluster(), settings)
+    }
+
+    /// A member of a consumer group, with nothing subscribed yet. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ClientError::Setting`] for a value out of range.
+    pub fn group_consumer(&self, settings: GroupSettings) -> Result<GroupConsumer, ClientError> {
+        GroupConsumer::new(&self.cluster(), settings)
     }
 
     /// A producer of batches that are finished already.

@@ -2,6 +2,7 @@
 //! producer, consumer and admin each keep one.
 
 pub(crate) mod connection;
+pub(crate) mod coordinator;
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Records out: assignment, position, fetching ahead. Apart from the producer because it has a life of its
 //! own in the background.
 
+pub mod group;
+
 pub mod fetched;
 pub mod settings;
 
