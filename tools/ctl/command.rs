@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod completions;
 pub mod consume;
+pub mod group;
 pub mod inspect;
 pub mod produce;
 pub mod topic;
@@ -27,6 +28,9 @@ pub enum Command {
     Produce(Box<produce::Args>),
     /// Read records.
     Consume(Box<consume::Args>),
+    /// List, describe, reset and delete groups of consumers.
+    #[command(subcommand)]
+    Group(group::Command),
     /// Check a data directory or a file of one, without a broker.
     Inspect(inspect::Args),
     /// Print completions for a shell.
@@ -41,6 +45,7 @@ pub fn run(command: &Command, global: &Global, cli: fn() -> clap::Command) -> Ex
         Command::Cluster(command) => cluster::run(*command, global),
         Command::Produce(args) => produce::run(args, global).map(|()| Exit::Ok),
         Command::Consume(args) => consume::run(args, global).map(|()| Exit::Ok),
+        Command::Group(command) => group::run(command, global),
         Command::Inspect(args) => inspect::run(args, global),
         Command::Completions(args) => completions::run(*args, cli()).map(|()| Exit::Ok),
     };

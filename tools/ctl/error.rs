@@ -29,6 +29,23 @@ pub enum CtlError {
         /// How many there are.
         count: u32,
     },
+    /// The group does not exist.
+    #[error("group '{group}' does not exist; kolk group list shows those that do")]
+    GroupUnknown {
+        /// Its id.
+        group: String,
+    },
+    /// The group has members, which would not notice.
+    #[error("group '{group}' has members; stop them first, kolk group describe {group} shows them")]
+    GroupHasMembers {
+        /// Its id.
+        group: String,
+    },
+    /// A place that only one reader of a partition can begin at.
+    #[error(
+        "--from -COUNT can't be used with --group; beginning, end, an offset, a time or an age can"
+    )]
+    PlaceWithGroup,
     /// No broker answers.
     #[error(
         "no broker answers at {tried}: {reason}; start one with: kolk serve, or name one with -b HOST:PORT"
@@ -95,6 +112,18 @@ pub enum CtlError {
 }
 
 impl CtlError {
+    /// A refusal that is about a group, in words that name it.
+    pub(crate) fn of_group(group: &str, error: ClientError) -> Self {
+        let group = group.to_owned();
+        match error.code() {
+            Some(ErrorCode::GroupIdNotFound) => Self::GroupUnknown { group },
+            Some(ErrorCode::NonEmptyGroup | ErrorCode::UnknownMemberId) => {
+                Self::GroupHasMembers { group }
+            }
+            _ => error.into(),
+        }
+    }
+
     pub(crate) const fn output(source: io::Error) -> Self {
         Self::Stream { what: "standard output", source }
     }
@@ -103,11 +132,14 @@ impl CtlError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::TopicUnknown { .. } | Self::PartitionUnknown { .. } => Exit::NotFound,
+            Self::TopicUnknown { .. }
+            | Self::PartitionUnknown { .. }
+            | Self::GroupUnknown { .. } => Exit::NotFound,
+            Self::PlaceWithGroup => Exit::Usage,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Mismatch { .. } => Exit::Damaged,
             Self::Refused { code, .. } => of_code(*code),
-            Self::OffsetOutOfRange { .. } => Exit::Failed,
+            Self::OffsetOutOfRange { .. } | Self::GroupHasMembers { .. } => Exit::Failed,
             Self::Client(error) => of_client(error),
             Self::Inspect(InspectError::NotFound { .. }) => Exit::NotFound,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
@@ -140,6 +172,7 @@ const fn of_code(code: ErrorCode) -> Exit {
     match code {
         ErrorCode::UnknownTopicOrPartition
         | ErrorCode::UnknownTopicId
+        | ErrorCode::GroupIdNotFound
         | ErrorCode::ResourceNotFound => Exit::NotFound,
         ErrorCode::PartitionDamaged | ErrorCode::CorruptMessage => Exit::Damaged,
         _ => Exit::Failed,

@@ -109,6 +109,12 @@ fn what_makes_sense_is_accepted() {
         "topic trim web",
         "topic trim web --before -10 -p 0,1",
         "topic trim web --before 2026-11-01",
+        "consume web --group billing --from beginning --exit",
+        "group list --json",
+        "group describe billing ops",
+        "group delete billing --if-exists",
+        "group reset billing web --to -10 -p 0,1 --dry-run",
+        "group reset billing web --to 2026-11-23",
         "cluster info --json",
         "--brokers x:1 cluster health",
         "produce web",
@@ -162,6 +168,11 @@ fn what_makes_no_sense_is_refused_as_usage() {
         "consume web --format '%q'",
         "consume web --format '%s' --json",
         "consume web --count -1",
+        "consume web --group billing -p 0",
+        "group describe",
+        "group reset billing web",
+        "group reset billing --to end",
+        "group reset billing web --to nowhere",
         "inspect",
         "completions tcl",
         "quickstart --records some",
@@ -194,6 +205,7 @@ fn outcome(line: &str) -> Result<Exit, CtlError> {
     match &command {
         Command::Inspect(args) => inspect::run(args, &cli.global),
         Command::Topic(command) => crate::command::topic::run(command, &cli.global),
+        Command::Group(command) => crate::command::group::run(command, &cli.global),
         Command::Cluster(command) => crate::command::cluster::run(*command, &cli.global),
         Command::Produce(args) => {
             crate::command::produce::run(args, &cli.global).map(|()| Exit::Ok)

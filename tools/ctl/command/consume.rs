@@ -3,6 +3,7 @@
 pub mod format;
 pub mod place;
 
+mod group;
 mod json_line;
 
 use std::fs::File;
@@ -33,6 +34,7 @@ Examples:
   kolk consume web --from -10 -n 10                   10 of the last 10 of each partition
   kolk consume web --from 15m --format '%T %k %s\\n'   the last quarter of an hour
   kolk consume web -p 0 --from 4711 -n 1 --json       one record
+  kolk consume web --group billing                    a share of it, on from where billing is
 
 Places: beginning, end, an offset (4711), the last records (-10), a time (2026-11-23,
 2026-11-23T08:00:00Z, @1700000000000 in ms) or an age (90s, 15m, 2h, 7days).
@@ -41,7 +43,11 @@ Tokens of --format, as in kcat: %s value, %S its length, %R its length as 4 byte
 %K its length, %o offset, %p partition, %t topic, %T timestamp in ms, %h headers, %% a per
 cent sign. \\n \\r \\t \\0 \\\\ \\xNN are bytes.
 
-Records of one partition come in order, those of several as they arrive.";
+Records of one partition come in order, those of several as they arrive.
+
+With --group the partitions are shared among all that name the group, Kafka's clients among
+them. Reading goes on where the group has committed; --from says where it begins without that.
+What was printed is committed every 5 seconds and at the end.";
 
 /// Arguments of `kolk consume`.
 #[derive(Clone, Debug, clap::Args)]
@@ -58,6 +64,10 @@ pub struct Args {
     /// Only these partitions.
     #[arg(short, long, value_name = "PARTITION,…", value_delimiter = ',')]
     partition: Vec<u32>,
+
+    /// Share the partitions with the other members of this group, and go on where it has committed.
+    #[arg(short, long, value_name = "GROUP", conflicts_with = "partition")]
+    group: Option<String>,
 
     /// Stop after so many records.
     #[arg(short = 'n', long, value_name = "COUNT")]
@@ -83,6 +93,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), CtlError> {
     let session = Session::open(global)?;
     let format = args.format.clone().unwrap_or_default();
     let shape = if global.json { Shape::Json } else { Shape::Format(format) };
+    if let Some(group) = &args.group {
+        return session.run(group::run(&session, args, group, shape));
+    }
     session.run(async {
         let partitions = select(&session.admin(), &args.topic, &args.partition).await?;
         let admin = session.admin();
@@ -204,14 +217,19 @@ impl Output {
         self.left == Some(0)
     }
 
-    /// Writes the records below `end`, as many as are wanted.
-    fn records(&mut self, fetched: &FetchedRecords, end: Option<Offset>) -> Result<(), CtlError> {
+    /// Writes the records below `end`, as many as are wanted. Gives the first that was not, if it stopped early.
+    fn records(
+        &mut self,
+        fetched: &FetchedRecords,
+        end: Option<Offset>,
+    ) -> Result<Option<Offset>, CtlError> {
         let topic = fetched.topic().as_str();
         let origin = Origin { topic, partition: fetched.partition().get() };
-        let mut written = 0;
+        let (mut written, mut left_out) = (0, None);
         for record in fetched {
             let record = record?;
             if end.is_some_and(|end| record.offset >= end) || self.is_full() {
+                left_out = Some(record.offset);
                 break;
             }
             match &self.shape {
@@ -228,7 +246,8 @@ impl Output {
         }
         self.bar.inc(written);
         // Whoever reads along shall not wait for more records to fill the buffer.
-        self.flush()
+        self.flush()?;
+        Ok(left_out)
     }
 
     fn flush(&mut self) -> Result<(), CtlError> {
