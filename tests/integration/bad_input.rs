@@ -1,5 +1,6 @@
 //! What strangers send: each gets an answer or a closed connection, and nobody else notices.
 
+mod damage;
 mod request;
 
 use std::io::{ErrorKind, Read, Write};

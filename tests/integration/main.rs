@@ -13,7 +13,7 @@
 
 mod bad_input;
 mod crash;
-mod damage;
+mod groups;
 mod kafka;
 mod life_cycle;
 mod real_input;
