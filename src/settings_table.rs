@@ -210,7 +210,7 @@ static CONNECTIONS: &[Setting] = &[
     size!(
         "shard_request_bytes_max",
         1_048_576..=68_719_476_736,
-        "Bytes of request frames that all connections of a shard hold, at least socket.request.max.bytes. Beyond: connections wait in turn.",
+        "Bytes of request frames that all connections of a shard hold, at least socket.request.max.bytes: half of it frames of at most a sixteenth of it, half larger ones. Beyond: connections wait in turn.",
         |config| config.serve.shard_request_bytes_max
     ),
     size!(

@@ -27,7 +27,8 @@ pub struct ServeSettings {
     /// Bytes of replies of one connection that are ready and not sent. Beyond: the socket is not read.
     /// Default: 64 MiB. Range: 64 KiB to 1 GiB.
     pub connection_reply_bytes_max: usize,
-    /// Bytes of request frames that all connections of a shard hold. Beyond: connections wait in turn.
+    /// Bytes of request frames that all connections of a shard hold: half of it frames of at most a sixteenth of
+    /// it, half larger ones and those that a connection begins with. Beyond: connections wait in turn.
     /// Default: 128 MiB. Range: 1 MiB to 64 GiB, at least `frame_bytes_max`.
     pub shard_request_bytes_max: usize,
     /// Bytes of replies that all connections of a shard hold; shared out among the fetches under way.

@@ -14,7 +14,7 @@ use kolk_metric::shard::ShardMetrics;
 use kolk_shard::request::{CrowdLimits, Crowded};
 use kolk_shard::shard::{Entry, Shard};
 
-use super::budget::Budget;
+use super::budget::{Budget, Charge};
 use super::outbox::{Outbox, OutboxLimits};
 use super::pace::{Contention, Pace, PaceLimits, Pressure};
 use super::receive::ReceivePool;
@@ -26,6 +26,19 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a stop looks whether the last connection has ended.
 const STOP_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Whether a connection has made a request that was understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Stranger,
+    Known,
+}
+
+/// Largest frame of a stranger that counts as usual: the first request of every client is smaller.
+const STRANGER_FRAME_BYTES_MAX: usize = 64 << 10;
+
+/// A frame of a known client counts as usual up to this part of what all may hold.
+const USUAL_FRAME_PART: usize = 16;
 
 /// Limits of all connections of one listener and of each.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +67,10 @@ struct Shared<N: Net> {
     census: Option<Shard<N>>,
     metrics: Rc<ShardMetrics>,
     limits: ConnectionLimits,
+    /// What frames of the usual size may hold…
     budget: Budget,
+    /// …and what large ones and those of strangers may, who wait for each other and for nobody else.
+    budget_large: Budget,
     share: OutputShare,
     pool: ReceivePool,
     gate: LogGate,
@@ -102,7 +118,8 @@ impl<N: Net> Connections<N> {
             census,
             metrics,
             limits,
-            budget: Budget::new(limits.request_bytes_max),
+            budget: Budget::new(limits.request_bytes_max.div_ceil(2)),
+            budget_large: Budget::new(limits.request_bytes_max / 2),
             share: OutputShare::new(limits.reply_bytes_max),
             // Guesses may use a quarter of what frames may.
             pool: ReceivePool::new(limits.request_bytes_max / 4),
@@ -125,9 +142,19 @@ impl<N: Net> Connections<N> {
         &self.0.metrics
     }
 
-    /// What request frames may hold.
-    pub(crate) fn budget(&self) -> &Budget {
-        &self.0.budget
+    /// What a request frame of so many bytes counts against. Who announces much and sends little, as a
+    /// stranger's bytes do that are taken for a length, must not hold up those who send what they announce.
+    pub(crate) fn budget_for(&self, frame_bytes: usize, standing: Standing) -> &Budget {
+        let usual_bytes_max = match standing {
+            Standing::Stranger => STRANGER_FRAME_BYTES_MAX,
+            Standing::Known => self.0.limits.request_bytes_max / USUAL_FRAME_PART,
+        };
+        if frame_bytes <= usual_bytes_max { &self.0.budget } else { &self.0.budget_large }
+    }
+
+    /// A charge of nothing, for replies to what was no request.
+    pub(crate) fn no_charge(&self) -> Charge {
+        self.0.budget.no_charge()
     }
 
     /// The shard's receive buffers.
@@ -211,7 +238,8 @@ impl<N: Net> Connections<N> {
             self.0.io.sleep(SWEEP_INTERVAL).await;
             self.close_late();
             self.0.gate.next_second();
-            let held = self.0.budget.used() + self.0.share.queued_bytes();
+            let requests = self.0.budget.used() + self.0.budget_large.used();
+            let held = requests + self.0.share.queued_bytes();
             let held = u64::try_from(held).unwrap_or(u64::MAX);
             // Several listeners of a shard share the gauge.
             self.0.metrics.net.held_bytes.sub(self.0.held_reported.replace(held));
@@ -257,7 +285,9 @@ impl<N: Net> Connections<N> {
         let now = self.0.io.now();
         let contention = |is: bool| if is { Contention::OthersWait } else { Contention::None };
         let pressure = Pressure {
-            requests: contention(self.0.budget.is_contended()),
+            requests: contention(
+                self.0.budget.is_contended() || self.0.budget_large.is_contended(),
+            ),
             replies: contention(self.0.share.queued_bytes() > self.0.limits.reply_bytes_max / 2),
         };
         for connection in self.snapshot() {

@@ -13,7 +13,7 @@ use kolk_io::error::IoError;
 use kolk_metric::net::CloseReason;
 
 use super::budget::Charge;
-use super::connections::{Connection, Connections};
+use super::connections::{Connection, Connections, Standing};
 use super::outbox::{Reply, Room, Sending, Then, Turn};
 use super::receive::ReceiveBuffer;
 use super::wire::{Refused, Wire};
@@ -42,6 +42,7 @@ pub(crate) async fn run<N: Net, W: Wire>(
         connection,
         wire,
         admitted: None,
+        standing: Standing::Stranger,
         is_drained: true,
         run: RunLength::default(),
     };
@@ -78,6 +79,7 @@ struct Receiver<N: Net, W> {
     receive: ReceiveBuffer,
     /// The frame at the start of the buffer: its whole length, and its charge.
     admitted: Option<(usize, Charge)>,
+    standing: Standing,
     /// Whether the last read took all the socket had.
     is_drained: bool,
     run: RunLength,
@@ -114,6 +116,7 @@ impl<N: Net, W: Wire> Receiver<N, W> {
                 pace.request_taken(self.connections.io().now());
             }
             self.wire.submit(frame, charge, &self.connection.outbox).map_err(End::Refused)?;
+            self.standing = Standing::Known;
             if self.run.is_over(bytes) {
                 self.connections.io().yield_now().await;
             }
@@ -130,7 +133,8 @@ impl<N: Net, W: Wire> Receiver<N, W> {
     /// not read meanwhile. `None` when no frame ever will.
     async fn admit(&self, bytes: usize) -> Option<Charge> {
         let outbox = &self.connection.outbox;
-        let mut acquire = pin!(self.connections.budget().acquire(bytes));
+        let budget = self.connections.budget_for(bytes, self.standing);
+        let mut acquire = pin!(budget.acquire(bytes));
         let mut is_paused = false;
         poll_fn(|context| {
             let free = match outbox.poll_room(bytes, context) {
@@ -187,7 +191,7 @@ impl<N: Net, W: Wire> Receiver<N, W> {
                 self.log_refused(reason, &detail);
                 connection.decide(reason);
                 if let Some(head) = reply {
-                    let charge = connections.budget().no_charge();
+                    let charge = connections.no_charge();
                     let last = Reply { head, payload: Vec::new(), charge, then: Then::Close };
                     connection.outbox.end_input_with(last);
                 }
