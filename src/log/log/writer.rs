@@ -151,13 +151,17 @@ impl Writer {
         ready.then_some((self.issued, to))
     }
 
-    /// Pending bytes worth a direct write beside what is under way.
+    /// Pending bytes worth a direct write beside what is under way. A lazy write that is done waits for the next checkpoint and
+    /// not for a sync that comes by itself: who waited for it would wait for ever.
     fn direct_bytes_min(&self) -> u64 {
-        match self.extents.iter().map(|extent| extent.state).min() {
-            Some(ExtentState::Writing) => BESIDE_WRITE_BYTES_MIN,
-            Some(ExtentState::Written) => BESIDE_SYNC_BYTES_MIN,
-            Some(ExtentState::Synced) | None => 0,
-        }
+        let waits = |extent: &Extent| match extent.state {
+            ExtentState::Writing => BESIDE_WRITE_BYTES_MIN,
+            ExtentState::Written if self.syncing || extent.kind == ExtentKind::Direct => {
+                BESIDE_SYNC_BYTES_MIN
+            }
+            ExtentState::Written | ExtentState::Synced => 0,
+        };
+        self.extents.iter().map(waits).max().unwrap_or(0)
     }
 
     /// True if pages that were not issued hold journalled bytes that are not durable: no direct write may pass them.
@@ -270,6 +274,19 @@ mod tests {
 
     fn writer() -> Writer {
         Writer::new(0, Mark { position: 0, offset: Offset::new(0) }, 1 << 30)
+    }
+
+    #[test]
+    fn a_lazy_write_that_no_sync_follows_holds_nothing_up() {
+        let mut writer = writer();
+        let end = Mark { position: PAGE + 10, offset: Offset::new(1) };
+        (writer.queued, writer.queued_mark, writer.durable) = (end.position, end, end);
+        writer.issue(0, PAGE, ExtentKind::Lazy);
+        assert_eq!(writer.direct_range(80 << 10, 64 << 10, 4), None, "the disk is at it");
+        writer.write_done(PAGE);
+        assert_eq!(writer.direct_range(80 << 10, 64 << 10, 4), Some((PAGE, 80 << 10)));
+        writer.syncing = true;
+        assert_eq!(writer.direct_range(80 << 10, 64 << 10, 4), None, "beside a sync");
     }
 
     #[test]
