@@ -160,6 +160,16 @@ impl RecordCheck {
 }
 
 impl CheckedBatches {
+    /// Nothing to append: a place in the queue of appends, for who wants to know when those before are done.
+    pub(crate) const fn none() -> Self {
+        Self { bytes: Bytes::new(), count: 0, producer: ProducerUse::Anonymous }
+    }
+
+    /// Whether it is [`CheckedBatches::none`].
+    pub(crate) const fn is_none(&self) -> bool {
+        self.count == 0
+    }
+
     /// Bytes of all batches.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()

@@ -20,7 +20,7 @@ use kolk_model::topic_config::TopicConfig;
 
 use crate::effect::{Effect, Produced, WaiterId};
 use crate::error::{PartitionError, of_append};
-use crate::intake::{Intake, ProducerUse};
+use crate::intake::{CheckedBatches, Intake, ProducerUse};
 use crate::limits::PartitionLimits;
 use crate::producers::{Admission, ProducerBatch, Producers};
 use crate::saving::{SaveWhen, Saving, TakenSnapshot};
@@ -164,6 +164,9 @@ impl<I: Io> Partition<I> {
     }
 
     fn attempt(&mut self, append: &CheckedAppend, now: WallClock) -> Tried {
+        if append.batches.is_none() {
+            return self.answer_visible(append.waiter, now);
+        }
         match self.admit(append) {
             Ok(Some(Admission::Fresh)) => self.append_fresh(append, now),
             Ok(Some(Admission::Duplicate { base_offset, next_offset })) => {
@@ -428,18 +431,32 @@ impl<I: Io> Partition<I> {
     /// Answers `waiter` ([`Effect::Produced`]) when everything appended so far is visible, or never will be.
     /// `Done` when it is already.
     pub fn wait_visible(&mut self, waiter: WaiterId, now: WallClock) -> Appending {
-        let (level, end) = (self.config.durability, self.log.log_end());
-        let (base_offset, next_offset) = (end, end);
-        let ticket =
-            Ticket { waiter, base_offset, next_offset, append_time: now, duplicate: false };
-        match self.answer_at(Some(level), ticket) {
+        let tried =
+            if self.appends.is_empty() { self.answer_visible(waiter, now) } else { Tried::Busy };
+        match tried {
             Tried::Ticket(level, ticket) => {
                 self.tickets.push(level, ticket);
                 Appending::Waits
             }
             Tried::Done(result) => Appending::Done(result),
-            Tried::Busy => unreachable!("waiting takes no room"),
+            // Behind the appends that wait for their turn.
+            Tried::Busy => {
+                let (batches, wait) = (CheckedBatches::none(), AckLevel::Topic);
+                let place = CheckedAppend { waiter, batches, wait, expected_next_offset: None };
+                match self.appends.push(place, &self.limits) {
+                    Ok(()) => Appending::Waits,
+                    Err(error) => Appending::Done(Err(error)),
+                }
+            }
         }
+    }
+
+    fn answer_visible(&self, waiter: WaiterId, now: WallClock) -> Tried {
+        let (level, end) = (self.config.durability, self.log.log_end());
+        let (base_offset, next_offset) = (end, end);
+        let ticket =
+            Ticket { waiter, base_offset, next_offset, append_time: now, duplicate: false };
+        self.answer_at(Some(level), ticket)
     }
 
     /// Checks that a fetch may start at `from`, and says where the records lie.
