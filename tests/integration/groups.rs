@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kolk_kafka::message::consumer_group_heartbeat;
 use serde_json::Value;
 
 use self::member::GroupMember;
 use crate::broker::{Broker, Place};
 use crate::command::{kolk, kolk_ok};
+use crate::kafka::wire::KafkaWire;
 
 const PARTITIONS: u32 = 4;
 /// Until a rebalance counts as failed: a session that runs out, and a busy machine.
@@ -225,5 +227,39 @@ fn a_reset_moves_a_group_that_has_no_members() {
     kolk_ok(&place, &["group", "delete", "ops", "--if-exists"]);
     let missing = kolk(&place, &["group", "reset", "ops", "nothing", "--to", "end"]);
     assert_eq!(missing.status.code(), Some(3));
+    broker.stop();
+}
+
+#[test]
+fn a_group_that_the_broker_assigns_for_is_described_like_any_other() {
+    let place = Place::new("group-consumer", 2);
+    let broker = start(&place, 2);
+    produce(&place, "web", 0..100);
+    kolk_ok(&place, &["group", "reset", "ops", "web", "--to", "beginning"]);
+    let mut wire = KafkaWire::open(place.kafka());
+    let mut heartbeat = consumer_group_heartbeat::Request {
+        group_id: "ops".to_owned(),
+        member_id: "somebody".to_owned(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: Some(vec!["web".to_owned()]),
+        topic_partitions: Some(Vec::new()),
+        ..consumer_group_heartbeat::Request::default()
+    };
+    let heard: consumer_group_heartbeat::Response = wire.call(1, &heartbeat);
+    assert_eq!(heard.error_code, 0, "{heard:?}");
+    let group = described(&place, "ops");
+    assert_eq!((&group["kind"], &group["lag"]), (&Value::from("consumer"), &Value::from(100)));
+    let members = group["members"].as_array().expect("a list");
+    assert_eq!((members.len(), &members[0]["member"]), (1, &Value::from("somebody")));
+    let shares = members[0]["partitions"].as_array().expect("a list");
+    assert_eq!(shares.len(), PARTITIONS as usize, "{group}");
+    let refused = kolk(&place, &["group", "reset", "ops", "web", "--to", "end"]);
+    assert_eq!(refused.status.code(), Some(1));
+    heartbeat.member_epoch = -1;
+    let heard: consumer_group_heartbeat::Response = wire.call(1, &heartbeat);
+    assert_eq!(heard.error_code, 0, "{heard:?}");
+    kolk_ok(&place, &["group", "reset", "ops", "web", "--to", "end"]);
+    assert_eq!(described(&place, "ops")["lag"], 0);
+    kolk_ok(&place, &["group", "delete", "ops"]);
     broker.stop();
 }
