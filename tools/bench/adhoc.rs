@@ -1,5 +1,8 @@
 //! One kind of load against a broker that runs already.
 
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
+
 use std::time::Duration;
 
 use kolk_model::compression::Compression;
@@ -10,6 +13,7 @@ use crate::batches::BatchShape;
 use crate::error::{BenchError, Outcome};
 use crate::load::acks::{self, AckPlan};
 use crate::load::fetch::{self, AtEnd, FetchPlan};
+use crate::load::kafka_door;
 use crate::load::open_loop::{self, OpenLoopPlan};
 use crate::load::produce::{self, ProducePlan};
 use crate::load::{Limit, Target, Throughput};
@@ -143,6 +147,12 @@ pub(crate) struct ProduceArgs {
     /// How batches are compressed: none, gzip, snappy, lz4 or zstd.
     #[arg(long, default_value = "none")]
     compression: Compression,
+    /// Send the same batches to this Kafka door of the broker, one a request.
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka_door: Option<String>,
+    /// Check that a topic that was empty holds as many records as were acknowledged.
+    #[arg(long)]
+    count: bool,
 }
 
 /// Runs `kolk-bench produce`.
@@ -157,7 +167,19 @@ pub(crate) fn produce(args: &ProduceArgs) -> Outcome<()> {
         warmup: args.time.warmup(),
         limit: args.time.limit(),
     };
-    let produced = produce::run(&args.at.target(), &plan)?;
+    let target = args.at.target();
+    let produced = match &args.kafka_door {
+        Some(door) => kafka_door::run(&target, door, args.topic.partitions, &plan)?,
+        None => produce::run(&target, &plan)?,
+    };
+    if args.count {
+        let (held, records) =
+            (topology::records(target.broker, target.topic)?, produced.records_total);
+        if held != records {
+            let what = format!("{held} records are there, {records} were acknowledged");
+            return Err(BenchError::refused("count", what));
+        }
+    }
     args.at.print("produce", &produced.measured);
     clean(&args.at, &args.topic)
 }

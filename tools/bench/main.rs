@@ -57,6 +57,9 @@ enum Command {
     Latency(adhoc::LatencyArgs),
     /// Count acknowledgements with one small record in flight in each partition.
     Acks(adhoc::AcksArgs),
+    /// Produce and consume through librdkafka, against any broker that speaks Kafka.
+    #[cfg(feature = "kafka")]
+    Kafka(adhoc::kafka::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,8 @@ fn main() -> ExitCode {
         Command::Fetch(args) => adhoc::fetch(&args),
         Command::Latency(args) => adhoc::latency(&args),
         Command::Acks(args) => adhoc::acks(&args),
+        #[cfg(feature = "kafka")]
+        Command::Kafka(args) => adhoc::kafka::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -96,6 +96,18 @@ pub(crate) fn bounds(
     Ok(begins.into_iter().zip(ends).collect())
 }
 
+/// Records between begin and end of all of a topic's partitions.
+pub(crate) fn records(broker: &str, name: &str) -> Outcome<u64> {
+    let mut records = 0;
+    for door in doors(broker, name)? {
+        let mut wire = Wire::connect(&door.address, ADMIN_BYTES)?;
+        for (begin, end) in bounds(&mut wire, &door.partitions)? {
+            records += end.get().saturating_sub(begin.get());
+        }
+    }
+    Ok(records)
+}
+
 fn topic_name(name: &str) -> Outcome<TopicName> {
     TopicName::new(name).map_err(|error| BenchError::Workload(error.to_string()))
 }

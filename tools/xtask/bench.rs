@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: limits of the machine and the broker's measures in turn, at least three
 //! rounds, and the table of their ratios below `perf/run/`.
 
+mod kafka;
 mod limits;
 mod table;
 
@@ -26,6 +27,9 @@ const WORKLOAD: &str = "speed";
 
 /// Builds, measures, writes `perf/run/<date>-<machine>-<workload>/`.
 pub(crate) fn bench(repo: &Repo, options: &Options) -> Result<(), Failure> {
+    if options.words.iter().any(|word| word == "kafka") {
+        return kafka::bench(repo, options);
+    }
     if in_ci() && !(on_path("fio") && on_path("iperf3")) {
         tools::apt_install(repo, vec!["fio", "iperf3"])?;
     }

@@ -42,6 +42,8 @@ cargo xtask COMMAND
                     other people's clients and suites against the broker (tests/peers)
   bench [--quick] [--workload NAME]
                     measures this machine's limits and the broker in one run, writes perf/run/
+  bench kafka [--quick] [--rounds N] [--workload NAME]
+                    one Kafka client against both doors of kolk and against Apache Kafka
 ";
 
 fn main() -> ExitCode {

@@ -106,6 +106,11 @@ impl Meter {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Records completed, the warm-up included.
+    pub(crate) fn records_total(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
     /// The measured part.
     pub(crate) fn throughput(&self, latency: Percentiles) -> Throughput {
         let begin = Mark { at: self.begin, bytes: 0, records: 0, requests: 0 };

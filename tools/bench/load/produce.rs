@@ -37,6 +37,8 @@ pub(crate) struct Produced {
     pub(crate) measured: Throughput,
     /// Bytes of batches acknowledged in all, warm-up and rest included.
     pub(crate) bytes_total: u64,
+    /// Records, likewise.
+    pub(crate) records_total: u64,
 }
 
 /// Puts the load on; the topic must exist.
@@ -50,7 +52,8 @@ pub(crate) fn run(target: &Target<'_>, plan: &ProducePlan) -> Outcome<Produced> 
     }
     meter.end(Instant::now());
     let measured = meter.throughput(times.summary());
-    Ok(Produced { measured, bytes_total: meter.bytes_total() })
+    let (bytes_total, records_total) = (meter.bytes_total(), meter.records_total());
+    Ok(Produced { measured, bytes_total, records_total })
 }
 
 /// One partition's request, encoded once. Requests of a connection are told apart by their partition alone.

@@ -202,13 +202,14 @@ pub(crate) fn to_json(rounds: &[Round]) -> Value {
 }
 
 /// Middle of the sorted figures; of an even number the lower middle one, never a made-up figure.
-fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = figures.filter(|figure| figure.is_finite()).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.get(sorted.len().checked_sub(1)? / 2).copied()
 }
 
-fn shown(figure: Option<f64>) -> String {
+/// A figure for a reader.
+pub(super) fn shown(figure: Option<f64>) -> String {
     match figure {
         None => "–".to_owned(),
         Some(figure) if figure.abs() >= 1_000.0 => {
