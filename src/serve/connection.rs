@@ -16,4 +16,4 @@ pub(crate) mod budget;
 pub(crate) mod pace;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

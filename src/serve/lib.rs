@@ -21,6 +21,3 @@ mod connection;
 
 mod log_gate;
 pub mod settings;
-
-#[cfg(test)]
-mod poll_once;

@@ -158,7 +158,7 @@ impl Drop for Acquire {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::poll_once::{is_ready, poll_once};
+    use crate::connection::tests::poll_once::{is_ready, poll_once};
 
     fn taken(budget: &Budget, bytes: usize) -> Charge {
         poll_once(&mut budget.acquire(bytes)).expect("there is room")

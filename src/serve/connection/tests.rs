@@ -1,5 +1,7 @@
 //! Connections on a real executor and real sockets, with the simplest wire there is.
 
+pub(crate) mod poll_once;
+
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};

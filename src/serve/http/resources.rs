@@ -87,7 +87,7 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
-    use crate::poll_once::poll_once;
+    use crate::connection::tests::poll_once::poll_once;
     use kolk_metric::shard::ShardMetrics;
 
     fn resources(journal_failed: u64) -> Resources {
