@@ -1,6 +1,8 @@
 //! The Kafka wire: a produce request in, the head of a fetch answer out.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench stops at the first surprise")]
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use criterion::{Criterion, criterion_group, criterion_main};
 use kolk_kafka::fetch::{FetchFrame, FetchHead, FetchTop, FetchedPartition};
@@ -108,5 +110,12 @@ fn kafka(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, kafka);
+criterion_group! {
+    name = benches;
+    // Everything together stays below a minute.
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_millis(1_500));
+    targets = kafka
+}
 criterion_main!(benches);

@@ -111,7 +111,7 @@ fn measure(load: Load, rounds: u64) -> Duration {
 
 fn append(c: &mut Criterion) {
     let mut group = c.benchmark_group("append");
-    group.sample_size(10).measurement_time(Duration::from_secs(5));
+    group.sample_size(10).measurement_time(Duration::from_secs(2));
     let large = Load { logs: 4, records: 64, value_bytes: 1000, in_flight: 64 };
     let bytes = u64::try_from(batch(large.records, large.value_bytes).len()).unwrap() * 4;
     group.throughput(Throughput::Bytes(bytes));
@@ -148,5 +148,12 @@ fn index(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, append, index);
+criterion_group! {
+    name = benches;
+    // Everything together stays below a minute.
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_millis(1_500));
+    targets = append, index
+}
 criterion_main!(benches);

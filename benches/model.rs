@@ -1,6 +1,8 @@
 //! The record batch: building, verifying, walking.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench stops at the first surprise")]
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kolk_model::batch::BatchView;
@@ -46,5 +48,12 @@ fn model(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, model);
+criterion_group! {
+    name = benches;
+    // Everything together stays below a minute.
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_millis(1_500));
+    targets = model
+}
 criterion_main!(benches);

@@ -1,6 +1,8 @@
 //! The native wire: one produce frame in, decoded and verified.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench stops at the first surprise")]
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use criterion::{Criterion, criterion_group, criterion_main};
 use kolk_model::batch_builder::BatchBuilder;
@@ -47,5 +49,12 @@ fn native(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, native);
+criterion_group! {
+    name = benches;
+    // Everything together stays below a minute.
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_millis(1_500));
+    targets = native
+}
 criterion_main!(benches);

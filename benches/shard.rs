@@ -147,5 +147,12 @@ fn shards(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, shards);
+criterion_group! {
+    name = benches;
+    // Everything together stays below a minute.
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_millis(1_500));
+    targets = shards
+}
 criterion_main!(benches);

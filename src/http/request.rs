@@ -45,7 +45,7 @@ pub enum HttpRefusal {
     /// The head is longer than [`HEAD_BYTES_MAX`] or has too many fields.
     #[error("request head too large")]
     HeadTooLarge,
-    /// The target is longer than [`TARGET_BYTES_MAX`].
+    /// The target is longer than 1 KiB.
     #[error("request target too long")]
     TargetTooLong,
     /// The method is neither GET nor HEAD.
