@@ -199,6 +199,8 @@ impl Client<'_> {
         config.set("group.id", "kolk-bench").set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");
         config.set("queued.min.messages", "1000000");
+        // By default librdkafka does not fetch for a second once 64 MiB wait for the application: it would measure that pause.
+        config.set("fetch.queue.backoff.ms", "1");
         config.create().map_err(|error| refused("consume", &error))
     }
 
