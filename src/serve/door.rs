@@ -12,10 +12,6 @@ use kolk_shard::request::CrowdLimits;
 use kolk_shard::shard::Shard;
 use thiserror::Error;
 
-use crate::connection::accept::accept;
-use crate::connection::connections::{ConnectionLimits, Connections};
-use crate::connection::outbox::OutboxLimits;
-use crate::connection::pace::PaceLimits;
 use crate::http::resources::{ReadAll, Readiness, Readings, Resources};
 use crate::http::wire::HttpWire;
 use crate::kafka::door::Door;
@@ -26,6 +22,10 @@ use crate::native::identity::Identity;
 use crate::native::reply_writer::ReplyWriter;
 use crate::native::wire::NativeWire;
 use crate::settings::ServeSettings;
+use kolk_connection::accept::accept;
+use kolk_connection::connections::{ConnectionLimits, Connections};
+use kolk_connection::outbox::OutboxLimits;
+use kolk_connection::pace::PaceLimits;
 
 /// Slowest average rate of a frame, in bytes a second, once its stall time is over.
 const FRAME_BYTES_PER_SECOND_MIN: u64 = 16 << 10;

@@ -1,13 +1,9 @@
 //! Listeners and sessions: the native wire, the Kafka wire and HTTP.
 //!
 //! The root opens a shard's doors with [`door::Serving::open`]; everything else follows from what clients
-//! send. A connection reads frames, begins what they ask for on its shard, and sends the replies: on
-//! the native wire those to produce requests in the order of the requests and all others when they are
-//! ready, on the Kafka wire all in the order of the requests.
-//!
-//! What bounds a connection: requests and bytes in flight, bytes of replies nobody reads, the memory that
-//! all connections of a shard share, and patience with half frames, stalled readers and silence. Full
-//! means that its socket is not read.
+//! send. A connection ([`kolk_connection`]) reads frames, begins what they ask for on its shard, and sends the
+//! replies: on the native wire those to produce requests in the order of the requests and all others when they
+//! are ready, on the Kafka wire all in the order of the requests.
 
 pub mod door;
 
@@ -17,7 +13,4 @@ pub mod kafka;
 
 pub mod http;
 
-mod connection;
-
-mod log_gate;
 pub mod settings;

@@ -84,10 +84,9 @@ fn ready(readiness: Readiness) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
+    use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::connection::tests::poll_once::poll_once;
     use kolk_metric::shard::ShardMetrics;
 
     fn resources(journal_failed: u64) -> Resources {
@@ -101,7 +100,7 @@ mod tests {
     }
 
     fn answer(resources: &Resources, path: &str) -> Answer {
-        poll_once(&mut pin!(resources.answer(path))).expect("nothing to wait for")
+        resources.answer(path).now_or_never().expect("nothing to wait for")
     }
 
     #[test]

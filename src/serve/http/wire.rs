@@ -12,9 +12,9 @@ use kolk_metric::requests::Call;
 use kolk_metric::shard::ShardMetrics;
 
 use super::resources::Resources;
-use crate::connection::budget::Charge;
-use crate::connection::outbox::{Outbox, Reply, Then};
-use crate::connection::wire::{Refused, Wire};
+use kolk_connection::budget::Charge;
+use kolk_connection::outbox::{Outbox, Reply, Then};
+use kolk_connection::wire::{Refused, Wire};
 
 /// HTTP's half of a connection. Requests are answered in order, as HTTP/1.1 asks.
 pub(crate) struct HttpWire<I: Io> {

@@ -24,7 +24,7 @@ use kolk_kafka::message::Message;
 use kolk_kafka::wire::{DecodeError, Reader};
 
 use super::session::{Call, Context};
-use crate::connection::outbox::ReplyFuture;
+use kolk_connection::outbox::ReplyFuture;
 
 mod alter_configs;
 mod alter_partition_reassignments;

@@ -22,8 +22,8 @@ use kolk_shard::shard::Shard;
 use super::door::Door;
 use super::fetch_session::OwnSessions;
 use super::view::View;
-use crate::connection::budget::Charge;
-use crate::connection::outbox::{self, Outbox, Then};
+use kolk_connection::budget::Charge;
+use kolk_connection::outbox::{self, Outbox, Then};
 
 /// One connection of a Kafka client.
 pub(crate) struct Session<N: Net> {

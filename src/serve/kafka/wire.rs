@@ -15,9 +15,9 @@ use super::door::Door;
 use super::fetch_session::OwnSessions;
 use super::handler::{self, api_versions};
 use super::session::{Call, Session};
-use crate::connection::budget::Charge;
-use crate::connection::outbox::Outbox;
-use crate::connection::wire::{Refused, Wire};
+use kolk_connection::budget::Charge;
+use kolk_connection::outbox::Outbox;
+use kolk_connection::wire::{Refused, Wire};
 
 /// The Kafka half of a connection.
 pub(crate) struct KafkaWire<N: Net> {

@@ -35,8 +35,8 @@ use super::identity::Identity;
 use super::metadata_reply::metadata_reply;
 use super::reply_writer::ReplyWriter;
 use super::translate;
-use crate::connection::budget::Charge;
-use crate::connection::outbox::{self, Outbox, Then};
+use kolk_connection::budget::Charge;
+use kolk_connection::outbox::{self, Outbox, Then};
 
 /// The calls of one shard's native connections.
 pub(crate) struct Calls<N: Net> {

@@ -28,7 +28,7 @@ use kolk_shard::shard::GroupsOf;
 
 use super::calls::{Begun, Calls};
 use super::translate;
-use crate::connection::outbox::Outbox;
+use kolk_connection::outbox::Outbox;
 
 /// Who asks about groups, and how it reaches this node.
 pub(crate) struct Asker {

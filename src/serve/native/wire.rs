@@ -15,9 +15,9 @@ use kolk_native::request::{self, CorrelationId, Hello, Request, RequestError, Re
 use kolk_shard::group::request::Client;
 
 use super::calls::{Calls, Received};
-use crate::connection::budget::Charge;
-use crate::connection::outbox::Outbox;
-use crate::connection::wire::{Refused, Wire};
+use kolk_connection::budget::Charge;
+use kolk_connection::outbox::Outbox;
+use kolk_connection::wire::{Refused, Wire};
 
 /// The native half of a connection.
 pub(crate) struct NativeWire<N: Net> {

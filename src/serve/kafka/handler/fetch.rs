@@ -12,10 +12,10 @@ use kolk_model::offset::Offset;
 use kolk_shard::metadata::Metadata;
 use kolk_shard::request::{FetchOp, FetchSlot, FetchedSlot, Refusal};
 
-use crate::connection::outbox::{Reply, ReplyFuture};
 use crate::kafka::fetch_session::{Naming, Plan, Told, Wanted};
 use crate::kafka::names;
 use crate::kafka::session::{Call, Outcome};
+use kolk_connection::outbox::{Reply, ReplyFuture};
 
 /// The version from which on topics are named by id.
 const IDS_SINCE: i16 = 13;

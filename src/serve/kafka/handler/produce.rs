@@ -16,9 +16,9 @@ use kolk_model::time::TimestampType;
 use kolk_shard::request::{ProduceOp, Produced, RefusedRecord, Topic};
 use kolk_shard::shard::Producing;
 
-use crate::connection::outbox::{Reply, ReplyFuture, Then};
 use crate::kafka::names;
 use crate::kafka::session::{Call, Outcome};
+use kolk_connection::outbox::{Reply, ReplyFuture, Then};
 
 /// Longest time that a request may ask to wait for shards other than the connection's own.
 const TIMEOUT_MS_MAX: u64 = 600_000;

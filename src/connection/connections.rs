@@ -14,12 +14,12 @@ use kolk_metric::shard::ShardMetrics;
 use kolk_shard::request::{CrowdLimits, Crowded};
 use kolk_shard::shard::{Entry, Shard};
 
-use super::budget::{Budget, Charge};
-use super::outbox::{Outbox, OutboxLimits};
-use super::pace::{Contention, Pace, PaceLimits, Pressure};
-use super::receive::ReceivePool;
-use super::share::OutputShare;
+use crate::budget::{Budget, Charge};
 use crate::log_gate::LogGate;
+use crate::outbox::{Outbox, OutboxLimits};
+use crate::pace::{Contention, Pace, PaceLimits, Pressure};
+use crate::receive::ReceivePool;
+use crate::share::OutputShare;
 
 /// How often the sweep looks at every connection.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,18 +42,21 @@ const USUAL_FRAME_PART: usize = 16;
 
 /// Limits of all connections of one listener and of each.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ConnectionLimits {
-    pub(crate) crowd: CrowdLimits,
-    pub(crate) pace: PaceLimits,
-    pub(crate) outbox: OutboxLimits,
+pub struct ConnectionLimits {
+    /// How many there may be.
+    pub crowd: CrowdLimits,
+    /// The patience with each.
+    pub pace: PaceLimits,
+    /// What each may hold.
+    pub outbox: OutboxLimits,
     /// Bytes of request frames that all connections together hold.
-    pub(crate) request_bytes_max: usize,
+    pub request_bytes_max: usize,
     /// Bytes of replies that all connections together hold.
-    pub(crate) reply_bytes_max: usize,
+    pub reply_bytes_max: usize,
 }
 
 /// The open connections of one listener on one shard. Cloning gives the same.
-pub(crate) struct Connections<N: Net>(Rc<Shared<N>>);
+pub struct Connections<N: Net>(Rc<Shared<N>>);
 
 impl<N: Net> Clone for Connections<N> {
     fn clone(&self) -> Self {
@@ -97,12 +100,12 @@ pub(crate) struct Connection<N: Net> {
 
 impl<N: Net> Connections<N> {
     /// None open. Its connections count alone.
-    pub(crate) fn new(io: N, metrics: Rc<ShardMetrics>, limits: ConnectionLimits) -> Self {
+    pub fn new(io: N, metrics: Rc<ShardMetrics>, limits: ConnectionLimits) -> Self {
         Self::made(io, metrics, limits, None)
     }
 
     /// None open. Its connections count with those of all other shards.
-    pub(crate) fn counted(shard: &Shard<N>, limits: ConnectionLimits) -> Self {
+    pub fn counted(shard: &Shard<N>, limits: ConnectionLimits) -> Self {
         let (io, metrics) = (shard.io().clone(), Rc::clone(shard.metrics()));
         Self::made(io, metrics, limits, Some(shard.clone()))
     }
@@ -133,7 +136,7 @@ impl<N: Net> Connections<N> {
     }
 
     /// The executor's door.
-    pub(crate) fn io(&self) -> &N {
+    pub fn io(&self) -> &N {
         &self.0.io
     }
 
@@ -233,7 +236,7 @@ impl<N: Net> Connections<N> {
     }
 
     /// Looks at every connection once a second until the stop, and closes those that are late.
-    pub(crate) async fn sweep(self) {
+    pub async fn sweep(self) {
         while !self.0.is_stopping.get() {
             self.0.io.sleep(SWEEP_INTERVAL).await;
             self.close_late();
@@ -261,7 +264,7 @@ impl<N: Net> Connections<N> {
     }
 
     /// Takes no more requests, answers those taken, and closes what is left when the drain time is over.
-    pub(crate) async fn stop(&self) {
+    pub async fn stop(&self) {
         self.0.is_stopping.set(true);
         self.0.listeners.take().into_iter().for_each(Waker::wake);
         let begun = self.0.io.now();

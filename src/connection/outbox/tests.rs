@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::connection::budget::Budget;
-use crate::connection::tests::poll_once::{WakeCount, poll_once};
+use crate::budget::Budget;
+use crate::tests::poll_once::{WakeCount, poll_once};
 
 const LIMITS: OutboxLimits =
     OutboxLimits { requests_max: 4, request_bytes_max: 100, reply_bytes_max: 1_000 };

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use kolk_io::door::{Listener, Net};
 
-use super::connections::Connections;
-use super::run::run;
-use super::wire::Wire;
+use crate::connections::Connections;
+use crate::run::run;
+use crate::wire::Wire;
 
 /// Pause after a failed accept: the usual cause is a lack of descriptors, which a loop would not mend.
 const FAILED_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections from `listener` and serves each with a wire of its own, until [`Connections::stop`].
-pub(crate) async fn accept<N: Net, W: Wire>(
+pub async fn accept<N: Net, W: Wire>(
     connections: Connections<N>,
     listener: N::Listener,
     make_wire: impl Fn(&N::Stream, SocketAddr) -> W,

@@ -17,12 +17,12 @@ use kolk_metric::net::CloseReason;
 use kolk_metric::shard::{MetricsSnapshot, ShardMetrics, Value};
 use kolk_shard::request::CrowdLimits;
 
-use super::accept::accept;
-use super::budget::Charge;
-use super::connections::{ConnectionLimits, Connections};
-use super::outbox::{Outbox, OutboxLimits, Reply, Then};
-use super::pace::PaceLimits;
-use super::wire::{Refused, Wire};
+use crate::accept::accept;
+use crate::budget::Charge;
+use crate::connections::{ConnectionLimits, Connections};
+use crate::outbox::{Outbox, OutboxLimits, Reply, Then};
+use crate::pace::PaceLimits;
+use crate::wire::{Refused, Wire};
 
 /// A frame is a byte that says how many follow. `q` makes the broker stop; `w` waits until waiting is over;
 /// `p` followed by n asks for n KiB; all else is sent back.

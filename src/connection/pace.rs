@@ -8,21 +8,21 @@ use kolk_metric::net::CloseReason;
 
 /// The patience with one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PaceLimits {
+pub struct PaceLimits {
     /// No byte of a begun frame for this long.
-    pub(crate) frame_stall: Duration,
+    pub frame_stall: Duration,
     /// The same while other connections wait for the memory that this frame holds.
-    pub(crate) frame_stall_contended: Duration,
+    pub frame_stall_contended: Duration,
     /// Slowest average rate of a frame, in bytes a second, beyond `frame_stall`.
-    pub(crate) frame_bytes_per_second_min: u64,
+    pub frame_bytes_per_second_min: u64,
     /// The client reads none of the reply bytes for this long.
-    pub(crate) write_stall: Duration,
+    pub write_stall: Duration,
     /// The same while replies nobody reads hold much of the shard's memory.
-    pub(crate) write_stall_contended: Duration,
+    pub write_stall_contended: Duration,
     /// No request for this long.
-    pub(crate) idle: Duration,
+    pub idle: Duration,
     /// The replies still owed when the input has ended.
-    pub(crate) drain: Duration,
+    pub drain: Duration,
 }
 
 /// What a connection is doing, and since when.

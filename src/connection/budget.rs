@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 /// The bytes that the connections of one shard may hold. Cloning gives the same budget.
 #[derive(Clone)]
-pub(crate) struct Budget(Rc<Shared>);
+pub struct Budget(Rc<Shared>);
 
 struct Shared {
     bytes_max: usize,
@@ -26,14 +26,14 @@ struct Waiting {
 }
 
 /// Bytes taken from a [`Budget`]; dropping gives them back.
-pub(crate) struct Charge {
+pub struct Charge {
     budget: Rc<Shared>,
     bytes: usize,
 }
 
 impl Budget {
     /// A budget of `bytes_max` bytes, all free.
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub fn new(bytes_max: usize) -> Self {
         Self(Rc::new(Shared {
             bytes_max,
             free: Cell::new(bytes_max),
@@ -43,22 +43,22 @@ impl Budget {
 
     /// Waits until `bytes` bytes are free and nobody came earlier, then takes them. More than the whole
     /// budget is granted once all of it is free: a single frame must always get through.
-    pub(crate) fn acquire(&self, bytes: usize) -> Acquire {
+    pub fn acquire(&self, bytes: usize) -> Acquire {
         Acquire { budget: Rc::clone(&self.0), bytes: bytes.min(self.0.bytes_max), waiting: None }
     }
 
     /// A charge of nothing, for replies to what was no request.
-    pub(crate) fn no_charge(&self) -> Charge {
+    pub fn no_charge(&self) -> Charge {
         Charge { budget: Rc::clone(&self.0), bytes: 0 }
     }
 
     /// Whether somebody waits for bytes.
-    pub(crate) fn is_contended(&self) -> bool {
+    pub fn is_contended(&self) -> bool {
         !self.0.waiting.borrow().is_empty()
     }
 
     /// Bytes taken.
-    pub(crate) fn used(&self) -> usize {
+    pub fn used(&self) -> usize {
         self.0.bytes_max - self.0.free.get()
     }
 }
@@ -88,7 +88,7 @@ impl Shared {
 
 impl Charge {
     /// The bytes held.
-    pub(crate) const fn bytes(&self) -> usize {
+    pub const fn bytes(&self) -> usize {
         self.bytes
     }
 }
@@ -100,7 +100,7 @@ impl Drop for Charge {
 }
 
 /// The future of [`Budget::acquire`]. Dropping it gives up the place in the queue.
-pub(crate) struct Acquire {
+pub struct Acquire {
     budget: Rc<Shared>,
     bytes: usize,
     waiting: Option<Rc<Waiting>>,
@@ -158,7 +158,7 @@ impl Drop for Acquire {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connection::tests::poll_once::{is_ready, poll_once};
+    use crate::tests::poll_once::{is_ready, poll_once};
 
     fn taken(budget: &Budget, bytes: usize) -> Charge {
         poll_once(&mut budget.acquire(bytes)).expect("there is room")

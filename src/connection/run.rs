@@ -12,11 +12,11 @@ use kolk_io::door::{Net, SEND_PARTS_MAX, Stream};
 use kolk_io::error::IoError;
 use kolk_metric::net::CloseReason;
 
-use super::budget::Charge;
-use super::connections::{Connection, Connections, Standing};
-use super::outbox::{Reply, Room, Sending, Then, Turn};
-use super::receive::ReceiveBuffer;
-use super::wire::{Refused, Wire};
+use crate::budget::Charge;
+use crate::connections::{Connection, Connections, Standing};
+use crate::outbox::{Reply, Room, Sending, Then, Turn};
+use crate::receive::ReceiveBuffer;
+use crate::wire::{Refused, Wire};
 
 /// Bytes that one half moves before it lets others run.
 const RUN_BYTES_MAX: usize = 4 << 20;

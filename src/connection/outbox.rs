@@ -16,31 +16,31 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, Stream};
 use kolk_metric::net::CloseReason;
 
-use super::budget::Charge;
-use super::share::OutputShare;
+use crate::budget::Charge;
+use crate::share::OutputShare;
 
 mod in_order;
 
 use in_order::InOrder;
 
 /// A reply that is being worked on.
-pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Reply>>>;
+pub type ReplyFuture = Pin<Box<dyn Future<Output = Reply>>>;
 
 /// A reply ready to be sent.
-pub(crate) struct Reply {
+pub struct Reply {
     /// What stands before the payload.
-    pub(crate) head: Bytes,
+    pub head: Bytes,
     /// Payload slices, in order; sent from where they are.
-    pub(crate) payload: Vec<Bytes>,
+    pub payload: Vec<Bytes>,
     /// What the request held of the shard's budget.
-    pub(crate) charge: Charge,
+    pub charge: Charge,
     /// Whether the connection ends behind this reply.
-    pub(crate) then: Then,
+    pub then: Then,
 }
 
 /// What follows a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
+pub enum Then {
     /// More replies.
     Continue,
     /// The end of the connection.
@@ -57,18 +57,18 @@ impl Reply {
 
 /// What one connection may hold.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct OutboxLimits {
+pub struct OutboxLimits {
     /// Requests without a reply sent.
-    pub(crate) requests_max: usize,
+    pub requests_max: usize,
     /// Bytes of the frames of those requests; a larger frame is taken in alone.
-    pub(crate) request_bytes_max: usize,
+    pub request_bytes_max: usize,
     /// Bytes of replies ready and not sent; the reply that passes the limit is the last taken in.
-    pub(crate) reply_bytes_max: usize,
+    pub reply_bytes_max: usize,
 }
 
 /// The replies of one connection. Cloning gives the same outbox: one half reads requests, one sends.
 #[derive(Clone)]
-pub(crate) struct Outbox(Rc<Shared>);
+pub struct Outbox(Rc<Shared>);
 
 struct Shared {
     limits: OutboxLimits,
@@ -111,7 +111,7 @@ enum Input {
 }
 
 /// What the sending half does next.
-pub(crate) enum Turn {
+pub enum Turn {
     /// Send these bytes; then give the turn back to [`Outbox::sent`].
     Send(Sending),
     /// All replies owed are sent and no request will come.
@@ -119,13 +119,13 @@ pub(crate) enum Turn {
 }
 
 /// The replies of one turn.
-pub(crate) struct Sending {
+pub struct Sending {
     /// Slices in the order of the wire.
-    pub(crate) parts: Vec<Bytes>,
+    pub parts: Vec<Bytes>,
     /// Replies among them.
-    pub(crate) replies: usize,
+    pub replies: usize,
     /// Whether the connection ends behind them.
-    pub(crate) then: Then,
+    pub then: Then,
     bytes: usize,
     charges: Vec<Charge>,
 }
@@ -152,14 +152,14 @@ impl Outbox {
     }
 
     /// Adds a request whose reply keeps the order of such requests.
-    pub(crate) fn submit_ordered(&self, frame_bytes: usize, reply: ReplyFuture) {
+    pub fn submit_ordered(&self, frame_bytes: usize, reply: ReplyFuture) {
         self.count_in(frame_bytes);
         self.0.lanes.borrow_mut().ordered.push_back(reply);
         wake(&self.0.sender);
     }
 
     /// Adds a request whose reply goes when it is ready.
-    pub(crate) fn submit_unordered(&self, frame_bytes: usize, reply: ReplyFuture) {
+    pub fn submit_unordered(&self, frame_bytes: usize, reply: ReplyFuture) {
         self.count_in(frame_bytes);
         self.0.lanes.borrow().unordered.push(reply);
         wake(&self.0.sender);
@@ -167,7 +167,7 @@ impl Outbox {
 
     /// Begins a request whose reply goes in the order of the requests, and which runs beside all others. It
     /// runs up to its first wait within this call, so what it does until then is done in that order, too.
-    pub(crate) fn begin_in_order(&self, frame_bytes: usize, mut reply: ReplyFuture) {
+    pub fn begin_in_order(&self, frame_bytes: usize, mut reply: ReplyFuture) {
         self.count_in(frame_bytes);
         // Polled again by the sending half, whose waker it keeps then.
         let begun = reply.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -183,7 +183,7 @@ impl Outbox {
     }
 
     /// Adds a request that is answered already.
-    pub(crate) fn submit_ready(&self, reply: Reply) {
+    pub fn submit_ready(&self, reply: Reply) {
         self.count_in(reply.charge.bytes());
         self.push_ready(&mut self.0.lanes.borrow_mut().ready, reply);
         wake(&self.0.sender);
@@ -191,7 +191,7 @@ impl Outbox {
 
     /// How many payload bytes a fetch that asks for `asked` may have; held until the grant is dropped,
     /// which is when the fetch is answered.
-    pub(crate) fn grant_fetch(&self, asked: usize) -> FetchGrant {
+    pub fn grant_fetch(&self, asked: usize) -> FetchGrant {
         let counts = &self.0.counts;
         let used = counts.fetch_bytes_granted.get().saturating_add(counts.reply_bytes.get());
         let left = self.0.limits.reply_bytes_max.saturating_sub(used);
@@ -201,7 +201,7 @@ impl Outbox {
     }
 
     /// Ready once another frame of `frame_bytes` bytes may be taken in, or none ever will.
-    pub(crate) fn poll_room(&self, frame_bytes: usize, context: &mut Context<'_>) -> Poll<Room> {
+    pub fn poll_room(&self, frame_bytes: usize, context: &mut Context<'_>) -> Poll<Room> {
         if self.0.input.get() != Input::Open {
             return Poll::Ready(Room::Closed);
         }
@@ -219,12 +219,12 @@ impl Outbox {
     }
 
     /// Wakes the receiving half when the input ends.
-    pub(crate) fn watch_end(&self, context: &Context<'_>) {
+    pub fn watch_end(&self, context: &Context<'_>) {
         self.0.receiver.set(Some(context.waker().clone()));
     }
 
     /// Ready with what to send next.
-    pub(crate) fn poll_turn(&self, context: &mut Context<'_>) -> Poll<Turn> {
+    pub fn poll_turn(&self, context: &mut Context<'_>) -> Poll<Turn> {
         let mut lanes = self.0.lanes.borrow_mut();
         if self.0.input.get() == Input::Aborted {
             return Poll::Ready(Turn::Finished);
@@ -246,7 +246,7 @@ impl Outbox {
     }
 
     /// The turn's bytes are with the kernel: their requests no longer count. Returns the bytes.
-    pub(crate) fn sent(&self, sending: Sending) -> usize {
+    pub fn sent(&self, sending: Sending) -> usize {
         let counts = &self.0.counts;
         counts.requests.set(counts.requests.get() - sending.replies);
         counts.reply_bytes.set(counts.reply_bytes.get() - sending.bytes);
@@ -260,7 +260,7 @@ impl Outbox {
     }
 
     /// No more requests will come. `last` is sent behind all replies owed.
-    pub(crate) fn end_input_with(&self, last: Reply) {
+    pub fn end_input_with(&self, last: Reply) {
         if self.0.input.get() == Input::Open {
             self.0.lanes.borrow_mut().last = Some(last);
         }
@@ -269,7 +269,7 @@ impl Outbox {
     }
 
     /// No more requests will come.
-    pub(crate) fn end_input(&self) {
+    pub fn end_input(&self) {
         if self.0.input.get() == Input::Open {
             self.0.input.set(Input::Ended);
         }
@@ -279,7 +279,7 @@ impl Outbox {
 
     /// Lets the requests that only wait for something to happen answer now: see
     /// [`Outbox::is_waiting_over`].
-    pub(crate) fn end_waiting(&self) {
+    pub fn end_waiting(&self) {
         self.0.is_waiting_over.set(true);
         let mut lanes = self.0.lanes.borrow_mut();
         // Moved into a new set, all are polled once more.
@@ -292,12 +292,12 @@ impl Outbox {
 
     /// Set once requests that wait (a long poll) must answer with what there is. Their futures are polled
     /// when it changes.
-    pub(crate) fn is_waiting_over(&self) -> Rc<Cell<bool>> {
+    pub fn is_waiting_over(&self) -> Rc<Cell<bool>> {
         Rc::clone(&self.0.is_waiting_over)
     }
 
     /// Drops every reply owed: the client is gone.
-    pub(crate) fn abort(&self) {
+    pub fn abort(&self) {
         self.0.input.set(Input::Aborted);
         // Dropped outside the borrow: a future may give back what another part of this outbox holds.
         let lanes = self.0.lanes.take();
@@ -311,7 +311,7 @@ impl Outbox {
     }
 
     /// Whether requests are still taken in.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.0.input.get() == Input::Open
     }
 
@@ -364,7 +364,7 @@ impl Outbox {
 
 /// Whether the receiving half may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
+pub enum Room {
     /// Take the frame in.
     Free,
     /// No frame is taken in any more.
@@ -372,14 +372,14 @@ pub(crate) enum Room {
 }
 
 /// The payload bytes that a fetch may bring; see [`Outbox::grant_fetch`].
-pub(crate) struct FetchGrant {
+pub struct FetchGrant {
     outbox: Rc<Shared>,
     bytes: usize,
 }
 
 impl FetchGrant {
     /// The bytes granted.
-    pub(crate) const fn bytes(&self) -> usize {
+    pub const fn bytes(&self) -> usize {
         self.bytes
     }
 }

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 use kolk_metric::net::CloseReason;
 
-use super::budget::Charge;
-use super::outbox::Outbox;
+use crate::budget::Charge;
+use crate::outbox::Outbox;
 
 /// One wire's half of a connection: from bytes to requests. Replies go through the [`Outbox`].
-pub(crate) trait Wire: 'static {
+pub trait Wire: 'static {
     /// Tells the whole length in bytes of the frame that begins with `start`, as soon as it is certain.
     ///
     /// # Errors
@@ -26,10 +26,11 @@ pub(crate) trait Wire: 'static {
 
 /// The end of a connection by the broker's own decision; always the client's fault.
 #[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) reason: CloseReason,
+pub struct Refused {
+    /// How it is counted.
+    pub reason: CloseReason,
     /// What exactly, for the log.
-    pub(crate) detail: Cow<'static, str>,
+    pub detail: Cow<'static, str>,
     /// What the client is told first, if its wire has words for it.
-    pub(crate) reply: Option<Bytes>,
+    pub reply: Option<Bytes>,
 }
