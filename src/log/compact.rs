@@ -20,7 +20,7 @@ use kolk_model::time::TimestampMs;
 
 use crate::error::LogError;
 use crate::log::Log;
-use crate::segment::compacted::CompactionPoint;
+use kolk_layout::segment::compacted::CompactionPoint;
 
 mod install;
 mod output;

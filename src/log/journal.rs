@@ -3,25 +3,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kolk_io::door::Io;
 
 use crate::error::LogError;
 use crate::journal::files::JournalFiles;
-use crate::journal::group::JournalIdentity;
 use crate::log::Log;
 use crate::log::writer::Mark;
 use crate::recovery::image::ShardImage;
 use crate::settings::LogSettings;
 use crate::signal::Signal;
+use kolk_layout::journal::group::JournalIdentity;
+use kolk_layout::journal::journal_dir;
 
 pub(crate) mod checkpoint;
 pub(crate) mod committer;
-pub mod current;
 pub(crate) mod files;
-pub mod group;
-pub mod snapshot;
 
 /// The journal's state. The committer and the checkpoint task work on it; logs put themselves into its queue.
 pub(crate) struct Journal<I: Io> {
@@ -133,18 +131,3 @@ impl<I: Io> Journal<I> {
         self.checkpoint.notify();
     }
 }
-
-/// The directory of one shard's journal.
-#[must_use]
-pub fn journal_dir(data: &Path, identity: JournalIdentity) -> PathBuf {
-    data.join(format!("journal/{}/{}", identity.generation, identity.shard))
-}
-
-/// The name of a journal file.
-#[must_use]
-pub fn journal_name(number: u16) -> String {
-    format!("{number}.journal")
-}
-
-/// The names of the two snapshot slots.
-pub const SNAPSHOT_NAMES: [&str; 2] = ["snapshot.a", "snapshot.b"];

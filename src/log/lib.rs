@@ -1,9 +1,8 @@
 //! One core's logs: segments, indexes, tail pages, the shard journal, recovery.
 //!
 //! A shard's storage is a [`shard_log::ShardLog`]; each partition's log in it is a [`log::Log`]. Every run of the broker starts
-//! with [`recovery::recover`], which hands each shard the image of its logs. Everything here is single-core; the formats
-//! ([`journal::group`], [`journal::snapshot`], [`journal::current`], [`segment::index`]) are pure and shared with the offline
-//! reader.
+//! with [`recovery::recover`], which hands each shard the image of its logs. Everything here is single-core; the bytes of the
+//! files are [`kolk_layout`]'s, which the offline reader shares.
 
 pub mod recovery;
 
@@ -13,11 +12,9 @@ pub mod shard_log;
 
 pub mod log;
 
-pub mod journal;
-pub mod segment;
+mod journal;
 
 pub mod error;
-pub mod field;
 pub mod settings;
 mod signal;
 

@@ -12,17 +12,17 @@ use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
 use crate::error::{Damage, LogError};
-use crate::journal::snapshot::EpochStart;
 use crate::log::stop::DirUsers;
 use crate::log::tail::Tail;
 use crate::log::writer::{Mark, Writer};
-use crate::segment::compacted::CompactionPoint;
-use crate::segment::index::SegmentIndex;
-use crate::segment::scan::Offsets;
 use crate::settings::LogConfig;
 use crate::shard_log::read_cache::Window;
 use crate::shard_log::{LogEvent, Shard};
 use crate::signal::Signal;
+use kolk_layout::journal::snapshot::EpochStart;
+use kolk_layout::segment::compacted::CompactionPoint;
+use kolk_layout::segment::index::SegmentIndex;
+use kolk_layout::segment::scan::Offsets;
 
 pub(crate) mod append;
 mod cold;

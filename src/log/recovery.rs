@@ -8,15 +8,15 @@ use kolk_io::door::{File, Io, OpenMode};
 use kolk_model::ids::{ShardId, TopicId, TopicPartition};
 
 use crate::error::{LogError, RecoveryError};
-use crate::field::bytes;
-use crate::journal::current::{CURRENT_BYTES_MAX, Current};
 use crate::journal::files::zero_file;
-use crate::journal::group::JournalIdentity;
-use crate::journal::snapshot::{Snapshot, SnapshotKind};
-use crate::journal::{SNAPSHOT_NAMES, journal_dir, journal_name};
 use crate::recovery::image::{LogImage, ShardImage};
 use crate::recovery::replay::{ReplayCounts, Replayed, replay};
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
+use kolk_layout::field::bytes;
+use kolk_layout::journal::current::{CURRENT_BYTES_MAX, Current};
+use kolk_layout::journal::group::JournalIdentity;
+use kolk_layout::journal::snapshot::{Snapshot, SnapshotKind};
+use kolk_layout::journal::{SNAPSHOT_NAMES, journal_dir, journal_name};
 
 pub mod history;
 pub mod image;

@@ -13,15 +13,15 @@ use kolk_model::ids::{LeaderEpoch, TopicPartition};
 use kolk_model::offset::Offset;
 
 use crate::error::LogError;
-use crate::field::bytes;
 use crate::journal::Journal;
-use crate::journal::snapshot::SnapshotKind;
 use crate::log::writer::{Mark, Writer};
 use crate::log::{Announce, Log, LogState, Phase, Segment, SegmentVersion, log_dir, segment_name};
 use crate::recovery::image::ShardImage;
-use crate::segment::compacted::CompactionPoint;
 use crate::settings::{LogConfig, LogSettings};
 use crate::signal::Signal;
+use kolk_layout::field::bytes;
+use kolk_layout::journal::snapshot::SnapshotKind;
+use kolk_layout::segment::compacted::CompactionPoint;
 
 mod open_files;
 pub(crate) mod read_cache;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use kolk_log::journal::snapshot::{Snapshot, SnapshotKind};
-use kolk_log::segment::compacted::{CHECKPOINT_NAME, CompactionPoint, Swap};
+use kolk_layout::journal::snapshot::{Snapshot, SnapshotKind};
+use kolk_layout::segment::compacted::{CHECKPOINT_NAME, CompactionPoint, Swap};
 use kolk_model::ids::PartitionId;
 use kolk_model::offset::Offset;
 

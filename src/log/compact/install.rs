@@ -10,8 +10,8 @@ use super::plan::Source;
 use crate::error::LogError;
 use crate::log::{Log, Segment, SegmentVersion};
 use crate::recovery::swap::put_in_place;
-use crate::segment::compacted::{CHECKPOINT_NAME, CompactionPoint, Swap};
-use crate::segment::scan::Offsets;
+use kolk_layout::segment::compacted::{CHECKPOINT_NAME, CompactionPoint, Swap};
+use kolk_layout::segment::scan::Offsets;
 
 impl<I: Io> Log<I> {
     /// Carries the swap out, in memory and on disk.

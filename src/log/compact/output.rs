@@ -9,10 +9,10 @@ use kolk_model::batch::BatchView;
 use kolk_model::offset::Offset;
 
 use crate::error::LogError;
-use crate::field::{bytes, bytes32, index, page_floor};
 use crate::log::Log;
-use crate::segment::compacted::swap_name;
-use crate::segment::index::{IndexedBatch, SegmentIndex};
+use kolk_layout::field::{bytes, bytes32, index, page_floor};
+use kolk_layout::segment::compacted::swap_name;
+use kolk_layout::segment::index::{IndexedBatch, SegmentIndex};
 
 /// Bytes collected for one write.
 const WRITE_BYTES: usize = 1 << 20;

@@ -6,9 +6,9 @@ use kolk_io::door::Io;
 use super::plan::Source;
 use super::{Pace, TURN_BYTES};
 use crate::error::LogError;
-use crate::field::bytes;
 use crate::log::Log;
 use crate::log::read::Place;
+use kolk_layout::field::bytes;
 
 /// A segment being read.
 pub(super) struct SourceReader<I: Io> {

@@ -9,12 +9,12 @@ use kolk_io::door::{File, Io, OpenMode};
 use kolk_model::offset::FilePosition;
 
 use crate::error::LogError;
-use crate::field::page_floor;
-use crate::journal::snapshot::{EPOCHS_MAX, LogSnapshot, Snapshot, SnapshotKind};
-use crate::journal::{SNAPSHOT_NAMES, journal_dir};
 use crate::log::writer::{ExtentKind, ExtentState};
 use crate::log::{Announce, Log, LogState, Phase};
 use crate::shard_log::Shard;
+use kolk_layout::field::page_floor;
+use kolk_layout::journal::snapshot::{EPOCHS_MAX, LogSnapshot, Snapshot, SnapshotKind};
+use kolk_layout::journal::{SNAPSHOT_NAMES, journal_dir};
 
 /// Logs written and synced side by side.
 const LOGS_AT_ONCE_MAX: usize = 64;

@@ -7,12 +7,12 @@ use kolk_io::buf::{AlignedBuf, AlignedSlice};
 use kolk_io::door::{File, Io};
 use kolk_io::error::IoError;
 
-use crate::field::{bytes, index};
-use crate::journal::group::{GROUP_RECORDS_MAX, GroupBuilder, GroupPlace};
 use crate::log::Log;
 use crate::log::commit::{Level, Share};
 use crate::settings::SyncPolicy;
 use crate::shard_log::{LogEvent, Shard};
+use kolk_layout::field::{bytes, index};
+use kolk_layout::journal::group::{GROUP_RECORDS_MAX, GroupBuilder, GroupPlace};
 
 /// Starts the committer of a shard.
 pub(crate) fn start<I: Io>(shard: &Rc<Shard<I>>) {

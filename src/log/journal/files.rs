@@ -9,11 +9,11 @@ use kolk_io::buf::AlignedBuf;
 use kolk_io::door::{File, Io, OpenMode};
 use kolk_io::error::IoError;
 
-use crate::field::index;
-use crate::journal::journal_name;
 use crate::settings::LogSettings;
 use crate::shard_log::Shard;
 use crate::signal::Signal;
+use kolk_layout::field::index;
+use kolk_layout::journal::journal_name;
 
 /// Bytes of zeros written at a time.
 const ZERO_BYTES: u64 = 1 << 20;

@@ -9,12 +9,12 @@ use kolk_model::ids::LeaderEpoch;
 use kolk_model::offset::Offset;
 
 use crate::error::AppendRefused;
-use crate::field::{bytes, bytes32, page_floor};
-use crate::journal::snapshot::EpochStart;
 use crate::log::writer::Mark;
 use crate::log::{Log, LogState, Phase};
-use crate::segment::index::{IndexedBatch, SegmentIndex};
 use crate::settings::SyncPolicy;
+use kolk_layout::field::{bytes, bytes32, page_floor};
+use kolk_layout::journal::snapshot::EpochStart;
+use kolk_layout::segment::index::{IndexedBatch, SegmentIndex};
 
 /// Positions in an index are 32 bits wide: no segment is larger.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 31;

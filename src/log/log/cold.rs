@@ -7,12 +7,12 @@ use kolk_model::checksum::{crc32c, crc32c_append};
 use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::{Damage, LogError};
-use crate::field::{bytes, index, page_ceil, page_floor};
 use crate::log::Log;
 use crate::log::read::{Place, cut, total};
-use crate::segment::index::{Run, SegmentIndex};
-use crate::segment::scan::{Offsets, Scan, Scanned};
 use crate::shard_log::read_cache::{Window, WindowKey};
+use kolk_layout::field::{bytes, index, page_ceil, page_floor};
+use kolk_layout::segment::index::{Run, SegmentIndex};
+use kolk_layout::segment::scan::{Offsets, Scan, Scanned};
 
 impl<I: Io> Log<I> {
     pub(crate) async fn read_cold(

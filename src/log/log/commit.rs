@@ -4,12 +4,12 @@ use kolk_io::door::Io;
 use kolk_model::checksum::crc32c_append;
 use kolk_model::offset::{FilePosition, Offset};
 
-use crate::field::index;
-use crate::journal::group::{GroupBuilder, Record, RecordKind};
 use crate::log::writer::Mark;
 use crate::log::{Announce, Log, LogState, Phase};
 use crate::settings::SyncPolicy;
 use crate::shard_log::LogEvent;
+use kolk_layout::field::index;
+use kolk_layout::journal::group::{GroupBuilder, Record, RecordKind};
 
 /// A log's share of a group: where it ends, and the bytes that are copied into it.
 pub(crate) struct Share<I: Io> {

@@ -8,10 +8,10 @@ use kolk_model::batch::HEADER_BYTES;
 use kolk_model::offset::Offset;
 
 use crate::error::LogError;
-use crate::field::index;
 use crate::log::{Log, LogState, Segment, SegmentVersion};
-use crate::segment::index::SegmentIndex;
-use crate::segment::scan::Offsets;
+use kolk_layout::field::index;
+use kolk_layout::segment::index::SegmentIndex;
+use kolk_layout::segment::scan::Offsets;
 
 /// What a walk over batches needs of each.
 #[derive(Clone, Copy, Debug)]

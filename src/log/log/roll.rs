@@ -8,9 +8,9 @@ use kolk_io::door::{File, Io, OpenMode};
 use kolk_io::error::IoError;
 
 use crate::error::LogError;
-use crate::field::page_floor;
 use crate::log::writer::Writer;
 use crate::log::{Announce, Log, LogState, Phase, Segment, SegmentVersion, segment_name};
+use kolk_layout::field::page_floor;
 
 impl<I: Io> Log<I> {
     /// Closes the log for appends and starts the roll; `Unblocked` follows.

@@ -8,11 +8,11 @@ use kolk_io::error::IoError;
 use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::{Damage, LogError};
-use crate::field::{PAGE_BYTES, index, page_ceil, page_floor};
 use crate::log::tail::Tail;
 use crate::log::{Log, LogState, Segment, SegmentVersion, index_name};
-use crate::segment::index::SegmentIndex;
-use crate::segment::scan::{Offsets, Scan, ScanError, Scanned};
+use kolk_layout::field::{PAGE_BYTES, index, page_ceil, page_floor};
+use kolk_layout::segment::index::SegmentIndex;
+use kolk_layout::segment::scan::{Offsets, Scan, ScanError, Scanned};
 
 /// An index file is written anew when the segment has grown by this much: what a start after a crash has to scan at most.
 const INDEX_SAVE_BYTES: u64 = 64 << 20;
@@ -196,8 +196,9 @@ impl<I: Io> Log<I> {
             let (from, to) = (page_floor(position), page_ceil((position + wanted).min(end)));
             window.clear();
             self.read_pages(base, from, to, &mut window).await?;
-            let limit = window.len().min(crate::field::index(end - from));
-            let bytes = window.get(crate::field::index(position - from)..limit).unwrap_or_default();
+            let limit = window.len().min(kolk_layout::field::index(end - from));
+            let bytes =
+                window.get(kolk_layout::field::index(position - from)..limit).unwrap_or_default();
             let scanned = scan.batches(bytes, |batch, next| index.push(batch, next))?;
             match scanned {
                 Scanned::Consumed(0) if position + wanted >= end => {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use kolk_io::buf::{AlignedSlice, TailBuf};
 
-use crate::field::{bytes, index, page_floor};
+use kolk_layout::field::{bytes, index, page_floor};
 
 const BUFFER_BYTES_MIN: u64 = 4 << 10;
 const BUFFER_BYTES_MAX: u64 = 1 << 20;

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use kolk_model::offset::Offset;
 
-use crate::field::page_floor;
+use kolk_layout::field::page_floor;
 
 /// The end of a whole batch: where, and the offset that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

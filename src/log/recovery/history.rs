@@ -8,13 +8,13 @@ use bytes::Bytes;
 use kolk_io::door::{File, Io, OpenMode};
 
 use crate::error::{LogError, RecoveryError};
-use crate::field::{PAGE_BYTES, bytes, index};
-use crate::journal::group::{
+use kolk_layout::field::{PAGE_BYTES, bytes, index};
+use kolk_layout::journal::group::{
     GROUP_HEADER_BYTES, GroupError, GroupHeader, JournalIdentity, RecordBytes, parse_header,
     parse_records,
 };
-use crate::journal::snapshot::{Snapshot, SnapshotError, SnapshotKind};
-use crate::journal::{SNAPSHOT_NAMES, journal_dir, journal_name};
+use kolk_layout::journal::snapshot::{Snapshot, SnapshotError, SnapshotKind};
+use kolk_layout::journal::{SNAPSHOT_NAMES, journal_dir, journal_name};
 
 /// A snapshot larger than this is refused: 16,384 logs with a page each are 80 MiB.
 const SNAPSHOT_BYTES_MAX: usize = 4 << 30;

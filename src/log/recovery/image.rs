@@ -8,15 +8,15 @@ use kolk_model::ids::{LeaderEpoch, TopicPartition};
 use kolk_model::offset::Offset;
 
 use crate::error::Damage;
-use crate::journal::group::JournalIdentity;
-use crate::journal::snapshot::{EpochStart, LogSnapshot};
 use crate::log::tail::Tail;
 use crate::log::writer::{Mark, Writer};
 use crate::log::{LogState, Phase, Segment};
-use crate::segment::compacted::CompactionPoint;
-use crate::segment::scan::Offsets;
 use crate::settings::LogConfig;
 use crate::shard_log::Shard;
+use kolk_layout::journal::group::JournalIdentity;
+use kolk_layout::journal::snapshot::{EpochStart, LogSnapshot};
+use kolk_layout::segment::compacted::CompactionPoint;
+use kolk_layout::segment::scan::Offsets;
 
 /// Everything one shard starts with.
 #[derive(Clone, Debug)]

@@ -10,13 +10,13 @@ use kolk_model::ids::{LeaderEpoch, TopicPartition};
 use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::{Damage, LogError};
-use crate::field::{PAGE_BYTES, bytes, index, page_ceil, page_floor};
 use crate::log::{index_name, log_dir, parse_segment_name, segment_name};
 use crate::recovery::image::{LogImage, SealedImage};
 use crate::recovery::replay::{Piece, Replayed, Touched};
 use crate::recovery::swap;
-use crate::segment::compacted::{CompactionPoint, SWAP_SUFFIX};
 use crate::settings::LogConfig;
+use kolk_layout::field::{PAGE_BYTES, bytes, index, page_ceil, page_floor};
+use kolk_layout::segment::compacted::{CompactionPoint, SWAP_SUFFIX};
 
 struct Materializer<'a, I: Io> {
     io: &'a I,

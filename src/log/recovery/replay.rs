@@ -8,10 +8,10 @@ use kolk_model::ids::{LeaderEpoch, TopicPartition};
 use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::Damage;
-use crate::field::{bytes, index, page_floor};
-use crate::journal::group::{Record, RecordBytes, RecordKind};
-use crate::journal::snapshot::{EpochStart, LogSnapshot};
 use crate::recovery::history::{History, Step};
+use kolk_layout::field::{bytes, index, page_floor};
+use kolk_layout::journal::group::{Record, RecordBytes, RecordKind};
+use kolk_layout::journal::snapshot::{EpochStart, LogSnapshot};
 
 /// Bytes that belong into a segment, from a page boundary on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use kolk_model::offset::{FilePosition, Offset};
 use crate::error::Damage;
 use crate::log::{index_name, parse_segment_name, segment_name};
 use crate::recovery::materialize::Failure;
-use crate::segment::compacted::{
+use kolk_layout::segment::compacted::{
     CHECKPOINT_BYTES_MAX, CHECKPOINT_NAME, CompactionPoint, Swap, swap_name,
 };
 

@@ -56,7 +56,7 @@ impl<I: Io> OpenFiles<I> {
         let path = shard.dir.join(log_dir(log)).join(segment_name(base));
         let file = shard.io.open(&path, OpenMode::ReadWrite).await?;
         self.put(log, (base, version), file.clone());
-        shard.metrics.log.open_files.set(crate::field::bytes(self.files.borrow().len()));
+        shard.metrics.log.open_files.set(kolk_layout::field::bytes(self.files.borrow().len()));
         Ok(file)
     }
 

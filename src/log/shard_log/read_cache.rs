@@ -8,9 +8,9 @@ use bytes::Bytes;
 use kolk_model::ids::TopicPartition;
 use kolk_model::offset::Offset;
 
-use crate::field::bytes;
 use crate::log::SegmentVersion;
 use crate::signal::Signal;
+use kolk_layout::field::bytes;
 
 /// Whole runs of one segment that are read in one go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -390,7 +390,7 @@ fn after_a_clean_stop_a_segment_is_exactly_its_batches() {
     let mut next = Offset::ZERO;
     for name in disk.files().iter().filter(|name| name.ends_with(".log")) {
         let bytes = disk.read(name).unwrap();
-        let mut scan = crate::segment::scan::Scan::new(0, next);
+        let mut scan = kolk_layout::segment::scan::Scan::new(0, next);
         scan.batches(&bytes, |_, _| {}).unwrap();
         assert_eq!(scan.position().get(), bytes.len() as u64, "{name}");
         next = scan.next_offset();

@@ -9,19 +9,19 @@ use kolk_model::ids::{LeaderEpoch, PartitionId, ShardId, TopicId, TopicPartition
 use kolk_model::offset::{FilePosition, Offset};
 use kolk_model::time::TimestampMs;
 
-use crate::field::index;
-use crate::journal::current::Current;
-use crate::journal::group::{
-    GroupBuilder, GroupPlace, JournalIdentity, Record, RecordKind, parse_header, parse_records,
-};
-use crate::journal::snapshot::{EpochStart, LogSnapshot, Snapshot, SnapshotKind};
 use crate::log::parse_segment_name;
 use crate::recovery::history::{find_groups, follow};
 use crate::recovery::replay::{ReplayCounts, replay};
-use crate::segment::compacted::{CheckpointError, CompactionPoint, Swap};
-use crate::segment::index::{IndexedBatch, SegmentIndex};
-use crate::segment::scan::Scan;
 use crate::tests::life::batch_of;
+use kolk_layout::field::index;
+use kolk_layout::journal::current::Current;
+use kolk_layout::journal::group::{
+    GroupBuilder, GroupPlace, JournalIdentity, Record, RecordKind, parse_header, parse_records,
+};
+use kolk_layout::journal::snapshot::{EpochStart, LogSnapshot, Snapshot, SnapshotKind};
+use kolk_layout::segment::compacted::{CheckpointError, CompactionPoint, Swap};
+use kolk_layout::segment::index::{IndexedBatch, SegmentIndex};
+use kolk_layout::segment::scan::Scan;
 
 const CASES: u64 = 2_500;
 

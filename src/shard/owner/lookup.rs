@@ -86,7 +86,7 @@ pub(crate) fn epoch_end<I: Io>(
 }
 
 fn end_of(
-    epochs: &[kolk_log::journal::snapshot::EpochStart],
+    epochs: &[kolk_layout::journal::snapshot::EpochStart],
     (current, log_end): (LeaderEpoch, Offset),
     asked: LeaderEpoch,
 ) -> Option<EpochEnd> {
@@ -101,7 +101,7 @@ fn end_of(
 
 /// The epoch that wrote, or will write, an offset.
 fn epoch_at(
-    epochs: &[kolk_log::journal::snapshot::EpochStart],
+    epochs: &[kolk_layout::journal::snapshot::EpochStart],
     offset: Offset,
 ) -> Option<LeaderEpoch> {
     epochs.iter().rev().find(|entry| entry.start <= offset).map(|entry| entry.epoch)
@@ -238,7 +238,7 @@ pub(crate) fn stats<I: Io>(state: &ShardState<I>) -> ShardStats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kolk_log::journal::snapshot::EpochStart;
+    use kolk_layout::journal::snapshot::EpochStart;
 
     #[test]
     fn an_epoch_ends_where_the_next_begins() {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use kolk_log::field::{bytes, index};
+use kolk_layout::field::{bytes, index};
 use kolk_log::recovery::replay::Piece;
 
 use crate::error::InspectError;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kolk_coord::catalogue::codec::DecodeError;
 use kolk_coord::catalogue::{Catalogue, TopicStatus};
-use kolk_log::journal::current::{Current, CurrentError};
+use kolk_layout::journal::current::{Current, CurrentError};
 use kolk_model::ids::{PartitionId, ShardId, TopicId, TopicPartition};
 use kolk_model::offset::Offset;
 
@@ -124,7 +124,7 @@ pub(crate) fn decode_catalogue(
         }
         Err(error) => {
             let position = match &error {
-                DecodeError::Content { position, .. } => kolk_log::field::bytes(*position),
+                DecodeError::Content { position, .. } => kolk_layout::field::bytes(*position),
                 _ => 0,
             };
             report.damaged(CATALOGUE, position, error);

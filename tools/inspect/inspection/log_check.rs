@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use kolk_layout::segment::compacted::{
+    CHECKPOINT_NAME, CheckpointError, CompactionPoint, swap_name,
+};
+use kolk_layout::segment::index::{IndexError, SegmentIndex};
 use kolk_log::log::{index_name, log_dir, parse_segment_name, segment_name};
 use kolk_log::recovery::replay::{Piece, Replayed};
-use kolk_log::segment::compacted::{CHECKPOINT_NAME, CheckpointError, CompactionPoint, swap_name};
-use kolk_log::segment::index::{IndexError, SegmentIndex};
 use kolk_model::ids::TopicPartition;
 use kolk_model::offset::Offset;
 use kolk_partition::producer_snapshot;
@@ -299,7 +301,7 @@ fn rebuilt(reason: &str) -> String {
 }
 
 fn epochs(log: &Replayed) -> Vec<EpochReport> {
-    let epoch = |e: &kolk_log::journal::snapshot::EpochStart| EpochReport {
+    let epoch = |e: &kolk_layout::journal::snapshot::EpochStart| EpochReport {
         epoch: e.epoch.get(),
         start_offset: e.start.get(),
     };

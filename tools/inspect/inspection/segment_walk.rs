@@ -3,9 +3,9 @@
 
 use std::io;
 
-use kolk_log::field::{bytes, index};
-use kolk_log::segment::index::{IndexedBatch, SegmentIndex};
-use kolk_log::segment::scan::{Offsets, Scan, ScanError, Scanned};
+use kolk_layout::field::{bytes, index};
+use kolk_layout::segment::index::{IndexedBatch, SegmentIndex};
+use kolk_layout::segment::scan::{Offsets, Scan, ScanError, Scanned};
 use kolk_model::batch::BatchView;
 use kolk_model::checksum::crc32c_append;
 use kolk_model::offset::{FilePosition, Offset};

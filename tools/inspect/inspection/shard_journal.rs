@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use kolk_log::field::{PAGE_BYTES, bytes, index};
-use kolk_log::journal::current::Current;
-use kolk_log::journal::group::{GROUP_HEADER_BYTES, JournalIdentity, parse_header};
-use kolk_log::journal::snapshot::{Snapshot, SnapshotError, SnapshotKind};
-use kolk_log::journal::{SNAPSHOT_NAMES, journal_dir, journal_name};
+use kolk_layout::field::{PAGE_BYTES, bytes, index};
+use kolk_layout::journal::current::Current;
+use kolk_layout::journal::group::{GROUP_HEADER_BYTES, JournalIdentity, parse_header};
+use kolk_layout::journal::snapshot::{Snapshot, SnapshotError, SnapshotKind};
+use kolk_layout::journal::{SNAPSHOT_NAMES, journal_dir, journal_name};
 use kolk_log::recovery::history::{FoundGroup, History, Step, find_groups, follow};
 use kolk_log::recovery::replay::{ReplayCounts, Replayed, replay};
 use kolk_model::ids::{ShardId, TopicPartition};

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
-use kolk_log::field;
-use kolk_log::journal::current::Current;
-use kolk_log::journal::group::JournalIdentity;
-use kolk_log::journal::snapshot::{Snapshot, SnapshotError, SnapshotKind};
+use kolk_layout::field;
+use kolk_layout::journal::current::Current;
+use kolk_layout::journal::group::JournalIdentity;
+use kolk_layout::journal::snapshot::{Snapshot, SnapshotError, SnapshotKind};
+use kolk_layout::segment::compacted::CHECKPOINT_NAME;
+use kolk_layout::segment::scan::Offsets;
 use kolk_log::log::segment_name;
 use kolk_log::recovery::history::{FoundGroup, find_groups};
-use kolk_log::segment::compacted::CHECKPOINT_NAME;
-use kolk_log::segment::scan::Offsets;
 use kolk_model::ids::ShardId;
 use kolk_model::offset::Offset;
 use kolk_partition::producer_snapshot;
@@ -235,7 +235,7 @@ pub(crate) fn snapshot(path: &Path, identity: JournalIdentity) -> Result<Report,
     Ok(report.close())
 }
 
-fn partition_of(log: &kolk_log::journal::snapshot::LogSnapshot) -> PartitionReport {
+fn partition_of(log: &kolk_layout::journal::snapshot::LogSnapshot) -> PartitionReport {
     PartitionReport {
         topic: log.id.topic.to_string(),
         topic_id: log.id.topic.to_string(),
