@@ -268,6 +268,12 @@ impl<I: Io> Log<I> {
         }
     }
 
+    /// Whether nothing more will become safe in this run: the log is offline, or the shard's journal failed.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.inner.shard.journal.failed() || self.damage().is_some()
+    }
+
     /// Bytes of all its batches.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {

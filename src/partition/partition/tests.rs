@@ -299,6 +299,25 @@ fn records_become_visible_at_the_topics_own_level_only() {
 }
 
 #[test]
+fn who_waits_for_the_visible_is_answered_behind_the_high_watermark() {
+    check(Durability::PowerLoss, |desk| async move {
+        let wait = |waiter| {
+            let now = desk.io.wall_clock();
+            desk.partition.borrow_mut().wait_visible(WaiterId::new(waiter), now)
+        };
+        desk.append(1, batch(5), AckLevel::PowerLoss);
+        while desk.partition.borrow().log().durable().get() < 5 {
+            desk.io.yield_now().await;
+        }
+        assert_eq!(desk.marks().1, 0, "the log's event was not heard yet");
+        assert!(matches!(wait(2), Appending::Waits));
+        desk.pump_until(|desk| desk.told.borrow().iter().any(|(waiter, _)| *waiter == 2)).await;
+        assert_eq!(desk.marks().1, 5);
+        assert!(matches!(wait(3), Appending::Done(Ok(_))));
+    });
+}
+
+#[test]
 fn raising_a_topics_durability_does_not_hide_what_was_visible() {
     check(Durability::ProcessCrash, |desk| async move {
         desk.append(1, batch(5), AckLevel::None).unwrap().unwrap();
@@ -512,6 +531,9 @@ fn a_failed_journal_leaves_outcomes_unknown_and_takes_nothing_more() {
             let after = desk.append(2, batch(1), AckLevel::Topic).unwrap();
             assert_eq!(after.unwrap_err(), ErrorCode::JournalFailed);
             assert_eq!(desk.marks().1, 1);
+            let now = desk.io.wall_clock();
+            let seen = desk.partition.borrow_mut().wait_visible(WaiterId::new(3), now);
+            assert!(matches!(seen, Appending::Done(Ok(_))), "what never will be is not waited for");
             assert_eq!(desk.read(0).len(), batch(1).len(), "what was acknowledged stays readable");
         });
     }
