@@ -22,7 +22,7 @@ use crate::error::{BenchError, Outcome};
 /// How long a broker may be silent while something is expected of it.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Bytes that wait in the producer, so that the last of them are gone soon.
-const QUEUE_KIB: &str = "65536";
+const QUEUE_KIB: &str = "32768";
 const QUEUE_RECORDS: &str = "500000";
 /// Records between two looks at what has come.
 const RECORDS_PER_LOOK: u64 = 256;
