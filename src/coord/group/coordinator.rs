@@ -160,8 +160,14 @@ impl Coordinator {
                 }
                 group.consumer = None;
             }
+            let id = request.group.clone();
             group.classic.join(&mut self.desk, ticket, request);
-            return group.classic.record_if_first(&mut self.desk);
+            group.classic.record_if_first(&mut self.desk);
+            if group.is_nothing() {
+                // It was an empty consumer group, and the one who came was refused.
+                self.groups.remove(&id);
+            }
+            return;
         }
         if !request.member.is_empty() {
             return refuse(&mut self.desk, ErrorCode::UnknownMemberId, request.member);

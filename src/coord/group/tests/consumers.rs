@@ -433,6 +433,18 @@ fn a_group_without_members_goes_from_one_protocol_to_the_other() {
 }
 
 #[test]
+fn a_refused_join_of_an_empty_consumer_group_leaves_what_the_log_says() {
+    let mut host = Host::new();
+    host.topics.make("t", 1);
+    let mut one = consumer("m1", &["t"]);
+    one.beat(&mut host).unwrap();
+    host.beat(ConsumerHeartbeat { epoch: -1, ..one.request() }).unwrap();
+    let ticket = host.join("gone");
+    assert_eq!(host.joined(ticket).unwrap().unwrap_err().code, ErrorCode::UnknownMemberId);
+    assert_eq!(host.coordinator.durable(), host.replayed().durable());
+}
+
+#[test]
 fn a_deleted_consumer_group_leaves_nothing() {
     let mut host = Host::new();
     host.topics.make("t", 1);
