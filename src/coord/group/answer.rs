@@ -105,6 +105,8 @@ pub struct DescribedConsumer {
     pub assigned: Vec<(TopicId, Vec<i32>)>,
     /// What it is to have.
     pub target: Vec<(TopicId, Vec<i32>)>,
+    /// Which protocol it speaks.
+    pub kind: GroupKind,
 }
 
 /// A member that joined.
@@ -277,7 +279,7 @@ impl GroupState {
     }
 }
 
-/// Which protocol a group's members speak.
+/// Which protocol a group is run by, or a member speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupKind {
     /// Join and sync; the leader assigns.

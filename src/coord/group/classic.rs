@@ -18,6 +18,7 @@ use crate::group::request::Protocol;
 
 mod join;
 mod member;
+mod migration;
 mod rebalance;
 mod session;
 mod subscription;

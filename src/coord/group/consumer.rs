@@ -4,6 +4,9 @@
 //! Three epochs: that of the group rises with every change of members, subscriptions or topics; the target
 //! assignment is computed for one of them; a member is in the one that it has reached. Every change gives a
 //! record at once, so that the log gives the whole group.
+//!
+//! Members of the classic protocol may be in the group, too, while it goes from one protocol to the other: the
+//! coordinator stands in for their leader, and their generation is their epoch.
 
 use std::sync::Arc;
 
@@ -11,7 +14,9 @@ use kolk_model::error::ErrorCode;
 use kolk_model::ids::TopicId;
 use kolk_model::map::{Map, Set};
 
-use crate::group::answer::{DescribedConsumer, DescribedConsumers, GroupState, HeartbeatRefused};
+use crate::group::answer::{
+    DescribedConsumer, DescribedConsumers, GroupKind, GroupState, HeartbeatRefused,
+};
 use crate::group::desk::{Desk, Timer};
 use crate::group::ids::{GroupId, InstanceId, MemberId};
 use crate::group::record::consumer_value::{
@@ -21,13 +26,18 @@ use crate::group::record::consumer_value::{
 use crate::group::record::{Record, RecordKey};
 
 mod assignor;
+mod classic;
 mod heartbeat;
 mod leave;
+mod migration;
 mod reconcile;
 mod replay;
+mod session;
 mod target;
 
 pub(super) use heartbeat::check as check_heartbeat;
+pub(super) use leave::{Duty, Stay};
+pub(super) use migration::Migrant;
 
 /// The epoch of a static member that is away for a while.
 const AWAY: i32 = -2;
@@ -61,6 +71,10 @@ struct Consumer {
     session_timer: Option<u64>,
     /// Until when it must have given up what it is asked to.
     revoke_timer: Option<u64>,
+    /// Until when it must have joined again, if it was asked to (classic).
+    rejoin_timer: Option<u64>,
+    /// Until when it must have asked for its assignment after it joined (classic).
+    resync_timer: Option<u64>,
 }
 
 type Refused = HeartbeatRefused;
@@ -142,6 +156,7 @@ impl ConsumerGroup {
         }
         desk.end_timer(&mut member.session_timer, Timer::Session(self.id.clone(), id.clone()));
         desk.end_timer(&mut member.revoke_timer, Timer::Revoke(self.id.clone(), id.clone()));
+        member.end_classic_timers(desk, &self.id, id);
         Some(member)
     }
 
@@ -181,10 +196,10 @@ impl ConsumerGroup {
             return Ok(());
         }
         let known = self.members.get(member).ok_or(ErrorCode::UnknownMemberId)?;
-        if !knows_stale_epoch {
+        if !knows_stale_epoch && known.says.classic.is_none() {
             return Err(ErrorCode::UnsupportedVersion);
         }
-        if known.has.epoch == epoch { Ok(()) } else { Err(ErrorCode::StaleMemberEpoch) }
+        known.check_epoch(epoch)
     }
 
     /// Whether the one who asks for offsets may: a member in its epoch, or somebody who is none.
@@ -198,8 +213,7 @@ impl ConsumerGroup {
             Some(member) if member.is_empty() && epoch < 0 => return Ok(()),
             Some(member) => member,
         };
-        let known = self.members.get(member).ok_or(ErrorCode::UnknownMemberId)?;
-        if known.has.epoch == epoch { Ok(()) } else { Err(ErrorCode::StaleMemberEpoch) }
+        self.members.get(member).ok_or(ErrorCode::UnknownMemberId)?.check_epoch(epoch)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -247,6 +261,10 @@ impl ConsumerGroup {
             pattern: member.says.pattern.clone(),
             assigned: listed(&member.has.assigned),
             target: listed(self.targets.get(id).unwrap_or(&none)),
+            kind: match member.says.classic {
+                Some(_) => GroupKind::Classic,
+                None => GroupKind::Consumer,
+            },
         };
         DescribedConsumers {
             state: self.state(),
@@ -260,6 +278,22 @@ impl ConsumerGroup {
     fn record_target_epoch(&self, desk: &mut Desk) {
         let key = RecordKey::TargetEpoch(self.id.clone());
         desk.write(key.with(encode_target_epoch(self.target_epoch)));
+    }
+}
+
+impl Consumer {
+    fn end_classic_timers(&mut self, desk: &mut Desk, group: &GroupId, id: &MemberId) {
+        desk.end_timer(&mut self.rejoin_timer, Timer::Rejoin(group.clone(), id.clone()));
+        desk.end_timer(&mut self.resync_timer, Timer::Resync(group.clone(), id.clone()));
+    }
+
+    /// Whether the member is in the epoch that it speaks of; a classic one calls that its generation.
+    fn check_epoch(&self, epoch: i32) -> Result<(), ErrorCode> {
+        match self.says.classic {
+            _ if self.has.epoch == epoch => Ok(()),
+            Some(_) => Err(ErrorCode::IllegalGeneration),
+            None => Err(ErrorCode::StaleMemberEpoch),
+        }
     }
 }
 
@@ -279,7 +313,9 @@ fn partitions(has: &CurrentValue) -> impl Iterator<Item = (TopicId, i32)> {
 /// Roughly what a member's words take in memory.
 fn subscriber_bytes(says: &SubscriberValue) -> usize {
     let topics: usize = says.topics.iter().map(|topic| topic.len() + 32).sum();
-    topics + says.pattern.as_ref().map_or(0, String::len) + says.client.id.len()
+    let protocols = says.classic.iter().flat_map(|classic| &classic.protocols);
+    let words: usize = protocols.map(|one| one.name.len() + one.metadata.len() + 16).sum();
+    words + topics + says.pattern.as_ref().map_or(0, String::len) + says.client.id.len()
 }
 
 /// A pattern as one that must match a whole name.

@@ -12,16 +12,19 @@ use crate::group::answer::{
     DescribedGroup, GroupAnswer, GroupKind, Heard, HeartbeatRefused, JoinRefused, Left, ListedGroup,
 };
 use crate::group::classic::ClassicGroup;
-use crate::group::consumer::{ConsumerGroup, check_heartbeat};
+use crate::group::consumer::{ConsumerGroup, Duty, Stay, check_heartbeat};
 use crate::group::desk::{Desk, Effects, Moment, Ticket, Timer};
 use crate::group::ids::{GroupId, MemberId};
 use crate::group::offsets::Offsets;
 use crate::group::record::RecordKey;
-use crate::group::request::{ConsumerHeartbeat, GroupRequest, JoinGroup, LeaveGroup, ListFilter};
+use crate::group::request::{
+    ConsumerHeartbeat, GroupRequest, Heartbeat, JoinGroup, LeaveGroup, ListFilter, SyncGroup,
+};
 use crate::group::settings::GroupSettings;
 use crate::group::topics::Topics;
 
 mod load;
+mod migration;
 mod offsets;
 
 /// A group with its offsets.
@@ -85,6 +88,16 @@ impl Coordinator {
         }
     }
 
+    /// Takes settings that were changed while it runs. Sizes that are exceeded by then stay so until members go.
+    pub fn set_settings(&mut self, settings: GroupSettings) {
+        let before = std::mem::replace(&mut self.desk.settings, settings);
+        let interval_ms = settings.offsets_retention_check_interval_ms;
+        if interval_ms != before.offsets_retention_check_interval_ms && self.expiry_timer.is_some()
+        {
+            self.expect_expiry(interval_ms);
+        }
+    }
+
     /// Takes a request. Its answer comes with the effects, now or later; each ticket is answered once.
     pub fn handle(
         &mut self,
@@ -99,16 +112,10 @@ impl Coordinator {
             return self.desk.answer(ticket, answer);
         }
         let answer = match request {
-            GroupRequest::Join(request) => return self.join(ticket, request),
-            GroupRequest::Sync(request) => match self.groups.get_mut(&request.group) {
-                Some(group) => return group.classic.sync(&mut self.desk, ticket, request),
-                None => GroupAnswer::Sync(Err(check_id(&request.group))),
-            },
+            GroupRequest::Join(request) => return self.join(topics, ticket, request),
+            GroupRequest::Sync(request) => return self.sync(topics, ticket, request),
             GroupRequest::Heartbeat(request) => {
-                let unknown = Err(check_id(&request.group));
-                let group = self.groups.get_mut(&request.group);
-                let heard = group.map(|group| group.classic.heartbeat(&mut self.desk, &request));
-                GroupAnswer::Heartbeat(heard.unwrap_or(unknown))
+                GroupAnswer::Heartbeat(self.heartbeat(topics, &request))
             }
             GroupRequest::Leave(request) => self.leave(request),
             GroupRequest::CommitOffsets(request) => {
@@ -134,7 +141,7 @@ impl Coordinator {
         self.desk.answer(ticket, answer);
     }
 
-    fn join(&mut self, ticket: Ticket, request: JoinGroup) {
+    fn join(&mut self, topics: &dyn Topics, ticket: Ticket, request: JoinGroup) {
         let refuse = |desk: &mut Desk, code, member| {
             desk.answer(ticket, GroupAnswer::Join(Err(JoinRefused { code, member })));
         };
@@ -152,8 +159,7 @@ impl Coordinator {
         if let Some(group) = self.groups.get_mut(&request.group) {
             if let Some(consumers) = &mut group.consumer {
                 if !consumers.is_empty() {
-                    let code = ErrorCode::InconsistentGroupProtocol;
-                    return refuse(&mut self.desk, code, request.member);
+                    return self.join_consumers(topics, ticket, &request);
                 }
                 for record in consumers.close(&mut self.desk) {
                     self.desk.write(record);
@@ -185,6 +191,27 @@ impl Coordinator {
         }
     }
 
+    fn sync(&mut self, topics: &dyn Topics, ticket: Ticket, request: SyncGroup) {
+        let synced = match self.groups.get_mut(&request.group) {
+            None => Err(check_id(&request.group)),
+            Some(Group { consumer: Some(group), .. }) => {
+                group.sync(&mut self.desk, topics, &request)
+            }
+            Some(group) => return group.classic.sync(&mut self.desk, ticket, request),
+        };
+        self.desk.answer(ticket, GroupAnswer::Sync(synced));
+    }
+
+    fn heartbeat(&mut self, topics: &dyn Topics, request: &Heartbeat) -> Result<(), ErrorCode> {
+        match self.groups.get_mut(&request.group) {
+            None => Err(check_id(&request.group)),
+            Some(Group { consumer: Some(group), .. }) => {
+                group.classic_heartbeat(&mut self.desk, topics, request)
+            }
+            Some(group) => group.classic.heartbeat(&mut self.desk, request),
+        }
+    }
+
     fn leave(&mut self, request: LeaveGroup) -> GroupAnswer {
         if request.group.is_empty() {
             return GroupAnswer::Leave(Err(ErrorCode::InvalidGroupId));
@@ -197,10 +224,13 @@ impl Coordinator {
             });
             return GroupAnswer::Leave(Ok(unknown.collect()));
         };
-        GroupAnswer::Leave(Ok(group.classic.leave(&mut self.desk, request)))
+        GroupAnswer::Leave(Ok(match &mut group.consumer {
+            Some(consumers) => consumers.classic_leave(&mut self.desk, request),
+            None => group.classic.leave(&mut self.desk, request),
+        }))
     }
 
-    /// A heartbeat of the newer protocol; a group without members becomes one of it.
+    /// A heartbeat of the newer protocol; a group of the other one becomes one of it, if it may.
     fn consumer_heartbeat(
         &mut self,
         topics: &dyn Topics,
@@ -224,25 +254,20 @@ impl Coordinator {
         }
         let known = self.groups.get_mut(&id);
         if let Some(consumers) = known.and_then(|group| group.consumer.as_mut()) {
-            return match request.epoch {
-                ..0 => consumers.leave(&mut self.desk, &request),
-                _ => consumers.heartbeat(&mut self.desk, topics, request),
-            };
+            if request.epoch >= 0 {
+                return consumers.heartbeat(&mut self.desk, topics, request);
+            }
+            let (heard, stay) = consumers.leave(&mut self.desk, &request)?;
+            if stay == Stay::Over {
+                self.expel(topics, &id, &request.member);
+            }
+            return Ok(heard);
         }
-        if !joins || self.groups.get(&id).is_some_and(|group| !group.classic.is_empty()) {
+        if !joins {
             return Err(not_found());
         }
-        let mut consumers = ConsumerGroup::new(id.clone(), request.session_timeout_ms);
-        consumers.admit(&self.desk, &request)?;
-        let group = self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone()));
-        if group.classic.is_recorded() {
-            self.desk.write(RecordKey::Group(id.clone()).tombstone());
-        }
-        group.classic.close(&mut self.desk);
-        group.classic = ClassicGroup::new(id);
-        let heard = consumers.heartbeat(&mut self.desk, topics, request);
-        group.consumer = Some(Box::new(consumers));
-        heard
+        let consumers = self.upgraded(topics, &request).ok_or_else(not_found)?;
+        self.upgrade(topics, consumers, request)
     }
 
     fn describe(&self, id: &GroupId) -> Result<DescribedGroup, ErrorCode> {
@@ -281,7 +306,7 @@ impl Coordinator {
     }
 
     /// Does what is due by now. Call it at [`Coordinator::next_due_ms`] or later.
-    pub fn tick(&mut self, moment: Moment) {
+    pub fn tick(&mut self, moment: Moment, topics: &dyn Topics) {
         self.desk.moment = moment;
         while let Some(timer) = self.desk.take_due() {
             match timer {
@@ -296,20 +321,29 @@ impl Coordinator {
                         group.classic.sync_timer_due(&mut self.desk);
                     }
                 }
-                Timer::Session(group, member) => {
-                    let Some(group) = self.groups.get_mut(&group) else { continue };
+                Timer::Session(id, member) => {
+                    let Some(group) = self.groups.get_mut(&id) else { continue };
                     match &mut group.consumer {
-                        Some(consumers) => consumers.session_timer_due(&mut self.desk, &member),
+                        Some(consumers) => {
+                            if consumers.session_timer_due(&mut self.desk, &member) == Stay::Over {
+                                self.expel(topics, &id, &member);
+                            }
+                        }
                         None => group.classic.session_timer_due(&mut self.desk, &member),
                     }
                 }
-                Timer::Revoke(group, member) => {
-                    let group = self.groups.get_mut(&group);
-                    if let Some(consumers) = group.and_then(|group| group.consumer.as_mut()) {
-                        consumers.revoke_timer_due(&mut self.desk, &member);
-                    }
-                }
+                Timer::Revoke(id, member) => self.duty_due(topics, &id, &member, Duty::Revoke),
+                Timer::Rejoin(id, member) => self.duty_due(topics, &id, &member, Duty::Rejoin),
+                Timer::Resync(id, member) => self.duty_due(topics, &id, &member, Duty::Resync),
             }
+        }
+    }
+
+    fn duty_due(&mut self, topics: &dyn Topics, id: &GroupId, member: &MemberId, duty: Duty) {
+        let group = self.groups.get_mut(id);
+        let Some(consumers) = group.and_then(|group| group.consumer.as_mut()) else { return };
+        if consumers.duty_timer_due(member, duty) == Stay::Over {
+            self.expel(topics, id, member);
         }
     }
 

@@ -49,6 +49,10 @@ pub(super) enum Timer {
     Session(GroupId, MemberId),
     /// A consumer may not have given up in time what it must.
     Revoke(GroupId, MemberId),
+    /// A classic member of a consumer group was asked to join again and has not.
+    Rejoin(GroupId, MemberId),
+    /// A classic member of a consumer group has joined and not asked for its assignment.
+    Resync(GroupId, MemberId),
 }
 
 /// Where a coordinator's groups put what they give.

@@ -23,6 +23,8 @@ use crate::group::ids::{GroupId, InstanceId, MemberId};
 
 pub mod consumer_value;
 
+pub(in crate::group) mod embedded;
+
 mod field;
 mod group_value;
 mod offset_value;

@@ -30,6 +30,9 @@ mod chance;
 mod classic;
 mod commits;
 mod consumers;
+mod migration;
+mod mixed;
+mod settings;
 mod statics;
 
 const GROUP: &str = "g";
@@ -71,6 +74,10 @@ impl Topics for Known {
 
     fn named(&self, name: &str) -> Option<&Topic> {
         self.topics.get(name)
+    }
+
+    fn with_id(&self, id: TopicId) -> Option<&Topic> {
+        self.topics.values().find(|topic| topic.id == id)
     }
 
     fn each(&self, seen: &mut dyn FnMut(&Topic)) {
@@ -139,7 +146,7 @@ impl Host {
     fn wait(&mut self, ms: u64) {
         self.moment.now_ms += ms;
         self.moment.wall = self.moment.wall.saturating_forward(ms);
-        self.coordinator.tick(self.moment);
+        self.coordinator.tick(self.moment, &self.topics);
         self.collect();
     }
 

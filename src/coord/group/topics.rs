@@ -1,6 +1,8 @@
 //! What groups that the coordinator assigns for must know of topics. Apart because the catalogue's copies on
 //! each shard answer it.
 
+use kolk_model::ids::TopicId;
+
 use crate::topic::Topic;
 
 /// The topics of the node, as of some version.
@@ -10,6 +12,9 @@ pub trait Topics {
 
     /// A topic by its name.
     fn named(&self, name: &str) -> Option<&Topic>;
+
+    /// A topic by its id.
+    fn with_id(&self, id: TopicId) -> Option<&Topic>;
 
     /// Calls back with every topic.
     fn each(&self, seen: &mut dyn FnMut(&Topic));

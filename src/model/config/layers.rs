@@ -21,6 +21,14 @@ impl Default for BrokerOverrides {
     }
 }
 
+impl BrokerOverrides {
+    /// What was set for this node, as far as anything was.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.node.get(name).or_else(|| self.cluster.get(name))
+    }
+}
+
 /// Where a value comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ConfigSource {

@@ -14,7 +14,7 @@ fn no_member() -> MemberId {
     MemberId::new("")
 }
 
-fn refuse(desk: &mut Desk, ticket: Ticket, code: ErrorCode, member: MemberId) {
+pub(super) fn refuse(desk: &mut Desk, ticket: Ticket, code: ErrorCode, member: MemberId) {
     desk.answer(ticket, GroupAnswer::Join(Err(JoinRefused { code, member })));
 }
 
@@ -196,7 +196,7 @@ impl ClassicGroup {
 
     /// What the new self is told when the group stays as it is. A leader whose version can't be told to skip its
     /// assignment is told of the former leader instead, so that it does not assign.
-    fn joined_again(
+    pub(super) fn joined_again(
         &self,
         id: &MemberId,
         former_leader: Option<MemberId>,

@@ -20,7 +20,7 @@ impl ClassicGroup {
     }
 
     /// Asks everybody to join again. An empty group waits a while for more members than the first.
-    pub(super) fn prepare_rebalance(&mut self, desk: &mut Desk) {
+    pub(in crate::group) fn prepare_rebalance(&mut self, desk: &mut Desk) {
         if self.phase == Phase::Completing {
             self.reset_assignments(desk, ErrorCode::RebalanceInProgress);
         }

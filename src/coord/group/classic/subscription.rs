@@ -1,11 +1,10 @@
 //! What the members of a group of consumers subscribe to: the one part of their words to the leader that the
 //! coordinator reads, so that it keeps offsets that are in use and forgets others.
-//!
-//! `version 2 · count 4 · (length 2 · topic)*`, then what later versions added (Kafka's consumer protocol).
 
 use kolk_model::map::Set;
 
 use super::{CONSUMER, ClassicGroup};
+use crate::group::record::embedded::Subscription;
 
 impl ClassicGroup {
     /// The topics of all members; `None` if they are not consumers, or one can't be read.
@@ -19,21 +18,8 @@ impl ClassicGroup {
         }
         let mut topics = Set::new();
         for member in self.members.values() {
-            read_topics(&member.metadata(protocol), &mut topics)?;
+            topics.extend(Subscription::decode(&member.metadata(protocol))?.topics);
         }
         Some(topics)
     }
-}
-
-fn read_topics(metadata: &[u8], topics: &mut Set<String>) -> Option<()> {
-    let (_version, rest) = metadata.split_first_chunk::<2>()?;
-    let (count, mut rest) = rest.split_first_chunk::<4>()?;
-    for _ in 0..i32::from_be_bytes(*count) {
-        let (length, more) = rest.split_first_chunk::<2>()?;
-        let length = usize::try_from(i16::from_be_bytes(*length)).ok()?;
-        let (topic, more) = more.split_at_checked(length)?;
-        topics.insert(std::str::from_utf8(topic).ok()?.to_owned());
-        rest = more;
-    }
-    Some(())
 }

@@ -5,7 +5,7 @@ use kolk_model::ids::TopicId;
 use kolk_model::map::Set;
 
 use super::assignor::Assignor;
-use super::{AWAY, ConsumerGroup, Refused, compile, listed};
+use super::{AWAY, Consumer, ConsumerGroup, Refused, compile, listed};
 use crate::group::answer::Heard;
 use crate::group::desk::{Desk, Timer};
 use crate::group::ids::{InstanceId, MemberId};
@@ -161,8 +161,10 @@ impl ConsumerGroup {
             let code = ErrorCode::FencedInstanceId;
             return refuse(code, code.hint());
         }
-        let away = self.members.get(current).is_some_and(|member| member.has.epoch == AWAY);
-        if away {
+        // A classic member can't say that it goes for a while: whoever comes in its name takes its place.
+        let makes_room =
+            |member: &Consumer| member.has.epoch == AWAY || member.says.classic.is_some();
+        if self.members.get(current).is_some_and(makes_room) {
             return Ok(Some(current.clone()));
         }
         let code = ErrorCode::UnreleasedInstanceId;
@@ -192,8 +194,8 @@ impl ConsumerGroup {
         refuse(ErrorCode::FencedMemberEpoch, &why)
     }
 
-    /// A static member that was away is back under another id: it has what its former self had.
-    fn replace(&mut self, desk: &mut Desk, former: &MemberId, id: &MemberId) {
+    /// A static member is back under another id: it has what its former self had.
+    pub(super) fn replace(&mut self, desk: &mut Desk, former: &MemberId, id: &MemberId) {
         let target = self.targets.get(former).cloned();
         for kind in [RecordKey::Current, RecordKey::Target, RecordKey::Subscriber] {
             desk.write(self.member_key(former, kind).tombstone());
@@ -236,6 +238,7 @@ impl ConsumerGroup {
         if let Some(pattern) = request.pattern {
             says.pattern = Some(pattern).filter(|pattern| !pattern.is_empty());
         }
+        let was_classic = says.classic.take().is_some();
         if before.as_ref() == Some(&says) {
             return false;
         }
@@ -243,13 +246,19 @@ impl ConsumerGroup {
         let changed = before.as_ref().map(reads) != Some(reads(&says));
         desk.write(self.member_key(id, RecordKey::Subscriber).with(says.encode()));
         self.set_says(id, says);
+        if let Some(member) = self.members.get_mut(id).filter(|_| was_classic) {
+            // It goes by heartbeats alone from now on.
+            member.end_classic_timers(desk, &self.id, id);
+            self.set_revoke_timer(desk, id);
+        }
         changed
     }
 
     /// A member lives.
     pub(super) fn hear_of(&mut self, desk: &mut Desk, id: &MemberId) {
-        let ms = u64::from(self.session_timeout_ms);
         let Some(member) = self.members.get_mut(id) else { return };
+        let own = member.says.classic.as_ref().map(|classic| classic.session_timeout_ms);
+        let ms = u64::from(own.unwrap_or(self.session_timeout_ms));
         member.silent_at_ms = desk.after_ms(ms);
         if member.session_timer.is_none_or(|at| at > member.silent_at_ms) {
             let at = member.silent_at_ms;

@@ -12,24 +12,24 @@ use crate::group::request::ConsumerHeartbeat;
 
 impl ConsumerGroup {
     /// Takes the last heartbeat of a member. A static one may say that it comes back: then it keeps its share
-    /// until its session ends.
+    /// until its session ends. Who does not is to be taken out by the caller.
     pub(in crate::group) fn leave(
         &mut self,
         desk: &mut Desk,
         request: &ConsumerHeartbeat,
-    ) -> Result<Heard, Refused> {
+    ) -> Result<(Heard, Stay), Refused> {
         let id = self.check_leaving(request)?;
-        if request.epoch == AWAY {
+        let stay = if request.epoch == AWAY { Stay::Kept } else { Stay::Over };
+        if stay == Stay::Kept {
             self.go_away(desk, &id);
-        } else {
-            self.remove(desk, &id);
         }
-        Ok(Heard {
+        let heard = Heard {
             member: request.member.clone(),
             epoch: request.epoch,
             heartbeat_interval_ms: 0,
             assignment: None,
-        })
+        };
+        Ok((heard, stay))
     }
 
     fn check_leaving(&self, request: &ConsumerHeartbeat) -> Result<MemberId, Refused> {
@@ -60,35 +60,68 @@ impl ConsumerGroup {
     }
 
     /// Takes a member out; the others get its share with their next heartbeats.
-    pub(super) fn remove(&mut self, desk: &mut Desk, id: &MemberId) {
+    pub(in crate::group) fn remove(&mut self, desk: &mut Desk, id: &MemberId) {
+        self.take_out(desk, id);
+        self.members_went(desk);
+    }
+
+    pub(super) fn take_out(&mut self, desk: &mut Desk, id: &MemberId) {
         for kind in [RecordKey::Current, RecordKey::Target, RecordKey::Subscriber] {
             desk.write(self.member_key(id, kind).tombstone());
         }
         self.forget(desk, id);
+    }
+
+    /// Members were taken out: the others are in for a new assignment.
+    pub(super) fn members_went(&mut self, desk: &mut Desk) {
         self.drop_unused_patterns(desk);
         // The topics are looked at again with the next heartbeat.
         self.topics_seen = None;
         self.bump(desk);
     }
 
-    /// A session may have run out.
-    pub(in crate::group) fn session_timer_due(&mut self, desk: &mut Desk, id: &MemberId) {
-        let Some(member) = self.members.get_mut(id) else { return };
+    /// A session may have run out; tells whether it has.
+    pub(in crate::group) fn session_timer_due(&mut self, desk: &mut Desk, id: &MemberId) -> Stay {
+        let Some(member) = self.members.get_mut(id) else { return Stay::Kept };
         member.session_timer = None;
         if member.silent_at_ms > desk.moment.now_ms {
             let at = member.silent_at_ms;
             let timer = Timer::Session(self.id.clone(), id.clone());
             desk.set_timer(&mut member.session_timer, at, timer);
-            return;
+            return Stay::Kept;
         }
-        self.remove(desk, id);
+        Stay::Over
     }
 
-    /// A member has not given up in time what others wait for.
-    pub(in crate::group) fn revoke_timer_due(&mut self, desk: &mut Desk, id: &MemberId) {
-        if let Some(member) = self.members.get_mut(id) {
-            member.revoke_timer = None;
-            self.remove(desk, id);
+    /// A member has not done in time what others wait for: given something up, joined again, or asked for its
+    /// assignment.
+    pub(in crate::group) fn duty_timer_due(&mut self, id: &MemberId, duty: Duty) -> Stay {
+        let Some(member) = self.members.get_mut(id) else { return Stay::Kept };
+        match duty {
+            Duty::Revoke => member.revoke_timer = None,
+            Duty::Rejoin => member.rejoin_timer = None,
+            Duty::Resync => member.resync_timer = None,
         }
+        Stay::Over
     }
+}
+
+/// Whether a member stays in the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::group) enum Stay {
+    /// It is in it.
+    Kept,
+    /// It is to be taken out.
+    Over,
+}
+
+/// What a member has to do in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::group) enum Duty {
+    /// Give partitions up.
+    Revoke,
+    /// Join again (classic).
+    Rejoin,
+    /// Ask for its assignment (classic).
+    Resync,
 }

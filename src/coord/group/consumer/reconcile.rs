@@ -65,11 +65,11 @@ impl ConsumerGroup {
         CurrentValue { epoch, epoch_before, progress, assigned, revoking: Assignment::new() }
     }
 
-    /// A member that must give something up has its rebalance timeout for it.
+    /// A member that must give something up has its rebalance timeout for it. A classic one has it for joining again.
     pub(super) fn set_revoke_timer(&mut self, desk: &mut Desk, id: &MemberId) {
         let timer = Timer::Revoke(self.id.clone(), id.clone());
         let Some(member) = self.members.get_mut(id) else { return };
-        if member.has.progress == Progress::Unrevoked {
+        if member.has.progress == Progress::Unrevoked && member.says.classic.is_none() {
             let at = desk.after_ms(u64::from(member.says.rebalance_timeout_ms));
             desk.set_timer(&mut member.revoke_timer, at, timer);
         } else {

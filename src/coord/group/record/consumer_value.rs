@@ -9,7 +9,7 @@ use kolk_model::time::TimestampMs;
 use super::field::{Fault, Form, Reader, Writer};
 use super::{RecordError, instance, value_reader};
 use crate::group::ids::InstanceId;
-use crate::group::request::Client;
+use crate::group::request::{Client, Protocol};
 
 /// Partitions by topic. A topic without partitions is left out.
 pub type Assignment = Map<TopicId, Set<i32>>;
@@ -24,7 +24,7 @@ pub struct EpochValue {
 }
 
 /// What a member says of itself: `instance text or null · rack text or null · client id text · client host text ·
-/// topics · pattern text or null · rebalance timeout 4 · assignor text or null`; tag 0 (a classic member) is skipped.
+/// topics · pattern text or null · rebalance timeout 4 · assignor text or null`; tag 0: a [`ClassicValue`], if it is one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscriberValue {
     /// Its static id.
@@ -41,6 +41,18 @@ pub struct SubscriberValue {
     pub rebalance_timeout_ms: u32,
     /// The assignor that it wishes.
     pub assignor: Option<String>,
+    /// What else a member says that speaks the classic protocol; `None` = it speaks the consumer protocol.
+    pub classic: Option<ClassicValue>,
+}
+
+/// What only a member of the classic protocol says: `1 (not null) · session timeout 4 · protocols`, each protocol
+/// `name text · metadata bytes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassicValue {
+    /// How long it may be silent, in ms.
+    pub session_timeout_ms: u32,
+    /// What it can do, best first, with its words to a leader.
+    pub protocols: Vec<Protocol>,
 }
 
 /// What a member has: `epoch 4 · previous epoch 4 · state 1 · assigned · to be revoked`.
@@ -175,7 +187,7 @@ impl SubscriberValue {
     pub fn decode(value: &[u8]) -> Result<Self, RecordError> {
         decode(value, |reader| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
-            let read = Self {
+            let mut read = Self {
                 instance: instance(reader.nullable_text()?),
                 rack: owned(reader.nullable_text()?),
                 client: Client { id: reader.text()?.to_owned(), host: reader.text()?.to_owned() },
@@ -183,8 +195,14 @@ impl SubscriberValue {
                 pattern: owned(reader.nullable_text()?),
                 rebalance_timeout_ms: u32::try_from(reader.i32()?).unwrap_or(0),
                 assignor: owned(reader.nullable_text()?),
+                classic: None,
             };
-            reader.no_tags()?;
+            reader.tags(|tag, field| {
+                if tag == 0 {
+                    read.classic = ClassicValue::read(field)?;
+                }
+                Ok(())
+            })?;
             Ok(read)
         })
     }
@@ -204,6 +222,37 @@ impl SubscriberValue {
         writer.nullable_text(self.pattern.as_deref());
         writer.i32(i32::try_from(self.rebalance_timeout_ms).unwrap_or(i32::MAX));
         writer.nullable_text(self.assignor.as_deref());
+        let classic = self.classic.as_ref().map(|classic| (0, classic.encode()));
+        writer.tags(classic.as_slice());
+        writer.finish()
+    }
+}
+
+impl ClassicValue {
+    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, Fault> {
+        if reader.unsigned()? == 0 {
+            return Ok(None);
+        }
+        let session_timeout_ms = u32::try_from(reader.i32()?).unwrap_or(0);
+        let protocols = reader.list(|reader| {
+            let protocol = Protocol { name: reader.text()?.to_owned(), metadata: reader.bytes()? };
+            reader.no_tags()?;
+            Ok(protocol)
+        })?;
+        reader.no_tags()?;
+        Ok(Some(Self { session_timeout_ms, protocols }))
+    }
+
+    fn encode(&self) -> Bytes {
+        let mut writer = Writer::inner(Form::Flexible);
+        writer.unsigned(1);
+        writer.i32(i32::try_from(self.session_timeout_ms).unwrap_or(i32::MAX));
+        writer.count(self.protocols.len());
+        for protocol in &self.protocols {
+            writer.text(&protocol.name);
+            writer.bytes(&protocol.metadata);
+            writer.tags(&[]);
+        }
         writer.tags(&[]);
         writer.finish()
     }

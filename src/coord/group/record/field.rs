@@ -109,9 +109,15 @@ impl<'a> Reader<'a> {
         self.nullable_text()?.ok_or(Fault::Null)
     }
 
+    pub(super) fn nullable_bytes(&mut self) -> Read<Option<&'a [u8]>> {
+        match self.length(false)? {
+            Some(length) => self.take(length).map(Some),
+            None => Ok(None),
+        }
+    }
+
     pub(super) fn bytes(&mut self) -> Read<Bytes> {
-        let length = self.length(false)?.ok_or(Fault::Null)?;
-        self.take(length).map(Bytes::copy_from_slice)
+        self.nullable_bytes()?.map(Bytes::copy_from_slice).ok_or(Fault::Null)
     }
 
     /// Reads every element of a list; null reads as none.
@@ -158,9 +164,14 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(version: i16, form: Form) -> Self {
-        let mut bytes = BytesMut::with_capacity(64);
-        bytes.put_i16(version);
-        Self { bytes, form }
+        let mut writer = Self::inner(form);
+        writer.bytes.put_i16(version);
+        writer
+    }
+
+    /// For a struct inside another: it has no version of its own.
+    pub(super) fn inner(form: Form) -> Self {
+        Self { bytes: BytesMut::with_capacity(64), form }
     }
 
     pub(super) fn finish(self) -> Bytes {

@@ -6,9 +6,10 @@ use kolk_model::ids::LeaderEpoch;
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
+use super::consumer_value::{ClassicValue, SubscriberValue};
 use super::*;
 use crate::group::ids::Generation;
-use crate::group::request::Client;
+use crate::group::request::{Client, Protocol};
 
 fn offset_value() -> OffsetValue {
     OffsetValue {
@@ -76,6 +77,38 @@ fn a_group_reads_back_in_every_version() {
     let v4 = b"\0\x04\x02c\0\0\0\x01\0\0\xff\xff\xff\xff\xff\xff\xff\xff\x01\0";
     let read = GroupValue::decode(v4).unwrap();
     assert_eq!((read.protocol_type.as_str(), read.protocol, read.leader), ("c", None, None));
+}
+
+fn subscriber_value() -> SubscriberValue {
+    SubscriberValue {
+        instance: None,
+        rack: Some("r".to_owned()),
+        client: Client { id: "c".to_owned(), host: "h".to_owned() },
+        topics: vec!["t".to_owned()],
+        pattern: None,
+        rebalance_timeout_ms: 9,
+        assignor: None,
+        classic: None,
+    }
+}
+
+#[test]
+fn a_classic_members_words_are_kafkas_tagged_field() {
+    let plain = b"\0\0\0\x02r\x02c\x02h\x02\x02t\0\0\0\0\x09\0";
+    let consumer = subscriber_value();
+    assert_eq!(&consumer.encode()[..], [&plain[..], b"\0"].concat());
+    assert_eq!(SubscriberValue::decode(&consumer.encode()), Ok(consumer));
+    let protocol = Protocol { name: "p".to_owned(), metadata: Bytes::from_static(b"xyz") };
+    let classic = ClassicValue { session_timeout_ms: 8, protocols: vec![protocol] };
+    let classic = SubscriberValue { classic: Some(classic), ..subscriber_value() };
+    let tagged = b"\x01\0\x0e\x01\0\0\0\x08\x02\x02p\x04xyz\0\0";
+    assert_eq!(&classic.encode()[..], [&plain[..], tagged].concat());
+    assert_eq!(SubscriberValue::decode(&classic.encode()), Ok(classic.clone()));
+    for end in 0..classic.encode().len() {
+        assert!(SubscriberValue::decode(&classic.encode()[..end]).is_err(), "{end}");
+    }
+    let null = SubscriberValue::decode(&[&plain[..], b"\x01\0\x01\0"].concat());
+    assert_eq!(null, Ok(subscriber_value()), "null is none");
 }
 
 #[test]

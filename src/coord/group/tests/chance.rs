@@ -155,7 +155,7 @@ fn learn(player: &mut Player, answer: &GroupAnswer) {
 }
 
 /// The log gives every group; its members and assignments too, unless they are being changed.
-fn check_log(host: &Host, seed: u64, step: usize) {
+pub(super) fn check_log(host: &Host, seed: u64, step: usize) {
     let (live, replayed) = (host.coordinator.durable(), host.replayed().durable());
     let ids = |map: &Map<GroupId, _>| map.keys().cloned().collect::<Vec<_>>();
     assert_eq!(ids(&live), ids(&replayed), "seed {seed} step {step}");

@@ -151,7 +151,7 @@ fn offsets_of_an_empty_group_expire_from_when_it_became_empty() {
     for _ in 0..9 * 24 * 60 * 12 {
         host.moment.now_ms += 5_000;
         host.moment.wall = host.moment.wall.saturating_forward(5_000);
-        host.coordinator.tick(host.moment);
+        host.coordinator.tick(host.moment, &host.topics);
         assert_eq!(host.heartbeat(&joined.member, 1), Ok(()));
     }
     assert_eq!(host.offsets().len(), 1, "the topic is in use");
@@ -171,7 +171,7 @@ fn offsets_of_a_topic_that_members_no_longer_read_expire() {
     for _ in 0..8 * 24 * 60 * 12 {
         host.moment.now_ms += 5_000;
         host.moment.wall = host.moment.wall.saturating_forward(5_000);
-        host.coordinator.tick(host.moment);
+        host.coordinator.tick(host.moment, &host.topics);
         host.collect();
         assert_eq!(host.heartbeat(&joined.member, 1), Ok(()));
     }

@@ -8,7 +8,7 @@ use kolk_kafka::message::consumer_group_describe::{
 };
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::TopicId;
-use kolk_shard::group::answer::{DescribedConsumer, DescribedConsumers, GroupAnswer};
+use kolk_shard::group::answer::{DescribedConsumer, DescribedConsumers, GroupAnswer, GroupKind};
 use kolk_shard::group::ids::GroupId;
 use kolk_shard::group::request::GroupRequest;
 use kolk_shard::metadata::Metadata;
@@ -16,8 +16,13 @@ use kolk_shard::metadata::Metadata;
 use super::describe_groups::GROUP_OPERATIONS;
 use crate::kafka::session::Context;
 
-/// The type of a member that speaks the consumer protocol.
-const CONSUMER: i8 = 1;
+/// Kafka's numbers of the protocol that a member speaks.
+const fn member_type(kind: GroupKind) -> i8 {
+    match kind {
+        GroupKind::Classic => 0,
+        GroupKind::Consumer => 1,
+    }
+}
 
 /// Answers each group by itself.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
@@ -72,7 +77,7 @@ fn member(metadata: &Metadata, member: DescribedConsumer) -> Member {
         subscribed_topic_regex: member.pattern,
         assignment: assignment(metadata, member.assigned),
         target_assignment: assignment(metadata, member.target),
-        member_type: CONSUMER,
+        member_type: member_type(member.kind),
     }
 }
 

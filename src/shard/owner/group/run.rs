@@ -21,7 +21,7 @@ use kolk_model::batch_builder::{BatchBuilder, BuildError};
 use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
 use kolk_model::error::ErrorCode;
-use kolk_model::ids::TopicPartition;
+use kolk_model::ids::{TopicId, TopicPartition};
 use kolk_model::map::Map;
 use kolk_model::time::TimestampMs;
 use kolk_partition::effect::WaiterId;
@@ -136,11 +136,11 @@ impl<I: Io> Host<I> {
     /// Lets the coordinator do what is due and what is asked. Gives the lists to answer with.
     fn carry_out(&mut self) -> Vec<(WaiterId, Vec<ListedGroup>)> {
         let mut moment = self.moment();
-        self.coordinator.tick(moment);
         let topics = SeenTopics {
             metadata: Rc::clone(&self.state.metadata.borrow()),
             version: self.state.groups.topics_version.get(),
         };
+        self.coordinator.tick(moment, &topics);
         let mut lists = Vec::new();
         for asked in self.seat.take(ASKED_MAX) {
             match asked {
@@ -235,6 +235,10 @@ impl Topics for SeenTopics {
 
     fn named(&self, name: &str) -> Option<&Topic> {
         self.metadata.topic_named(name).map(AsRef::as_ref)
+    }
+
+    fn with_id(&self, id: TopicId) -> Option<&Topic> {
+        self.metadata.topic(id).map(AsRef::as_ref)
     }
 
     fn each(&self, seen: &mut dyn FnMut(&Topic)) {

@@ -321,3 +321,74 @@ fn consumers_are_assigned_by_the_broker_in_both_versions() {
     let told: consumer_group_heartbeat::Response = client.call(1, &nameless);
     assert_eq!(told.error_code, number(ErrorCode::InvalidRequest));
 }
+
+#[test]
+fn a_group_with_members_goes_to_the_other_protocol_and_back() {
+    let broker = quick();
+    let mut client = KafkaClient::connect(broker.kafka);
+    let topic_id = client.topic("t");
+    coordinator(&mut client, "g");
+    let (member_id, generation_id) = member(&mut client, 9, "g");
+    let sync = |generation_id: i32, share: &'static [u8]| sync_group::Request {
+        group_id: "g".to_owned(),
+        generation_id,
+        member_id: member_id.clone(),
+        protocol_type: Some("consumer".to_owned()),
+        protocol_name: Some("range".to_owned()),
+        assignments: vec![sync_group::RequestAssignment {
+            member_id: member_id.clone(),
+            assignment: Bytes::from_static(share),
+        }],
+        ..Default::default()
+    };
+    let all = b"\0\0\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0\xff\xff\xff\xff";
+    let synced: sync_group::Response = client.call(5, &sync(generation_id, all));
+    assert_eq!((synced.error_code, &synced.assignment[..]), (0, &all[..]));
+    let mut consumer = consumer_group_heartbeat::Request {
+        group_id: "g".to_owned(),
+        member_id: "me".to_owned(),
+        rebalance_timeout_ms: 10_000,
+        subscribed_topic_names: Some(vec!["t".to_owned()]),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    };
+    let told: consumer_group_heartbeat::Response = client.call(1, &consumer);
+    assert_eq!((told.error_code, told.member_epoch), (0, generation_id + 1), "{told:?}");
+    for (version, types) in [(0, [-1, -1]), (1, [0, 1])] {
+        let group_ids = vec!["g".to_owned()];
+        let request = consumer_group_describe::Request { group_ids, ..Default::default() };
+        let described: consumer_group_describe::Response = client.call(version, &request);
+        let mut members = described.groups[0].members.clone();
+        members.sort_by_key(|one| one.member_id != member_id);
+        let told = [0, 1].map(|place: usize| members[place].member_type);
+        assert_eq!(told, types, "v{version}");
+        assert_eq!(members[0].assignment.topic_partitions[0].topic_id, topic_id);
+    }
+    let describe = |client: &mut KafkaClient| {
+        let groups = vec!["g".to_owned()];
+        let request = describe_groups::Request { groups, include_authorized_operations: false };
+        let told: describe_groups::Response = client.call(6, &request);
+        (told.groups[0].error_code, told.groups[0].group_state.clone())
+    };
+    let not_found = (number(ErrorCode::GroupIdNotFound), "Dead".to_owned());
+    assert_eq!(describe(&mut client), not_found);
+    let beat = heartbeat::Request {
+        group_id: "g".to_owned(),
+        generation_id,
+        member_id: member_id.clone(),
+        ..Default::default()
+    };
+    let rebalance = number(ErrorCode::RebalanceInProgress);
+    let told: heartbeat::Response = client.call(4, &beat);
+    assert_eq!(told.error_code, rebalance);
+    let joined: join_group::Response = client.call(9, &join("g", &member_id));
+    assert_eq!((joined.error_code, joined.leader.as_str()), (0, ""), "{joined:?}");
+    let synced: sync_group::Response = client.call(5, &sync(joined.generation_id, b""));
+    assert_eq!((synced.error_code, &synced.assignment[..2]), (0, &b"\0\0"[..]));
+    consumer.member_epoch = -1;
+    let told: consumer_group_heartbeat::Response = client.call(1, &consumer);
+    assert_eq!(told.error_code, 0);
+    assert_eq!(describe(&mut client), (0, "PreparingRebalance".to_owned()));
+    let joined: join_group::Response = client.call(9, &join("g", &member_id));
+    assert_eq!((joined.error_code, joined.leader), (0, member_id.clone()));
+}
