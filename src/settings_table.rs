@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use kolk_serve::settings::ServeSettings;
+use kolk_shard::group::MigrationPolicy;
 
 use crate::config::{Config, HostAndPort, OnOff};
 use crate::setting::{
@@ -284,6 +285,20 @@ static GROUPS: &[Setting] = &[
         |config| config.shard.group.group_size_max
     ),
     count!(
+        "group.consumer.max.size",
+        1..=2_147_483_647,
+        "Members that a group of the consumer protocol may have. Beyond: joining is refused.",
+        |config| config.shard.group.consumer_group_size_max
+    ),
+    setting!(
+        "group.consumer.migration.policy",
+        POLICIES,
+        "Which way a group with members may go from one protocol to the other: up to the consumer protocol when the first member of it joins, down when the last one is gone.",
+        |config| config.shard.group.migration,
+        |text| MigrationPolicy::from_name(text).ok_or_else(|| not_a(text, POLICIES)),
+        |value| value.name().to_owned()
+    ),
+    count!(
         "offset.metadata.max.bytes",
         0..=65_535,
         "Bytes of the text beside a committed offset. Beyond: that offset is refused.",
@@ -310,6 +325,8 @@ static GROUPS: &[Setting] = &[
         |config| config.shard.offsets_topic_partitions
     ),
 ];
+
+const POLICIES: &str = "disabled, upgrade, downgrade or bidirectional";
 
 const MINUTE_MS: u64 = 60_000;
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kolk_coord::catalogue::Catalogue;
-use kolk_coord::command::{Command, Event, NewTopic};
+use kolk_coord::command::{CatalogueError, Command, Event, NewTopic};
 use kolk_io::door::Io;
 use kolk_io::error::{IoError, Op};
 use kolk_model::error::ErrorCode;
@@ -107,7 +107,9 @@ impl<I: Io> Controller<I> {
             Ordered::ProducerIds { count } => Command::AllocateProducerIds { count },
             Ordered::Change(Change::Other(command)) => command,
             Ordered::Change(Change::Validate(command)) => {
-                next.clone().apply(command)?;
+                let mut would_be = next.clone();
+                would_be.apply(command)?;
+                self.check_groups(&would_be)?;
                 return Ok(Applied::Validated(Changed::Done));
             }
             Ordered::Change(Change::Create(op)) => {
@@ -122,11 +124,22 @@ impl<I: Io> Controller<I> {
                 command
             }
         };
+        if matches!(command, Command::AlterBroker { .. }) {
+            let mut would_be = next.clone();
+            would_be.apply(command.clone())?;
+            self.check_groups(&would_be)?;
+        }
         let mut events = next.apply(command)?;
         let event = events.pop().filter(|_| events.is_empty());
         let unexpected =
             || Refusal::new(ErrorCode::UnknownServerError, "not one event for a change");
         event.map(Applied::Event).ok_or_else(unexpected)
+    }
+
+    /// Whether what groups would heed makes sense; the catalogue does not know what the broker was started with.
+    fn check_groups(&self, catalogue: &Catalogue) -> Result<(), Refusal> {
+        let settings = self.state.settings.group.changed_by(catalogue.brokers());
+        Ok(settings.check().map_err(CatalogueError::from)?)
     }
 
     fn new_topic(&self, op: CreateTopicOp) -> (NewTopic, Intent) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kolk_coord::catalogue::Catalogue;
 use kolk_coord::command::Event;
 use kolk_coord::topic::{ClusterId, Run, Topic};
+use kolk_model::config::definition::ConfigKind;
 use kolk_model::config::group::GroupConfig;
 use kolk_model::config::layers::BrokerOverrides;
 use kolk_model::config::overrides::Overrides;
@@ -218,9 +219,9 @@ impl Metadata {
     /// The settings in force of a group, whether it exists or not.
     #[must_use]
     pub fn group_config(&self, group: &str) -> GroupConfig {
-        self.groups
-            .get(group)
-            .map_or_else(GroupConfig::default, |own| GroupConfig::resolve(own, &self.brokers))
+        let nothing = Overrides::new(ConfigKind::Group);
+        let own = self.groups.get(group).map_or(&nothing, AsRef::as_ref);
+        GroupConfig::resolve(own, &self.brokers)
     }
 
     /// The shard that owns a partition, whether it exists or not.

@@ -242,7 +242,7 @@ impl<I: Io> Shard<I> {
             producer_ids_asked: Cell::new(false),
             to_load: RefCell::new(VecDeque::new()),
             to_load_bell: Bell::default(),
-            groups: Groups::default(),
+            groups: Groups::new(settings.group.changed_by(catalogue.brokers())),
             settings,
         });
         host_all(&state, &catalogue).await;

@@ -1,5 +1,5 @@
-//! The settings of a broker under Kafka's names: defaults of topics, which change while it runs, and what it was
-//! started with, which is described only.
+//! The settings of a broker under Kafka's names: defaults of topics and what groups heed, which change while it runs,
+//! and what it was started with otherwise, which is described only.
 
 use crate::config::definition::{Change, Definition, Rule, ValueType};
 use crate::config::topic::table::default_of_topics;
@@ -37,35 +37,60 @@ pub(crate) const BROKER: &[Definition] = &[
         "follower.replication.throttled.rate",
         "Bytes a second at which throttled followers catch up. Stored and described.",
     ),
-    start(
+    live(
         "group.consumer.heartbeat.interval.ms",
         ValueType::Int,
         "5000",
-        "Milliseconds between two heartbeats of a member under the consumer protocol.",
+        Rule::Between(5_000, 15_000),
+        "Milliseconds between two heartbeats of a member under the consumer protocol, where its group says nothing else.",
     ),
-    start(
+    live(
+        "group.consumer.max.size",
+        ValueType::Int,
+        "2147483647",
+        Rule::AtLeast(1),
+        "Members that a group of the consumer protocol may have.",
+    ),
+    live(
+        "group.consumer.migration.policy",
+        ValueType::String,
+        "bidirectional",
+        Rule::OneOf(&["disabled", "upgrade", "downgrade", "bidirectional"]),
+        "Which way a group with members may go from one protocol to the other.",
+    ),
+    live(
         "group.consumer.session.timeout.ms",
         ValueType::Int,
         "45000",
-        "Milliseconds without a heartbeat after which a member under the consumer protocol is removed.",
+        Rule::Between(45_000, 60_000),
+        "Milliseconds without a heartbeat after which a member under the consumer protocol is removed, where its group says nothing else.",
     ),
-    start(
+    live(
         "group.initial.rebalance.delay.ms",
         ValueType::Int,
         "3000",
+        Rule::Between(0, 300_000),
         "Milliseconds that an empty group waits for more members before its first rebalance.",
     ),
-    start(
+    live(
         "group.max.session.timeout.ms",
         ValueType::Int,
         "1800000",
+        Rule::Between(1, 86_400_000),
         "The longest session timeout that a member may ask for, in milliseconds.",
     ),
-    start("group.max.size", ValueType::Int, "2147483647", "Members that a group may have."),
-    start(
+    live(
+        "group.max.size",
+        ValueType::Int,
+        "2147483647",
+        Rule::AtLeast(1),
+        "Members that a classic group may have.",
+    ),
+    live(
         "group.min.session.timeout.ms",
         ValueType::Int,
         "6000",
+        Rule::Between(1, 1_800_000),
         "The shortest session timeout that a member may ask for, in milliseconds.",
     ),
     default_of_topics("kolk.durability"),
@@ -139,22 +164,25 @@ pub(crate) const BROKER: &[Definition] = &[
     ),
     stored("num.recovery.threads.per.data.dir", ValueType::Int, "2"),
     stored("num.replica.fetchers", ValueType::Int, "1"),
-    start(
+    live(
         "offset.metadata.max.bytes",
         ValueType::Int,
         "4096",
+        Rule::Between(0, 65_535),
         "Bytes of the text stored with a committed offset.",
     ),
-    start(
+    live(
         "offsets.retention.check.interval.ms",
         ValueType::Long,
         "600000",
+        Rule::Between(1_000, 86_400_000),
         "Milliseconds between two searches for offsets that are kept no longer.",
     ),
-    start(
+    live(
         "offsets.retention.minutes",
         ValueType::Int,
         "10080",
+        Rule::AtLeast(1),
         "Minutes that offsets of a group without members are kept.",
     ),
     start(
@@ -217,6 +245,18 @@ const fn start(
     doc: &'static str,
 ) -> Definition {
     let (rule, change, broker_name) = (Rule::Any, Change::AtRestart, None);
+    Definition { name, value_type, default, rule, change, broker_name, doc }
+}
+
+/// A setting that is read at the start and heeded whenever it changes.
+const fn live(
+    name: &'static str,
+    value_type: ValueType,
+    default: &'static str,
+    rule: Rule,
+    doc: &'static str,
+) -> Definition {
+    let (change, broker_name) = (Change::Live, None);
     Definition { name, value_type, default, rule, change, broker_name, doc }
 }
 

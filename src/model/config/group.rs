@@ -9,6 +9,7 @@ use crate::config::overrides::Overrides;
 pub(crate) const GROUP: &[Definition] = &[
     Definition {
         rule: Rule::Between(5_000, 15_000),
+        broker_name: Some("group.consumer.heartbeat.interval.ms"),
         ..row(
             "consumer.heartbeat.interval.ms",
             ValueType::Int,
@@ -18,6 +19,7 @@ pub(crate) const GROUP: &[Definition] = &[
     },
     Definition {
         rule: Rule::Between(45_000, 60_000),
+        broker_name: Some("group.consumer.session.timeout.ms"),
         ..row(
             "consumer.session.timeout.ms",
             ValueType::Int,
@@ -196,6 +198,21 @@ impl GroupConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_brokers_setting_is_the_default_of_groups() {
+        let mut broker = BrokerOverrides::default();
+        broker.cluster.set("group.consumer.session.timeout.ms", "50000").unwrap();
+        let mut group = Overrides::new(ConfigKind::Group);
+        let timeout = |group: &Overrides, broker: &BrokerOverrides| {
+            GroupConfig::resolve(group, broker).consumer_session_timeout_ms
+        };
+        assert_eq!(timeout(&group, &broker), 50_000);
+        broker.node.set("group.consumer.session.timeout.ms", "55000").unwrap();
+        assert_eq!(timeout(&group, &broker), 55_000);
+        group.set("consumer.session.timeout.ms", "60000").unwrap();
+        assert_eq!(timeout(&group, &broker), 60_000);
+    }
 
     #[test]
     fn a_group_has_kafkas_defaults_and_bounds() {

@@ -56,7 +56,8 @@ async fn carry_out<I: Io>(state: &Rc<ShardState<I>>, event: &Event) -> Result<()
             set_config(state, topic);
             Ok(())
         }
-        Event::BrokersAltered { topics, .. } => {
+        Event::BrokersAltered { brokers, topics } => {
+            state.groups.set_settings(state.settings.group.changed_by(brokers));
             for topic in topics {
                 set_config(state, topic);
             }

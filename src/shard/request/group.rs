@@ -2,5 +2,5 @@
 //!
 //! [`Shard::group`]: crate::shard::Shard::group
 
-pub use kolk_coord::group::settings::GroupSettings;
+pub use kolk_coord::group::settings::{GroupSettings, MigrationPolicy};
 pub use kolk_coord::group::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC, answer, ids, is_internal, request};

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use kolk_coord::group::request::{GroupRequest, ListFilter};
+use kolk_coord::group::settings::GroupSettings;
 use kolk_model::ids::{TopicId, TopicName};
 use kolk_model::map::Map;
 use kolk_partition::effect::WaiterId;
@@ -12,8 +13,10 @@ use kolk_partition::effect::WaiterId;
 use crate::state::bell::Bell;
 
 /// Coordinators by partition of the offsets topic.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Groups {
+    /// What is in force for every group.
+    settings: Cell<GroupSettings>,
     seats: RefCell<Map<u32, Rc<Seat>>>,
     topic: Cell<Option<TopicId>>,
     /// Rises whenever a topic comes, goes, or gets partitions.
@@ -43,15 +46,49 @@ pub(crate) enum Standing {
     Closed,
 }
 
-/// Something for a coordinator. Bounded by the waiters of the shard, but for the topics deleted.
+/// Something for a coordinator. Bounded by the waiters of the shard, but for what administrators change.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    Request { waiter: WaiterId, request: GroupRequest },
-    List { waiter: WaiterId, filter: ListFilter },
+    Request {
+        waiter: WaiterId,
+        request: GroupRequest,
+    },
+    List {
+        waiter: WaiterId,
+        filter: ListFilter,
+    },
     TopicDeleted(TopicName),
+    /// Settings were changed.
+    Settings,
 }
 
 impl Groups {
+    /// No coordinators yet; `settings` are in force when the shard opens.
+    pub(crate) fn new(settings: GroupSettings) -> Self {
+        Self {
+            settings: Cell::new(settings),
+            seats: RefCell::default(),
+            topic: Cell::default(),
+            topics_version: Cell::default(),
+            creating: Cell::default(),
+            created: Bell::default(),
+        }
+    }
+
+    /// What is in force for every group.
+    pub(crate) const fn settings(&self) -> GroupSettings {
+        self.settings.get()
+    }
+
+    /// Settings were changed: every coordinator looks at them.
+    pub(crate) fn set_settings(&self, settings: GroupSettings) {
+        if self.settings.replace(settings) != settings {
+            for seat in self.seats() {
+                seat.push(Asked::Settings);
+            }
+        }
+    }
+
     /// The offsets topic, if it exists.
     #[inline]
     pub(crate) const fn topic(&self) -> Option<TopicId> {

@@ -27,7 +27,7 @@ pub(super) async fn load<I: Io>(
     state: &Rc<ShardState<I>>,
     id: TopicPartition,
 ) -> Result<Coordinator, Refusal> {
-    let mut coordinator = Coordinator::new(state.settings.group);
+    let mut coordinator = Coordinator::new(state.groups.settings());
     let end = settled_end(state, id).await?;
     let log = state.partition(id)?.borrow().log().clone();
     let mut from = log.log_start();

@@ -156,6 +156,7 @@ impl<I: Io> Host<I> {
                     lists.push((waiter, self.coordinator.list(&filter)));
                 }
                 Asked::TopicDeleted(name) => self.coordinator.topic_deleted(name.as_str()),
+                Asked::Settings => self.coordinator.set_settings(self.state.groups.settings()),
             }
         }
         lists
@@ -257,6 +258,8 @@ fn refuse_queued<I: Io>(state: &ShardState<I>, seat: &Seat) {
             }
             Asked::List { waiter, .. } => state.answer(waiter, Reply::Groups(Err(code))),
             deleted @ Asked::TopicDeleted(_) => kept.push(deleted),
+            // The next load begins with them.
+            Asked::Settings => {}
         }
     }
     for deleted in kept {

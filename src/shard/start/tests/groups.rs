@@ -10,6 +10,7 @@ use kolk_coord::group::settings::GroupSettings;
 use kolk_io::sim::SimDisk;
 
 use super::*;
+use crate::request::{AlterBrokerOp, BrokerScope, ConfigChange, Intent};
 use crate::shard::GroupsOf;
 
 fn quick() -> ShardSettings {
@@ -216,6 +217,43 @@ fn sessions_end_by_the_shards_own_clock() {
         assert_eq!(state_of(node.shard(1), "g").await, Ok(GroupState::Empty));
         let silent = heartbeat(node.shard(1), "g", &joined).await;
         assert_eq!(silent, Err(ErrorCode::UnknownMemberId));
+    });
+}
+
+#[test]
+fn changed_settings_are_heeded_by_every_coordinator_and_after_a_restart() {
+    let sim = Sim::new(5);
+    sim.run(move |io| async move {
+        let node = Node::start_with(io.clone(), 3, quick()).await;
+        let set = |name: &str, value: &str, intent| {
+            let (name, value) = (name.to_owned(), value.to_owned());
+            let changes = vec![ConfigChange::Set { name, value }];
+            AlterBrokerOp { scope: BrokerScope::Cluster, changes, intent }
+        };
+        let refused = |answer| match answer {
+            GroupAnswer::Join(Err(refused)) => Some(refused.code),
+            _ => None,
+        };
+        let groups = ["a", "b", "c", "d", "e"];
+        for group in groups {
+            member(node.shard(0), group).await;
+        }
+        let longest = "group.max.session.timeout.ms";
+        node.shard(1).alter_broker(set(longest, "29999", Intent::Validate)).await.unwrap();
+        member(node.shard(0), "f").await;
+        node.shard(1).alter_broker(set(longest, "29999", Intent::Carry)).await.unwrap();
+        for (number, group) in (0..).zip(groups) {
+            let answer = ask(node.shard(number % 3), join(group)).await;
+            assert_eq!(refused(answer), Some(ErrorCode::InvalidSessionTimeout), "{group}");
+        }
+        for intent in [Intent::Validate, Intent::Carry] {
+            let wrong = node.shard(2).alter_broker(set(longest, "5999", intent)).await;
+            assert_eq!(code(wrong), ErrorCode::InvalidConfig, "shorter than the shortest");
+        }
+        node.stop().await;
+        let node = Node::start_with(io, 2, quick()).await;
+        let answer = ask(node.shard(0), join("a")).await;
+        assert_eq!(refused(answer), Some(ErrorCode::InvalidSessionTimeout));
     });
 }
 

@@ -40,7 +40,12 @@ fn alter(
 }
 
 impl KafkaClient {
-    fn config(&mut self, kind: i8, resource: &str, name: &str) -> describe_configs::Config {
+    pub(super) fn config(
+        &mut self,
+        kind: i8,
+        resource: &str,
+        name: &str,
+    ) -> describe_configs::Config {
         let response: describe_configs::Response = self.call(4, &describe(&[(kind, resource)]));
         assert_eq!(response.results[0].error_code, 0, "{response:?}");
         let configs = &response.results[0].configs;

@@ -1,6 +1,8 @@
 //! Settings as producers and consumers feel them.
 
+use kolk_kafka::message::join_group;
 use kolk_model::batch::BatchView;
+use kolk_model::error::ErrorCode;
 
 use super::*;
 
@@ -98,4 +100,48 @@ fn small_segments_and_short_retention_take_effect_while_records_come() {
         std::thread::yield_now();
     }
     assert!(first(&mut client) >= 30, "the first segment held the first 30");
+}
+
+#[test]
+fn settings_of_groups_take_effect_while_the_broker_runs() {
+    let broker = Broker::start();
+    let mut client = KafkaClient::connect(broker.kafka);
+    let join = join_group::Request {
+        group_id: "g".to_owned(),
+        session_timeout_ms: 3_000,
+        rebalance_timeout_ms: 10_000,
+        protocol_type: "consumer".to_owned(),
+        protocols: vec![join_group::RequestProtocol::default()],
+        ..Default::default()
+    };
+    let code = |client: &mut KafkaClient| loop {
+        let answer: join_group::Response = client.call(9, &join);
+        match ErrorCode::from_wire(answer.error_code) {
+            Some(ErrorCode::CoordinatorLoadInProgress) => {}
+            code => return code.unwrap(),
+        }
+    };
+    let alter = |client: &mut KafkaClient, name: &str, value: &str| {
+        let resource = incremental_alter_configs::RequestResource {
+            resource_type: 4,
+            resource_name: String::new(),
+            configs: vec![incremental_alter_configs::RequestConfig {
+                name: name.to_owned(),
+                config_operation: 0,
+                value: Some(value.to_owned()),
+            }],
+        };
+        let request =
+            incremental_alter_configs::Request { resources: vec![resource], validate_only: false };
+        let altered: incremental_alter_configs::Response = client.call(1, &request);
+        altered.responses[0].error_code
+    };
+    assert_eq!(code(&mut client), ErrorCode::InvalidSessionTimeout);
+    assert_eq!(alter(&mut client, "group.min.session.timeout.ms", "3000"), 0);
+    assert_eq!(code(&mut client), ErrorCode::MemberIdRequired);
+    assert_eq!(alter(&mut client, "group.max.session.timeout.ms", "2999"), 40, "nobody could join");
+    assert_eq!(alter(&mut client, "group.consumer.migration.policy", "sideways"), 40);
+    let shown = client.config(4, "7168", "group.min.session.timeout.ms");
+    assert_eq!((shown.value.as_deref(), shown.config_source), (Some("3000"), 3));
+    assert!(!shown.read_only);
 }
