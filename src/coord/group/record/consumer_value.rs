@@ -24,7 +24,7 @@ pub struct EpochValue {
 }
 
 /// What a member says of itself: `instance text or null · rack text or null · client id text · client host text ·
-/// topics · pattern text or null · rebalance timeout 4 · assignor text or null`; tag 0: a [`ClassicValue`], if it is one.
+/// topics · pattern text or null · rebalance timeout 4 · assignor text or null`; tag 0: a [`ClassicValue`], or 0 (null).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscriberValue {
     /// Its static id.
@@ -222,8 +222,7 @@ impl SubscriberValue {
         writer.nullable_text(self.pattern.as_deref());
         writer.i32(i32::try_from(self.rebalance_timeout_ms).unwrap_or(i32::MAX));
         writer.nullable_text(self.assignor.as_deref());
-        let classic = self.classic.as_ref().map(|classic| (0, classic.encode()));
-        writer.tags(classic.as_slice());
+        writer.tags(&[(0, ClassicValue::encode(self.classic.as_ref()))]);
         writer.finish()
     }
 }
@@ -243,12 +242,17 @@ impl ClassicValue {
         Ok(Some(Self { session_timeout_ms, protocols }))
     }
 
-    fn encode(&self) -> Bytes {
+    /// Kafka takes a field that is left out for a classic member without protocols: who is none must say so.
+    fn encode(classic: Option<&Self>) -> Bytes {
         let mut writer = Writer::inner(Form::Flexible);
+        let Some(classic) = classic else {
+            writer.unsigned(0);
+            return writer.finish();
+        };
         writer.unsigned(1);
-        writer.i32(i32::try_from(self.session_timeout_ms).unwrap_or(i32::MAX));
-        writer.count(self.protocols.len());
-        for protocol in &self.protocols {
+        writer.i32(i32::try_from(classic.session_timeout_ms).unwrap_or(i32::MAX));
+        writer.count(classic.protocols.len());
+        for protocol in &classic.protocols {
             writer.text(&protocol.name);
             writer.bytes(&protocol.metadata);
             writer.tags(&[]);
