@@ -72,8 +72,14 @@ final class Roll {
     public static void main(String[] arguments) throws Exception {
         Broker broker = new Broker(Path.of(arguments[0]), arguments[3].equals("shard"));
         Roll roll = new Roll(broker.address(), arguments);
-        roll.run(broker);
-        broker.stop();
+        try {
+            roll.run(broker);
+            broker.stop();
+        } catch (Throwable e) {
+            // Members may still be at work.
+            e.printStackTrace();
+            System.exit(1);
+        }
         System.exit(0);
     }
 
@@ -141,6 +147,13 @@ final class Roll {
             boolean even = group.members().stream().allMatch(member -> size(member) == PARTITIONS / MEMBERS);
             if (group.type() == type && group.members().size() == MEMBERS && upgraded == consumers && even) break;
         }
+        // And it reads on.
+        int next = count() + 300;
+        while (count() < next) {
+            if (wrong.get() != null) throw new IllegalStateException("a client failed", wrong.get());
+            check(System.nanoTime() - begin < PATIENCE_NANOS, "nothing is read: " + last);
+            pause(20);
+        }
         say(type + " with " + consumers + " consumers after " + (System.nanoTime() - begin) / 1_000_000 + " ms, read " + count());
     }
 
@@ -200,6 +213,7 @@ final class Roll {
                 now = admin.listConsumerGroupOffsets(GROUP).partitionsToOffsetAndMetadata().get();
             } catch (java.util.concurrent.ExecutionException e) {
                 say("watcher: " + e.getCause());
+                pause(50);
                 continue;
             }
             floor.forEach((partition, least) -> {
