@@ -1,6 +1,6 @@
 //! What one shard counts of requests: by call, and by the core that owned the partition.
 
-use crate::family::{Instrument, Label, Sample};
+use crate::family::{Instrument, Label, Sample, Value};
 use crate::instrument::{Counter, Histogram};
 
 /// What a client asked for. One label value each, the same on every wire.
@@ -51,6 +51,10 @@ pub enum Call {
 }
 
 impl Call {
+    /// The calls that name partitions and go to the shards that own them.
+    const OF_PARTITIONS: [Self; 6] =
+        [Self::Produce, Self::Fetch, Self::ListOffsets, Self::Trim, Self::EpochEnd, Self::Admin];
+
     /// Every call, in label order.
     pub const ALL: [Self; 21] = [
         Self::Hello,
@@ -112,13 +116,20 @@ pub struct CallMetrics {
     pub answered: Counter,
     /// Requests answered with an error, whole or in part.
     pub refused: Counter,
+    /// Partitions asked for that another shard owns.
+    pub forwarded: Counter,
     /// Time from the request's last byte until its reply was ready to send.
     pub latency_ns: Histogram,
 }
 
 impl CallMetrics {
     const fn new() -> Self {
-        Self { answered: Counter::new(), refused: Counter::new(), latency_ns: Histogram::latency() }
+        Self {
+            answered: Counter::new(),
+            refused: Counter::new(),
+            forwarded: Counter::new(),
+            latency_ns: Histogram::latency(),
+        }
     }
 }
 
@@ -127,11 +138,9 @@ impl CallMetrics {
 pub struct RequestMetrics {
     /// Partition requests for this shard's own partitions.
     pub own: Counter,
-    /// Partition requests handed to another shard.
-    pub forwarded: Counter,
     /// Partition requests received from other shards.
     pub received: Counter,
-    /// Messages that carried them over the mesh; the rest of `forwarded` rode in a batch.
+    /// Messages that carried those forwarded over the mesh; the rest of them rode in a batch.
     pub mesh_batches: Counter,
     calls: [CallMetrics; Call::ALL.len()],
 }
@@ -143,7 +152,6 @@ impl RequestMetrics {
     pub const fn new() -> Self {
         Self {
             own: Counter::new(),
-            forwarded: Counter::new(),
             received: Counter::new(),
             mesh_batches: Counter::new(),
             calls: [const { CallMetrics::new() }; Call::ALL.len()],
@@ -160,15 +168,31 @@ impl RequestMetrics {
         &self.calls[call as usize]
     }
 
+    /// Partition requests handed to another shard, by any call.
+    #[must_use]
+    pub fn forwarded(&self) -> u64 {
+        Call::OF_PARTITIONS.iter().map(|call| self.call(*call).forwarded.get()).sum()
+    }
+
     pub(crate) fn read_into(&self, samples: &mut Vec<Sample>) {
-        for (place, counter) in
-            [("own", &self.own), ("forwarded", &self.forwarded), ("received", &self.received)]
-        {
+        for (place, value) in [
+            ("own", self.own.value()),
+            ("forwarded", Value::Counter(self.forwarded())),
+            ("received", self.received.value()),
+        ] {
             samples.push(Sample {
                 family: "kolk_partition_requests_total",
                 help: "Partition requests: for an own partition, handed to another shard, received from one.",
                 label: Some(Label { key: "place", value: place }),
-                value: counter.value(),
+                value,
+            });
+        }
+        for call in Call::OF_PARTITIONS {
+            samples.push(Sample {
+                family: "kolk_partition_requests_forwarded_total",
+                help: "Partition requests handed to another shard, by call.",
+                label: Some(Label { key: "call", value: call.name() }),
+                value: self.call(call).forwarded.value(),
             });
         }
         samples.push(Sample {

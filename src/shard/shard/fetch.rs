@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use kolk_io::door::Io;
+use kolk_metric::requests::Call;
 use kolk_model::ids::ShardId;
 use kolk_partition::effect::WaiterId;
 
@@ -41,8 +42,9 @@ impl<I: Io> Shard<I> {
         }
         let owner_of = |slot: &FetchSlot| state.placement.owner(slot.partition);
         let own = op.slots.iter().filter(|slot| owner_of(slot) == state.id).count();
-        state.metrics.requests.own.add(own as u64);
-        state.metrics.requests.forwarded.add((op.slots.len() - own) as u64);
+        let requests = &state.metrics.requests;
+        requests.own.add(own as u64);
+        requests.call(Call::Fetch).forwarded.add((op.slots.len() - own) as u64);
         let first = op.slots.first().map_or(state.id, owner_of);
         if op.slots.iter().any(|slot| owner_of(slot) != first) {
             let (own, busy) = (Rc::clone(state), Busy::new(state));

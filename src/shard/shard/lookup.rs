@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use kolk_io::door::Io;
+use kolk_metric::requests::Call;
 use kolk_model::config::definition::ConfigKind;
 use kolk_model::config::layers::Layers;
 use kolk_model::error::ErrorCode;
@@ -28,7 +29,7 @@ impl<I: Io> Shard<I> {
     ) -> impl Future<Output = Result<ListedOffset, Refusal>> + use<I> {
         let state = Rc::clone(&self.state);
         async move {
-            let owner = count(&state, partition)?;
+            let owner = count(&state, Call::ListOffsets, partition)?;
             if owner == state.id {
                 let _busy = Busy::new(&state);
                 return lookup::list_offset(&state, partition, place).await;
@@ -51,7 +52,7 @@ impl<I: Io> Shard<I> {
     ) -> impl Future<Output = Result<Option<EpochEnd>, Refusal>> + use<I> {
         let state = Rc::clone(&self.state);
         async move {
-            let owner = count(&state, partition)?;
+            let owner = count(&state, Call::EpochEnd, partition)?;
             if owner == state.id {
                 return lookup::epoch_end(&state, partition, epoch);
             }
@@ -73,7 +74,7 @@ impl<I: Io> Shard<I> {
     ) -> impl Future<Output = Result<Offset, Refusal>> + use<I> {
         let state = Rc::clone(&self.state);
         async move {
-            let owner = count(&state, partition)?;
+            let owner = count(&state, Call::Trim, partition)?;
             if owner == state.id {
                 let _busy = Busy::new(&state);
                 return lookup::trim(&state, partition, before).await;
@@ -94,7 +95,7 @@ impl<I: Io> Shard<I> {
     ) -> impl Future<Output = Result<Vec<ProducerDescription>, Refusal>> + use<I> {
         let state = Rc::clone(&self.state);
         async move {
-            let owner = count(&state, partition)?;
+            let owner = count(&state, Call::Admin, partition)?;
             if owner == state.id {
                 return lookup::producers(&state, partition);
             }
@@ -168,14 +169,18 @@ impl<I: Io> Shard<I> {
 }
 
 /// Counts a partition request as own or forwarded; gives the owner.
-fn count<I: Io>(state: &ShardState<I>, partition: TopicPartition) -> Result<ShardId, Refusal> {
+fn count<I: Io>(
+    state: &ShardState<I>,
+    call: Call,
+    partition: TopicPartition,
+) -> Result<ShardId, Refusal> {
     state.check_open()?;
     let owner = state.placement.owner(partition);
     let requests = &state.metrics.requests;
     if owner == state.id {
         requests.own.inc()
     } else {
-        requests.forwarded.inc()
+        requests.call(call).forwarded.inc()
     }
     Ok(owner)
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use kolk_io::door::Io;
+use kolk_metric::requests::Call;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::ShardId;
 use kolk_partition::effect::Produced;
@@ -72,7 +73,7 @@ impl<I: Io> Shard<I> {
                 return Producing { step: Step::Done(Some(result)), held: None };
             }
         } else {
-            state.metrics.requests.forwarded.inc();
+            state.metrics.requests.call(Call::Produce).forwarded.inc();
             state.ask(owner, waiter, Request::Produce(op));
         }
         let waiting = Waiting::new(&state.waiters, waiter);

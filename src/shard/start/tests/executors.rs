@@ -126,7 +126,7 @@ fn mixed(shard: Shard<UringIo>) -> std::pin::Pin<Box<dyn Future<Output = (u64, u
             }
         }
         let requests = &shard.metrics().requests;
-        (requests.forwarded.get(), requests.mesh_batches.get())
+        (requests.forwarded(), requests.mesh_batches.get())
     })
 }
 

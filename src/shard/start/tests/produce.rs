@@ -21,7 +21,7 @@ fn every_shard_produces_to_every_partition() {
         }
         for shard in &node.shards {
             let requests = &shard.metrics().requests;
-            assert_eq!((requests.own.get() >= 2, requests.forwarded.get() >= 6), (true, true));
+            assert_eq!((requests.own.get() >= 2, requests.forwarded() >= 6), (true, true));
         }
         assert_eq!(node.waiting(), 0, "somebody still waits");
     });
@@ -43,7 +43,7 @@ fn requests_of_one_shard_to_one_partition_keep_their_order_and_share_messages() 
             }
         }
         let requests = &node.shard(0).metrics().requests;
-        assert_eq!((requests.own.get(), requests.forwarded.get()), (50, 100));
+        assert_eq!((requests.own.get(), requests.forwarded()), (50, 100));
         let batches = requests.mesh_batches.get();
         assert!(batches < 20, "{batches} messages for 100 requests made in two turns");
     });
