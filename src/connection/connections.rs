@@ -223,8 +223,11 @@ impl<N: Net> Connections<N> {
         net.closed(reason).inc();
         let (peer, id) = (connection.peer, connection.id);
         match reason {
+            // What is no request, and who is too many, was logged where it was refused.
             CloseReason::ByClient
             | CloseReason::Idle
+            | CloseReason::BadFrame
+            | CloseReason::FrameTooLarge
             | CloseReason::TooManyConnections
             | CloseReason::ShuttingDown => {
                 tracing::debug!(%peer, connection = id, reason = reason.name(), "connection closed");

@@ -1,6 +1,7 @@
 //! The Kafka wire of the real program: what outlives a crash, what both doors say, what strangers can't do.
 
 mod bad_input;
+mod flood;
 pub(crate) mod wire;
 
 use std::time::Duration;

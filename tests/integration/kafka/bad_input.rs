@@ -15,7 +15,6 @@ const MIB: u64 = 1 << 20;
 /// Until a refused connection must be closed.
 const CLOSED_WAIT: Duration = Duration::from_secs(10);
 const RANDOM_CASES: usize = 300;
-const CONNECTS: usize = 5_000;
 
 /// Sends and reads what comes until the broker closes; panics where it stays open.
 fn sent_and_closed(place: &Place, bytes: &[u8], what: &str) -> Vec<u8> {
@@ -78,8 +77,7 @@ fn strangers_are_closed_with_one_line_that_says_why() {
         let before = broker.log().len();
         assert_eq!(sent_and_closed(&place, bytes, what), b"", "{what}");
         let log = broker.log();
-        let lines: Vec<_> =
-            log[before..].lines().filter(|line| line.contains("request refused")).collect();
+        let lines: Vec<_> = log[before..].lines().filter(|line| line.contains("peer")).collect();
         assert!(lines.len() == 1 && lines[0].contains(said), "{what}: {lines:?}");
         check_served(&mut wire);
     }
@@ -122,8 +120,8 @@ fn half_frames_and_random_bytes_hurt_nobody() {
 }
 
 #[test]
-fn announced_frames_and_many_connects_hold_little_memory() {
-    let place = Place::new("kafka-connects", 2);
+fn announced_frames_hold_little_memory_and_nobody_up() {
+    let place = Place::new("kafka-announced", 2);
     let (broker, _) = start(&place);
     // On the same shard as the strangers, whatever it does for them.
     let mut wire = KafkaWire::open(place.kafka_shard(0));
@@ -140,16 +138,8 @@ fn announced_frames_and_many_connects_hold_little_memory() {
     let begin = Instant::now();
     check_served(&mut wire);
     assert!(begin.elapsed() < CLOSED_WAIT, "held up for {:?}", begin.elapsed());
-    for count in 0..CONNECTS {
-        drop(TcpStream::connect(place.kafka()).expect("the Kafka door is open"));
-        if count % 500 == 0 {
-            check_served(&mut wire);
-        }
-    }
     let growth = broker.memory_bytes().saturating_sub(before);
-    assert!(growth <= 128 * MIB, "memory grew by {} MiB", growth / MIB);
-    eprintln!("{CONNECTS} connects in {:?}, {} MiB more", begin.elapsed(), growth / MIB);
-    check_served(&mut wire);
+    assert!(growth <= 64 * MIB, "memory grew by {} MiB", growth / MIB);
     drop(halves);
     broker.stop();
 }
