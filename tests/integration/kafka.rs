@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod flood;
+mod listening;
 pub(crate) mod wire;
 
 use std::time::Duration;
@@ -123,6 +124,7 @@ fn an_idempotent_producer_and_its_records_outlive_kill_9() {
     let value = |round: u32| format!("order {round}").into_bytes();
     let order = |round: u32| batch(&[&value(round)], stamp(round), Compression::None);
     let mut sent = 0;
+    let mut ended = Vec::new();
     for (round, shards) in [(0, 3), (1, 1), (2, 2)] {
         for index in 0..3 {
             for number in sent..sent + 5 {
@@ -137,7 +139,8 @@ fn an_idempotent_producer_and_its_records_outlive_kill_9() {
         wire = KafkaWire::open(place.kafka());
         let after = leader_epoch(&mut wire, "orders");
         assert!(after > before, "round {round}: {after} after {before}");
-        check_fenced(&mut wire, (before, after), i64::from(sent));
+        ended.push((before, i64::from(sent)));
+        check_fenced(&mut wire, after, &ended);
         for index in 0..3 {
             // The last batch again, as a producer whose answer was lost sends it.
             let part = wire.produce("orders", index, order(sent - 1));
@@ -149,25 +152,29 @@ fn an_idempotent_producer_and_its_records_outlive_kill_9() {
     broker.stop();
 }
 
-/// A client that still believes in the epoch before is told so, and where that epoch ended.
-fn check_fenced(wire: &mut KafkaWire, (before, after): (i32, i32), end: i64) {
+/// A client that still believes in the epoch before is told so, and where each epoch ended.
+fn check_fenced(wire: &mut KafkaWire, now: i32, ended: &[(i32, i64)]) {
+    let (before, _) = *ended.last().expect("an epoch has ended");
     let mut request = wire::fetch("orders", 0, 0);
     request.topics[0].partitions[0].current_leader_epoch = before;
     let fenced: fetch::Response = wire.call(11, &request);
     assert_eq!(fenced.responses[0].partitions[0].error_code, 74);
-    let partition = offset_for_leader_epoch::RequestPartition {
-        partition: 0,
-        current_leader_epoch: after,
-        leader_epoch: before,
-    };
-    let topic = offset_for_leader_epoch::RequestTopic {
-        topic: "orders".to_owned(),
-        partitions: vec![partition],
-    };
-    let request = offset_for_leader_epoch::Request { topics: vec![topic], ..Default::default() };
-    let ended: offset_for_leader_epoch::Response = wire.call(2, &request);
-    let ended = &ended.topics[0].partitions[0];
-    assert_eq!((ended.error_code, ended.leader_epoch, ended.end_offset), (0, before, end));
+    for (epoch, end) in ended {
+        let partition = offset_for_leader_epoch::RequestPartition {
+            partition: 0,
+            current_leader_epoch: now,
+            leader_epoch: *epoch,
+        };
+        let topic = offset_for_leader_epoch::RequestTopic {
+            topic: "orders".to_owned(),
+            partitions: vec![partition],
+        };
+        let request =
+            offset_for_leader_epoch::Request { topics: vec![topic], ..Default::default() };
+        let told: offset_for_leader_epoch::Response = wire.call(2, &request);
+        let told = &told.topics[0].partitions[0];
+        assert_eq!((told.error_code, told.leader_epoch, told.end_offset), (0, *epoch, *end));
+    }
 }
 
 #[test]

@@ -281,6 +281,37 @@ fn tools_see_groups_and_delete_them() {
 }
 
 #[test]
+fn each_broker_lists_the_groups_that_it_coordinates() {
+    let broker = quick();
+    let mut any = KafkaClient::connect(broker.kafka);
+    let topic_id = any.topic("t");
+    let names: Vec<_> = (10..22).map(|number| format!("group-{number}")).collect();
+    for name in &names {
+        coordinator(&mut any, name);
+        let _: offset_commit::Response = any.call(9, &commit(name, topic_id, 7));
+    }
+    let listed = |client: &mut KafkaClient| -> Vec<String> {
+        let listed: list_groups::Response = client.call(5, &list_groups::Request::default());
+        listed.groups.into_iter().map(|group| group.group_id).collect()
+    };
+    let mut all = Vec::new();
+    for (id, door) in (NODE + 1..).zip(&broker.kafka_shards) {
+        let mut client = KafkaClient::connect(*door);
+        let own = listed(&mut client);
+        assert!(!own.is_empty(), "12 groups and none of broker {id}");
+        for name in &own {
+            assert_eq!(coordinator(&mut client, name), id, "{name}");
+        }
+        all.extend(own);
+    }
+    all.sort_unstable();
+    assert_eq!(all, names, "a sum over the brokers has each group once");
+    let mut node = listed(&mut any);
+    node.sort_unstable();
+    assert_eq!(node, names);
+}
+
+#[test]
 fn consumers_are_assigned_by_the_broker_in_both_versions() {
     let broker = quick();
     let mut client = KafkaClient::connect(broker.kafka);
