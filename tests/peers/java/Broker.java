@@ -14,21 +14,23 @@ final class Broker {
     private static final long UP_SECONDS = 60;
 
     private final Path home;
-    private final List<String> command;
     private final int first;
+    private final int kafkaShard;
     private final boolean shardDoor;
+    private int shards;
     private Process process;
 
-    /** KOLK names the program, JUDGE_CONFIG its settings; the data is kept in home/data. */
     Broker(Path home, boolean shardDoor) throws IOException, InterruptedException {
+        this(home, shardDoor, SHARDS, SHARDS);
+    }
+
+    /** KOLK names the program, JUDGE_CONFIG its settings; the data is kept in home/data. It may have up to shardsMax shards later. */
+    Broker(Path home, boolean shardDoor, int shards, int shardsMax) throws IOException, InterruptedException {
         this.home = home;
         this.shardDoor = shardDoor;
-        int count = 3 + 2 * SHARDS;
-        first = freePorts(count);
-        command = List.of(
-            System.getenv("KOLK"), "serve", "--config", System.getenv("JUDGE_CONFIG"), "--data", home.resolve("data").toString(),
-            "--native-port", "" + first, "--http-port", "" + (first + 1), "--kafka-port", "" + (first + 2),
-            "--native-shard-port", "" + (first + 3), "--kafka-shard-port", "" + (first + 3 + SHARDS), "--shards", "" + SHARDS);
+        this.shards = shards;
+        first = freePorts(3 + 2 * shardsMax);
+        kafkaShard = first + 3 + shardsMax;
         start();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> process.destroyForcibly()));
     }
@@ -38,10 +40,20 @@ final class Broker {
     }
 
     private int port() {
-        return shardDoor ? first + 3 + SHARDS : first + 2;
+        return shardDoor ? kafkaShard : first + 2;
+    }
+
+    /** Comes back with another number of shards. */
+    void start(int shards) throws IOException, InterruptedException {
+        this.shards = shards;
+        start();
     }
 
     void start() throws IOException, InterruptedException {
+        List<String> command = List.of(
+            System.getenv("KOLK"), "serve", "--config", System.getenv("JUDGE_CONFIG"), "--data", home.resolve("data").toString(),
+            "--native-port", "" + first, "--http-port", "" + (first + 1), "--kafka-port", "" + (first + 2),
+            "--native-shard-port", "" + (first + 3), "--kafka-shard-port", "" + kafkaShard, "--shards", "" + shards);
         File log = home.resolve("broker.log").toFile();
         process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.appendTo(log)).start();
         long begin = System.nanoTime();
