@@ -13,6 +13,7 @@ use crate::batches::BatchShape;
 use crate::error::{BenchError, Outcome};
 use crate::load::acks::{self, AckPlan};
 use crate::load::fetch::{self, AtEnd, FetchPlan};
+use crate::load::idle::{self, IdlePlan};
 use crate::load::kafka_door;
 use crate::load::open_loop::{self, OpenLoopPlan};
 use crate::load::produce::{self, ProducePlan};
@@ -283,6 +284,63 @@ pub(crate) fn acks(args: &AcksArgs) -> Outcome<()> {
     };
     let acknowledged = acks::run(&args.at.target(), &plan)?;
     args.at.print("acks", &acknowledged.measured);
+    clean(&args.at, &args.topic)
+}
+
+/// Arguments of `kolk-bench idle`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct IdleArgs {
+    #[command(flatten)]
+    at: Where,
+    #[command(flatten)]
+    topic: TopicOptions,
+    #[command(flatten)]
+    time: HowLong,
+    /// The Kafka door: the node's, or a shard's.
+    #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
+    kafka_door: String,
+    /// The broker's process on this machine.
+    #[arg(long)]
+    pid: u32,
+    /// Consumers.
+    #[arg(long, default_value_t = 1_000)]
+    consumers: usize,
+    /// Partitions that each of them reads.
+    #[arg(long, default_value_t = 8)]
+    each: usize,
+    /// How long a fetch waits for records: a consumer's fetch.max.wait.ms.
+    #[arg(long, default_value = "500ms", value_parser = time, value_name = "TIME")]
+    wait: Duration,
+}
+
+/// Runs `kolk-bench idle`.
+pub(crate) fn idle(args: &IdleArgs) -> Outcome<()> {
+    args.at.create(&args.topic)?;
+    if !args.at.cores.is_empty() {
+        crate::machine::pin(&args.at.cores);
+    }
+    let idleness = idle::run(&IdlePlan {
+        door: &args.kafka_door,
+        topic: &args.at.topic,
+        consumers: args.consumers,
+        each: args.each,
+        wait: args.wait,
+        warmup: args.time.warmup,
+        time: args.time.duration,
+        pid: args.pid,
+    })?;
+    if args.at.json {
+        println!("{}", json!({ "load": "idle", "result": idleness }));
+    } else {
+        println!(
+            "idle: {} connections, {:.0} answers/s, {:.1} % of a core, {:.1} µs an answer, in {:.2} s",
+            idleness.connections,
+            idleness.answers_per_second(),
+            idleness.server_core_share * 100.0,
+            idleness.server_cpu_us_per_answer,
+            idleness.seconds,
+        );
+    }
     clean(&args.at, &args.topic)
 }
 

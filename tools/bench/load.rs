@@ -2,6 +2,7 @@
 
 pub(crate) mod acks;
 pub(crate) mod fetch;
+pub(crate) mod idle;
 pub(crate) mod kafka_door;
 pub(crate) mod open_loop;
 pub(crate) mod produce;

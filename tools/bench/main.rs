@@ -43,7 +43,8 @@ Examples:
   kolk-bench produce -b 127.0.0.1:9640 -p 8 --record-bytes 1024 --batch-bytes 256KiB -d 10s
   kolk-bench fetch   -b 127.0.0.1:9640 --topic bench --verify
   kolk-bench latency -b 127.0.0.1:9640 --rate 5000 -d 30s      open loop: late answers count from when they were due
-  kolk-bench acks    -b 127.0.0.1:9640 -p 256 --record-bytes 128";
+  kolk-bench acks    -b 127.0.0.1:9640 -p 256 --record-bytes 128
+  kolk-bench idle    -b 127.0.0.1:9640 -p 64 --kafka-door 127.0.0.1:9092 --pid $(pidof kolk)";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
@@ -57,6 +58,8 @@ enum Command {
     Latency(adhoc::LatencyArgs),
     /// Count acknowledgements with one small record in flight in each partition.
     Acks(adhoc::AcksArgs),
+    /// Measure what consumers cost the broker to whom nothing comes, at one of its Kafka doors.
+    Idle(adhoc::IdleArgs),
     /// Produce and consume through librdkafka, against any broker that speaks Kafka.
     #[cfg(feature = "kafka")]
     Kafka(adhoc::kafka::Args),
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => adhoc::fetch(&args),
         Command::Latency(args) => adhoc::latency(&args),
         Command::Acks(args) => adhoc::acks(&args),
+        Command::Idle(args) => adhoc::idle(&args),
         #[cfg(feature = "kafka")]
         Command::Kafka(args) => adhoc::kafka::run(&args),
     };
