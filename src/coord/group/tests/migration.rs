@@ -384,7 +384,7 @@ fn a_static_member_of_the_same_protocol_takes_its_place_again() {
     let (mut host, _old, mut new) = mixed(GroupSettings::default());
     let fixed =
         || Classic { instance: Some("a".to_owned()), ..classic(&["t"], Style::Cooperative) };
-    let mut all = vec![fixed()];
+    let mut all = [fixed()];
     all[0].step(&mut host);
     let mut again = fixed();
     again.step(&mut host);
