@@ -23,5 +23,6 @@ mod tests {
     mod behaviour;
     mod compaction;
     mod fuzz;
+    mod liar;
     mod life;
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use kolk_io::door::{File, Io, OpenMode};
 
 use crate::error::{LogError, RecoveryError};
-use kolk_layout::field::{PAGE_BYTES, bytes, index};
+use kolk_layout::field::{PAGE_BYTES, index};
 use kolk_layout::journal::group::{
     GROUP_HEADER_BYTES, GroupError, GroupHeader, JournalIdentity, RecordBytes, parse_header,
     parse_records,
@@ -41,8 +41,14 @@ impl FoundGroup {
 pub enum Step {
     /// Records in order; a payload of `None` is rot in a group that was acknowledged.
     Records(u64, Vec<RecordBytes>),
-    /// An acknowledged group whose records are unknown.
-    Lost(u64),
+    /// Acknowledged groups whose records are unknown, from the first to the last. One step however many they are: what a damaged
+    /// number claims must not cost memory.
+    Lost {
+        /// Sequence of the first.
+        first: u64,
+        /// Sequence of the last.
+        last: u64,
+    },
 }
 
 /// One shard's journal, read.
@@ -89,12 +95,13 @@ pub fn find_groups(
 /// Follows the chain of groups from a snapshot.
 #[must_use]
 pub fn follow(snapshot: Snapshot, mut found: BTreeMap<u64, FoundGroup>) -> History {
-    let mut found = found.split_off(&(snapshot.sequence + 1));
+    let first = snapshot.sequence.saturating_add(1);
+    let mut found = found.split_off(&first);
     // What a later group knew to be synced was acknowledged: it may be damaged, but it is not a torn end.
     let synced = found.values().map(|group| group.header.durable_sequence).max().unwrap_or(0);
     let mut steps = Vec::new();
     let mut previous = Some(snapshot.checksum);
-    let mut sequence = snapshot.sequence + 1;
+    let mut sequence = first;
     let torn = loop {
         let group = found.remove(&sequence);
         let present = usize::from(group.is_some());
@@ -108,11 +115,15 @@ pub fn follow(snapshot: Snapshot, mut found: BTreeMap<u64, FoundGroup>) -> Histo
             }
             _ if acknowledged => {
                 previous = None;
-                steps.push(Step::Lost(sequence));
+                let next = found.keys().next().map_or(synced, |next| next.saturating_sub(1));
+                let last = next.min(synced);
+                steps.push(Step::Lost { first: sequence, last });
+                sequence = last;
             }
             _ => break found.len() + present,
         }
-        sequence += 1;
+        let Some(next) = sequence.checked_add(1) else { break found.len() };
+        sequence = next;
     };
     History { snapshot, steps, torn }
 }
@@ -153,14 +164,23 @@ pub(crate) async fn read<I: Io>(
         }
         file.close().await?;
     }
-    let first = snapshot.sequence + 1;
     let history = follow(snapshot, found);
-    let gap = history.steps.iter().take_while(|step| matches!(step, Step::Lost(_))).count();
-    if gap > 0 && other_damaged && !accept_loss {
-        let to = first + bytes(gap) - 1;
-        return Err(RecoveryError::Gap { shard: identity.shard, from: first, to }.into());
+    if let Some((from, to)) = gap_at_the_start(&history.steps)
+        && other_damaged
+        && !accept_loss
+    {
+        return Err(RecoveryError::Gap { shard: identity.shard, from, to }.into());
     }
     Ok(history)
+}
+
+/// The groups that are lost before the first one that is not.
+fn gap_at_the_start(steps: &[Step]) -> Option<(u64, u64)> {
+    let lost = steps.iter().map_while(|step| match step {
+        Step::Lost { first, last } => Some((*first, *last)),
+        Step::Records(..) => None,
+    });
+    lost.reduce(|(from, _), (_, to)| (from, to))
 }
 
 /// The newer readable slot; also says whether the other one was written and can't be read.

@@ -222,7 +222,7 @@ pub fn replay(
     counts.torn_groups += bytes(history.torn);
     for step in history.steps {
         match step {
-            Step::Lost(sequence) => lost = Some(sequence),
+            Step::Lost { last, .. } => lost = Some(last),
             Step::Records(sequence, records) => {
                 counts.groups += 1;
                 for record in records {

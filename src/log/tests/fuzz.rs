@@ -25,7 +25,7 @@ use kolk_layout::segment::scan::Scan;
 
 const CASES: u64 = 2_500;
 
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -35,7 +35,7 @@ impl Chance {
         self.0
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         index(self.next()) % bound.max(1)
     }
 
@@ -82,18 +82,23 @@ fn log_id() -> TopicPartition {
     TopicPartition { topic: TopicId::new([5; 16]), partition: PartitionId::new(1) }
 }
 
-/// A group with one redo record of `payload`, padded to its pages.
-pub(crate) fn group(sequence: u64, previous_checksum: u32, payload: &[u8]) -> (Vec<u8>, u32) {
-    let mut builder = GroupBuilder::default();
-    let record = Record {
+/// A redo record of so many bytes at the start of a segment.
+pub(crate) fn redo(payload_bytes: u64) -> Record {
+    Record {
         log: log_id(),
         kind: RecordKind::Redo,
         segment: Offset::ZERO,
         from: FilePosition::ZERO,
-        to: FilePosition::new(payload.len() as u64),
-        end: FilePosition::new(payload.len() as u64),
+        to: FilePosition::new(payload_bytes),
+        end: FilePosition::new(payload_bytes),
         next_offset: Offset::new(1),
-    };
+    }
+}
+
+/// A group with one redo record of `payload`, padded to its pages.
+pub(crate) fn group(sequence: u64, previous_checksum: u32, payload: &[u8]) -> (Vec<u8>, u32) {
+    let mut builder = GroupBuilder::default();
+    let record = redo(payload.len() as u64);
     builder.push(&record, payload.len(), crc32c(payload));
     let place =
         GroupPlace { sequence, durable_sequence: sequence - 1, low_water: 1, previous_checksum };
@@ -162,7 +167,7 @@ fn a_damaged_current_is_refused() {
     check(3, &valid, |bytes| bytes.len() == valid.len() && Current::decode(bytes).is_ok());
 }
 
-fn indexed(count: u64) -> (SegmentIndex, Vec<u8>) {
+pub(crate) fn indexed(count: u64) -> (SegmentIndex, Vec<u8>) {
     let (mut index, mut segment) = (SegmentIndex::new(Offset::ZERO, 4096), Vec::new());
     let mut scan = Scan::new(0, Offset::ZERO);
     let mut base = 0_u64;

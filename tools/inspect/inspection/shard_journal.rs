@@ -167,7 +167,7 @@ impl ShardJournal<'_> {
         let mut lost: Vec<u64> = Vec::new();
         for step in &history.steps {
             match step {
-                Step::Lost(sequence) => lost.push(*sequence),
+                Step::Lost { first, last } => lost.extend([*first, *last]),
                 Step::Records(sequence, records) => {
                     let harmed = records.iter().filter(|record| record.payload.is_none());
                     for record in harmed {
