@@ -10,6 +10,7 @@ use kolk_model::ids::{ShardId, TopicId, TopicPartition};
 use crate::error::{LogError, RecoveryError};
 use crate::journal::files::zero_file;
 use crate::recovery::image::{LogImage, ShardImage};
+use crate::recovery::materialize::FoundLog;
 use crate::recovery::replay::{ReplayCounts, Replayed, replay};
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
 use kolk_layout::field::bytes;
@@ -23,6 +24,9 @@ pub mod image;
 mod materialize;
 pub mod replay;
 pub(crate) mod swap;
+
+/// Which generation is live, below the data directory.
+pub const CURRENT_PATH: &str = "meta/CURRENT";
 
 /// What the catalogue says of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,9 @@ pub async fn recover<I: Io>(
     dir: &Path,
     plan: &RecoveryPlan<'_>,
 ) -> Result<Recovered, LogError> {
+    let before = read_current(io, dir).await?;
+    let past = read_past(io, dir, before, plan).await?;
+    // Up to here nothing was written: what a newer kolk left is refused untouched.
     for name in ["meta", "journal", "topics"] {
         io.create_dir_all(&dir.join(name)).await?;
     }
@@ -83,26 +90,11 @@ pub async fn recover<I: Io>(
     if let Some(parent) = dir.parent() {
         io.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).await?;
     }
-    let before = read_current(io, dir).await?;
     let generation = reserve_generation(io, dir, before).await?;
-    let mut counts = ReplayCounts::default();
-    let mut logs = BTreeMap::new();
-    let mut rebooted = false;
-    if let Some(before) = before {
-        for shard in 0..before.shards {
-            let identity = before.identity(ShardId::new(shard));
-            let history = history::read(io, dir, identity, before.files, plan.accept_loss).await?;
-            let crashed = history.snapshot.kind == SnapshotKind::Running;
-            rebooted |= crashed && history.snapshot.boot != plan.boot;
-            let name = format!("journal/{}/{shard}", before.generation);
-            replay(history, &name, &mut logs, &mut counts);
-        }
-    }
-    let live = choose(logs, plan.fate)?;
     let mut recovered = Recovered {
         generation,
         shards: Vec::new(),
-        counts,
+        counts: past.counts,
         damaged: Vec::new(),
         possibly_short: Vec::new(),
     };
@@ -112,9 +104,9 @@ pub async fn recover<I: Io>(
     let identity = |shard| current.identity(ShardId::new(shard));
     let image = |shard| ShardImage { identity: identity(shard), boot: plan.boot, logs: Vec::new() };
     recovered.shards = (0..plan.shards).map(image).collect();
-    for (id, (log, config)) in live {
-        let image = materialize::materialize(io, dir, id, log, config).await?;
-        note(&mut recovered, &image, rebooted);
+    for (id, found) in past.logs {
+        let image = materialize::materialize(io, dir, id, found).await?;
+        note(&mut recovered, &image, past.rebooted);
         let shard = usize::from((plan.placement)(id).get());
         if let Some(shard) = recovered.shards.get_mut(shard) {
             shard.logs.push(image);
@@ -125,7 +117,7 @@ pub async fn recover<I: Io>(
     }
     io.sync_dir(&dir.join(format!("journal/{generation}"))).await?;
     io.sync_dir(&dir.join("journal")).await?;
-    io.write_file_atomic(&dir.join("meta/CURRENT"), &current.encode()).await?;
+    io.write_file_atomic(&dir.join(CURRENT_PATH), &current.encode()).await?;
     if recovered.damaged.is_empty() {
         remove_old_generations(io, dir, generation).await?;
     }
@@ -133,17 +125,54 @@ pub async fn recover<I: Io>(
 }
 
 async fn read_current<I: Io>(io: &I, dir: &Path) -> Result<Option<Current>, LogError> {
-    let found = io.read_file(&dir.join("meta/CURRENT"), CURRENT_BYTES_MAX).await?;
+    let found = io.read_file(&dir.join(CURRENT_PATH), CURRENT_BYTES_MAX).await?;
     let Some(found) = found else {
-        if io.list_dir(&dir.join("topics")).await?.is_empty() {
-            return Ok(None);
-        }
+        match io.list_dir(&dir.join("topics")).await {
+            Ok(topics) if topics.is_empty() => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(None),
+            listed => listed?,
+        };
         let reason = "meta/CURRENT is missing though topics exist; restore it".to_owned();
         return Err(RecoveryError::Current { reason }.into());
     };
     let current = Current::decode(&found)
         .map_err(|error| RecoveryError::Current { reason: error.to_string() })?;
     Ok(Some(current))
+}
+
+/// What the files of the run before say.
+struct Past {
+    logs: BTreeMap<TopicPartition, FoundLog>,
+    counts: ReplayCounts,
+    /// The machine went down without a clean stop.
+    rebooted: bool,
+}
+
+/// Reads the journals of the run before and the checkpoints of its logs.
+async fn read_past<I: Io>(
+    io: &I,
+    dir: &Path,
+    before: Option<Current>,
+    plan: &RecoveryPlan<'_>,
+) -> Result<Past, LogError> {
+    let mut counts = ReplayCounts::default();
+    let mut replayed = BTreeMap::new();
+    let mut rebooted = false;
+    for shard in 0..before.map_or(0, |before| before.shards) {
+        let Some(before) = before else { break };
+        let identity = before.identity(ShardId::new(shard));
+        let history = history::read(io, dir, identity, before.files, plan.accept_loss).await?;
+        let crashed = history.snapshot.kind == SnapshotKind::Running;
+        rebooted |= crashed && history.snapshot.boot != plan.boot;
+        let name = format!("journal/{}/{shard}", before.generation);
+        replay(history, &name, &mut replayed, &mut counts);
+    }
+    let mut logs = BTreeMap::new();
+    for (id, (log, config)) in choose(replayed, plan.fate)? {
+        let compacted = swap::read(io, dir, id).await?;
+        logs.insert(id, FoundLog { log, config, compacted });
+    }
+    Ok(Past { logs, counts, rebooted })
 }
 
 /// A generation that no journal of any earlier run, finished or not, was ever written under.

@@ -207,8 +207,9 @@ async fn read_snapshot<I: Io>(
                     best = Some(found);
                 }
             }
-            Err(SnapshotError::VersionNewer { .. }) => {
-                return Err(RecoveryError::Newer { what: relative(dir, &path) }.into());
+            Err(error @ SnapshotError::VersionNewer { .. }) => {
+                let what = format!("{} ({error})", relative(dir, &path));
+                return Err(RecoveryError::Newer { what }.into());
             }
             Err(error) => {
                 damaged |= !slot.is_empty();

@@ -25,6 +25,13 @@ struct Materializer<'a, I: Io> {
 }
 
 /// What the active segment's file and memory must hold.
+/// One log as the files of the run before tell of it, before anything is written.
+pub(super) struct FoundLog {
+    pub(super) log: Replayed,
+    pub(super) config: LogConfig,
+    pub(super) compacted: Result<CompactionPoint, Damage>,
+}
+
 struct ActiveEnd {
     flushed: u64,
     tail: Vec<u8>,
@@ -36,10 +43,10 @@ pub(super) async fn materialize<I: Io>(
     io: &I,
     dir: &Path,
     id: TopicPartition,
-    log: Replayed,
-    config: LogConfig,
+    found: FoundLog,
 ) -> Result<LogImage, LogError> {
     let this = Materializer { io, id, dir: dir.join(log_dir(id)) };
+    let FoundLog { log, config, compacted } = found;
     let mut image = LogImage {
         id,
         config,
@@ -58,6 +65,10 @@ pub(super) async fn materialize<I: Io>(
         damage: log.damage.clone(),
     };
     if image.damage.is_some() {
+    match compacted {
+        Ok(point) => image.compacted = point,
+        Err(damage) => image.damage = image.damage.or(Some(damage)),
+    }
         // Nothing of a damaged log is touched. Its segments stay for whoever mends it.
         image.end = page_floor(log.active.end);
         image.flushed = image.end;
@@ -91,7 +102,8 @@ impl From<IoError> for Failure {
 impl<I: Io> Materializer<'_, I> {
     async fn bring_to(&self, log: &Replayed, image: &mut LogImage) -> Result<(), Failure> {
         image.compacted =
-            swap::complete(self.io, &self.dir, &log_dir(self.id), log.log_start).await?;
+        let (relative, point) = (log_dir(self.id), image.compacted);
+            swap::complete(self.io, &self.dir, &relative, log.log_start, point).await?;
         let entries = self.list().await?;
         for touched in &log.finished {
             if touched.base < image.compacted.rising_below {

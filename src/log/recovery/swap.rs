@@ -5,45 +5,65 @@ use std::path::Path;
 
 use kolk_io::door::Io;
 use kolk_io::error::IoError;
+use kolk_model::ids::TopicPartition;
 use kolk_model::offset::{FilePosition, Offset};
 
-use crate::error::Damage;
-use crate::log::{index_name, parse_segment_name, segment_name};
+use crate::error::{Damage, LogError, RecoveryError};
+use crate::log::{index_name, log_dir, parse_segment_name, segment_name};
 use crate::recovery::materialize::Failure;
 use kolk_layout::segment::compacted::{
-    CHECKPOINT_BYTES_MAX, CHECKPOINT_NAME, CompactionPoint, Swap, swap_name,
+    CHECKPOINT_BYTES_MAX, CHECKPOINT_NAME, CheckpointError, CompactionPoint, Swap, swap_name,
 };
 
-/// Reads the checkpoint of the log in `dir` and carries out the swap that it names; `relative` names the directory in reports.
+/// What the checkpoint of a log says, or how it is damaged. Writes nothing: a newer one stops the start before it has begun.
+///
+/// # Errors
+/// [`RecoveryError::Newer`], [`LogError::Io`].
+pub(super) async fn read<I: Io>(
+    io: &I,
+    dir: &Path,
+    id: TopicPartition,
+) -> Result<Result<CompactionPoint, Damage>, LogError> {
+    let name = format!("{}/{CHECKPOINT_NAME}", log_dir(id));
+    let Some(file) = io.read_file(&dir.join(&name), CHECKPOINT_BYTES_MAX).await? else {
+        return Ok(Ok(CompactionPoint::default()));
+    };
+    match CompactionPoint::decode(&file) {
+        Ok(point) => Ok(Ok(point)),
+        Err(error @ CheckpointError::VersionNewer { .. }) => {
+            Err(RecoveryError::Newer { what: format!("{name} ({error})") }.into())
+        }
+        Err(error) => Ok(Err(Damage::Corrupt {
+            file: name,
+            position: FilePosition::ZERO,
+            reason: error.to_string(),
+        })),
+    }
+}
+
+/// Carries out the swap that the checkpoint of the log in `dir` names; `relative` names the directory in reports.
 pub(super) async fn complete<I: Io>(
     io: &I,
     dir: &Path,
     relative: &str,
     log_start: Offset,
+    point: CompactionPoint,
 ) -> Result<CompactionPoint, Failure> {
-    let path = dir.join(CHECKPOINT_NAME);
-    let Some(file) = io.read_file(&path, CHECKPOINT_BYTES_MAX).await? else {
-        return Ok(CompactionPoint::default());
-    };
-    let damage = |name: &str, reason: String| {
-        let file = format!("{relative}/{name}");
-        Failure::Damage(Damage::Corrupt { file, position: FilePosition::ZERO, reason })
-    };
-    let point = CompactionPoint::decode(&file)
-        .map_err(|error| damage(CHECKPOINT_NAME, error.to_string()))?;
     let Some(swap) = point.swap else { return Ok(point) };
     let entries = io.list_dir(dir).await?;
     let size = |name: String| entries.iter().find(|entry| entry.name == name).map(|e| e.bytes);
     let (waiting, placed) = (size(swap_name(swap.base)), size(segment_name(swap.base)));
     let retired = waiting.or(placed).is_none() && swap.next_offset <= log_start;
     if waiting.or(placed) != Some(swap.bytes) && !retired {
+        let file = format!("{relative}/{}", segment_name(swap.base));
         let reason = format!("the compacted segment of {} bytes is missing", swap.bytes);
-        return Err(damage(&segment_name(swap.base), reason));
+        let position = FilePosition::ZERO;
+        return Err(Failure::Damage(Damage::Corrupt { file, position, reason }));
     }
     let bases = entries.iter().filter_map(|entry| parse_segment_name(&entry.name)).collect();
     put_in_place(io, dir, &swap, bases).await?;
     let point = CompactionPoint { swap: None, ..point };
-    io.write_file_atomic(&path, &point.encode()).await?;
+    io.write_file_atomic(&dir.join(CHECKPOINT_NAME), &point.encode()).await?;
     tracing::info!(log = relative, segment = %swap.base, "compaction finished that the last run had begun");
     Ok(point)
 }
