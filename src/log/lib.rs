@@ -25,4 +25,5 @@ mod tests {
     mod fuzz;
     mod liar;
     mod life;
+    mod retention;
 }

@@ -393,7 +393,16 @@ pub fn index_name(base: Offset) -> String {
 /// The base offset in a segment's file name.
 #[must_use]
 pub fn parse_segment_name(name: &str) -> Option<Offset> {
-    let digits = name.strip_suffix(".log")?;
+    base_offset(name.strip_suffix(".log")?)
+}
+
+/// The base offset in the file name of a segment's index.
+#[must_use]
+pub fn parse_index_name(name: &str) -> Option<Offset> {
+    base_offset(name.strip_suffix(".index")?)
+}
+
+fn base_offset(digits: &str) -> Option<Offset> {
     let numeric = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     numeric.then(|| digits.parse().ok()).flatten().map(Offset::new)
 }

@@ -22,7 +22,7 @@ impl<I: Io> Log<I> {
     ///
     /// # Errors
     /// [`LogError::OffsetOutOfRange`] above the log's durable end; [`LogError::Offline`], [`LogError::JournalFailed`],
-    /// [`LogError::Io`] (then the records are gone and their files go at the next pass).
+    /// [`LogError::Io`] (then the records are gone and their files go at the next start).
     pub async fn set_log_start(&self, start: Offset) -> Result<(), LogError> {
         self.readable()?;
         {
@@ -75,7 +75,8 @@ impl<I: Io> Log<I> {
             shard.memory_given_back(segment.tail.forget_all());
             shard.open_files.close(self.id(), segment.base);
             shard.reads.forget_log(self.id());
-            for name in [segment_name(segment.base), index_name(segment.base)] {
+            // The index first: a start knows a log by its segments.
+            for name in [index_name(segment.base), segment_name(segment.base)] {
                 shard.io.remove_file_if_there(&self.dir().join(name)).await?;
             }
             shard.metrics.log.segments_deleted.inc();

@@ -1,6 +1,7 @@
 //! Bringing the segments of one log to what replay found: redo is written and synced, segments that had been rolled are cut to
 //! their exact length, leftovers of a roll that was never acknowledged go.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use kolk_io::buf::AlignedBuf;
@@ -10,7 +11,7 @@ use kolk_model::ids::{LeaderEpoch, TopicPartition};
 use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::{Damage, LogError};
-use crate::log::{index_name, log_dir, parse_segment_name, segment_name};
+use crate::log::{log_dir, parse_index_name, parse_segment_name, segment_name};
 use crate::recovery::image::{LogImage, SealedImage};
 use crate::recovery::replay::{Piece, Replayed, Touched};
 use crate::recovery::swap;
@@ -24,7 +25,6 @@ struct Materializer<'a, I: Io> {
     dir: PathBuf,
 }
 
-/// What the active segment's file and memory must hold.
 /// One log as the files of the run before tell of it, before anything is written.
 pub(super) struct FoundLog {
     pub(super) log: Replayed,
@@ -32,6 +32,7 @@ pub(super) struct FoundLog {
     pub(super) compacted: Result<CompactionPoint, Damage>,
 }
 
+/// What the active segment's file and memory must hold.
 struct ActiveEnd {
     flushed: u64,
     tail: Vec<u8>,
@@ -45,8 +46,8 @@ pub(super) async fn materialize<I: Io>(
     id: TopicPartition,
     found: FoundLog,
 ) -> Result<LogImage, LogError> {
-    let this = Materializer { io, id, dir: dir.join(log_dir(id)) };
     let FoundLog { log, config, compacted } = found;
+    let this = Materializer { io, id, dir: dir.join(log_dir(id)) };
     let mut image = LogImage {
         id,
         config,
@@ -64,11 +65,11 @@ pub(super) async fn materialize<I: Io>(
         compacted: CompactionPoint::default(),
         damage: log.damage.clone(),
     };
-    if image.damage.is_some() {
     match compacted {
         Ok(point) => image.compacted = point,
         Err(damage) => image.damage = image.damage.or(Some(damage)),
     }
+    if image.damage.is_some() {
         // Nothing of a damaged log is touched. Its segments stay for whoever mends it.
         image.end = page_floor(log.active.end);
         image.flushed = image.end;
@@ -101,7 +102,6 @@ impl From<IoError> for Failure {
 
 impl<I: Io> Materializer<'_, I> {
     async fn bring_to(&self, log: &Replayed, image: &mut LogImage) -> Result<(), Failure> {
-        image.compacted =
         let (relative, point) = (log_dir(self.id), image.compacted);
             swap::complete(self.io, &self.dir, &relative, log.log_start, point).await?;
         let entries = self.list().await?;
