@@ -133,6 +133,8 @@ pub(crate) struct Segment {
     /// Whether compaction may have left gaps.
     pub(crate) offsets: Offsets,
     pub(crate) version: SegmentVersion,
+    /// Whether a newer kolk's index file lies beside it, which is left alone.
+    pub(crate) index_foreign: bool,
 }
 
 /// A segment in one of its versions, and its file.
@@ -162,6 +164,7 @@ impl Segment {
             max_timestamp: None,
             offsets: Offsets::Contiguous,
             version: SegmentVersion::FIRST,
+            index_foreign: false,
         }
     }
 

@@ -349,6 +349,11 @@ impl<I: Io> Partition<I> {
         self.saving.note_saved(offset, now);
     }
 
+    /// The snapshot on disk was written by a newer kolk and stays: this run saves none.
+    pub const fn leave_snapshot_alone(&mut self) {
+        self.saving.leave_alone();
+    }
+
     /// What a compaction of the log would go by; `None` if the topic is not compacted, there is no sealed segment, or the producers
     /// are not known yet: the last batches of each keep their place, so that a start finds the same sequences.
     #[must_use]

@@ -11,7 +11,7 @@ use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
 use crate::error::PartitionError;
-use crate::producer_snapshot::{ProducerSnapshot, bytes_max, decode};
+use crate::producer_snapshot::{ProducerSnapshot, SnapshotError, bytes_max, decode};
 use crate::producers::{ProducerBatch, Producers};
 use crate::saving::{SNAPSHOT_NAME, epoch_before};
 
@@ -25,6 +25,8 @@ pub struct LoadedProducers {
     pub producers: Producers,
     /// The snapshot that was used, by its offset; `None` if the log was read from its start.
     pub snapshot: Option<Offset>,
+    /// Whether a newer kolk's snapshot lies there: it is left alone.
+    pub foreign: bool,
 }
 
 /// Reads the producers that the batches below `end` leave behind. `now` becomes the time of the last
@@ -40,7 +42,11 @@ pub async fn load_producers<I: Io>(
     now: TimestampMs,
 ) -> Result<LoadedProducers, PartitionError> {
     let mut producers = Producers::new(producers_max);
-    let snapshot = usable_snapshot(io, log, end, producers_max).await;
+    let (snapshot, foreign) = match usable_snapshot(io, log, end, producers_max).await {
+        Found::Usable(snapshot) => (Some(snapshot), false),
+        Found::Foreign => (None, true),
+        Found::Nothing => (None, false),
+    };
     let used = snapshot.as_ref().map(|snapshot| snapshot.point.offset);
     for (id, state) in snapshot.into_iter().flat_map(|snapshot| snapshot.states) {
         producers.restore(id, state);
@@ -50,7 +56,7 @@ pub async fn load_producers<I: Io>(
         // Retention may take the oldest records away meanwhile.
         from = from.max(log.log_start());
         if from >= end {
-            return Ok(LoadedProducers { producers, snapshot: used });
+            return Ok(LoadedProducers { producers, snapshot: used, foreign });
         }
         let slices = match log.read(from, end, READ_BYTES).await {
             Err(LogError::OffsetOutOfRange { .. }) if from < log.log_start() => continue,
@@ -77,25 +83,35 @@ fn joined(mut slices: Vec<Bytes>) -> Bytes {
     }
 }
 
-async fn usable_snapshot<I: Io>(
-    io: &I,
-    log: &Log<I>,
-    end: Offset,
-    producers_max: usize,
-) -> Option<ProducerSnapshot> {
+/// What lies beside the segments.
+enum Found {
+    Usable(ProducerSnapshot),
+    /// A newer kolk's.
+    Foreign,
+    /// None, or one that does not fit.
+    Nothing,
+}
+
+async fn usable_snapshot<I: Io>(io: &I, log: &Log<I>, end: Offset, producers_max: usize) -> Found {
     let path = log.dir().join(SNAPSHOT_NAME);
     let bytes = match io.read_file(&path, bytes_max(producers_max)).await {
-        Ok(bytes) => bytes?,
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Found::Nothing,
         Err(error) => {
             tracing::warn!(log = %log.id(), %error, "producer snapshot not read, reading the log instead");
-            return None;
+            return Found::Nothing;
         }
     };
     let snapshot = match decode(&bytes) {
         Ok(snapshot) => snapshot,
+        Err(error @ SnapshotError::Newer { .. }) => {
+            let file = path.display();
+            tracing::warn!(%file, %error, "producer snapshot left alone, reading the log instead");
+            return Found::Foreign;
+        }
         Err(error) => {
             tracing::warn!(log = %log.id(), %error, "producer snapshot not used, reading the log instead");
-            return None;
+            return Found::Nothing;
         }
     };
     let point = &snapshot.point;
@@ -105,7 +121,7 @@ async fn usable_snapshot<I: Io>(
             || epoch_before(log, point.offset) == Some(point.epoch));
     if !fits {
         tracing::warn!(log = %log.id(), offset = %point.offset, "producer snapshot of another log, reading the log instead");
-        return None;
+        return Found::Nothing;
     }
-    Some(snapshot)
+    Found::Usable(snapshot)
 }

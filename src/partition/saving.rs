@@ -21,6 +21,8 @@ pub(crate) struct Saving {
     saved_at: Option<Monotonic>,
     /// Taken, and not durable in the log yet.
     taken: Option<TakenSnapshot>,
+    /// The file is a newer kolk's and must stay.
+    foreign: bool,
 }
 
 /// A snapshot that may be written now, as [`SNAPSHOT_NAME`] beside the log's segments.
@@ -60,6 +62,9 @@ impl Saving {
         producers: &Producers,
         when: SaveWhen,
     ) -> Option<TakenSnapshot> {
+        if self.foreign {
+            return None;
+        }
         let end = log.log_end();
         if self.taken.is_none() && end > self.saved && self.is_due(log, when) {
             let epoch = epoch_before(log, end).unwrap_or_else(|| log.epoch());
@@ -80,6 +85,11 @@ impl Saving {
     pub(crate) fn note_saved(&mut self, offset: Offset, now: Monotonic) {
         self.saved = self.saved.max(offset);
         self.saved_at = Some(now);
+    }
+
+    /// The file on disk was written by a newer kolk: nothing is saved in its place.
+    pub(crate) const fn leave_alone(&mut self) {
+        self.foreign = true;
     }
 
     /// Bytes of log that no snapshot speaks of.

@@ -9,9 +9,9 @@ use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::{Damage, LogError};
 use crate::log::tail::Tail;
-use crate::log::{Log, LogState, Segment, SegmentVersion, index_name};
+use crate::log::{Log, LogState, Segment, SegmentVersion, index_name, log_dir};
 use kolk_layout::field::{PAGE_BYTES, index, page_ceil, page_floor};
-use kolk_layout::segment::index::SegmentIndex;
+use kolk_layout::segment::index::{IndexError, SegmentIndex};
 use kolk_layout::segment::scan::{Offsets, Scan, ScanError, Scanned};
 
 /// An index file is written anew when the segment has grown by this much: what a start after a crash has to scan at most.
@@ -22,12 +22,20 @@ const SCAN_BYTES: u64 = 1 << 20;
 const INDEX_BYTES_MAX: usize = 1 << 30;
 
 impl<I: Io> Log<I> {
-    /// Writes an index file and forgets nothing.
+    /// Writes an index file, except in the place of a newer kolk's, and forgets nothing.
     pub(crate) async fn save_index(
         &self,
         base: Offset,
         index: &SegmentIndex,
     ) -> Result<(), IoError> {
+        let foreign = {
+            let state = self.inner.state.borrow();
+            let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
+            segment.is_some_and(|segment| segment.base == base && segment.index_foreign)
+        };
+        if foreign {
+            return Ok(());
+        }
         self.write_beside(&index_name(base), &index.encode()).await
     }
 
@@ -136,6 +144,14 @@ impl<I: Io> Log<I> {
         }
     }
 
+    fn leave_index_alone(&self, base: Offset) {
+        let mut state = self.inner.state.borrow_mut();
+        let at = state.segment_of(base);
+        if let Some(segment) = at.and_then(|at| state.segments.get_mut(at)) {
+            segment.index_foreign |= segment.base == base;
+        }
+    }
+
     async fn load_index(&self, wanted: &Wanted) -> Result<SegmentIndex, LogError> {
         let Wanted { base, end, next_offset: next, .. } = *wanted;
         let path = self.dir().join(index_name(base));
@@ -143,6 +159,12 @@ impl<I: Io> Log<I> {
         let file = self.inner.shard.io.read_file(&path, INDEX_BYTES_MAX).await?;
         let found = file.and_then(|file| match SegmentIndex::decode(base, &file) {
             Ok(index) if index.covered() <= end => Some(index),
+            Err(error @ IndexError::VersionNewer { .. }) => {
+                let file = format!("{}/{}", log_dir(self.id()), index_name(base));
+                tracing::warn!(file, %error, "index is left alone, the segment is scanned");
+                self.leave_index_alone(base);
+                None
+            }
             Ok(_) | Err(_) => {
                 tracing::warn!(log = %self.id(), segment = %base, "index is damaged and is rebuilt");
                 None

@@ -55,6 +55,9 @@ async fn load<I: Io>(state: &ShardState<I>, id: TopicPartition) {
     {
         let mut partition = hosted.borrow_mut();
         let snapshot = loaded.as_ref().ok().and_then(|loaded| loaded.snapshot);
+        if loaded.as_ref().is_ok_and(|loaded| loaded.foreign) {
+            partition.leave_snapshot_alone();
+        }
         let loaded = loaded.map(|loaded| loaded.producers);
         partition.producers_loaded(loaded, state.io.wall_clock(), &mut effects);
         if let Some(offset) = snapshot {
