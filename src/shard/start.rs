@@ -12,9 +12,12 @@ use kolk_coord::command::{CatalogueError, Command};
 use kolk_coord::topic::ClusterId;
 use kolk_io::door::Io;
 use kolk_io::error::IoError;
-use kolk_log::error::LogError;
+use kolk_layout::journal::current::CURRENT_BYTES_MAX;
+use kolk_log::error::{LogError, RecoveryError};
 use kolk_log::recovery::image::ShardImage;
-use kolk_log::recovery::{RecoveryPlan, TopicFate, recover as recover_logs, remove_deleted_topics};
+use kolk_log::recovery::{
+    CURRENT_PATH, RecoveryPlan, TopicFate, recover as recover_logs, remove_deleted_topics,
+};
 use kolk_log::settings::LogSettings;
 use kolk_log::shard_log::ShardLog;
 use kolk_metric::shard::ShardMetrics;
@@ -139,7 +142,17 @@ pub async fn recover<I: Io>(io: &I, plan: &StartPlan<'_>) -> Result<RecoveredNod
     let StartPlan { dir, shards, log, boot, accept_loss } = *plan;
     let placement = Placement::new(shards);
     let path = dir.join(CATALOGUE_PATH);
-    let mut catalogue = read_catalogue(io, &path).await?;
+    let mut catalogue = match read_catalogue(io, &path).await? {
+        Some(catalogue) => {
+            // The first start writes it last: whoever has it has served, and its journals hold what was acknowledged.
+            refuse_without_journals(io, dir).await?;
+            catalogue
+        }
+        None => {
+            let (high, low) = (io.random_u64(), io.random_u64());
+            Catalogue::new(ClusterId::new(u128::from(high) << 64 | u128::from(low)))
+        }
+    };
     let fate = |id: TopicId| match catalogue.status(id) {
         TopicStatus::Live => catalogue
             .topic(id)
@@ -178,16 +191,20 @@ pub async fn recover<I: Io>(io: &I, plan: &StartPlan<'_>) -> Result<RecoveredNod
     Ok(RecoveredNode { parts, report })
 }
 
-/// A file that is not there is an empty catalogue; recovery then refuses journals that name a topic.
-async fn read_catalogue<I: Io>(io: &I, path: &Path) -> Result<Catalogue, StartError> {
-    match io.read_file(path, CATALOGUE_BYTES_MAX).await? {
-        Some(bytes) => Catalogue::decode(&bytes)
-            .map_err(|error| StartError::Catalogue { path: path.to_path_buf(), error }),
-        None => {
-            let (high, low) = (io.random_u64(), io.random_u64());
-            Ok(Catalogue::new(ClusterId::new(u128::from(high) << 64 | u128::from(low))))
-        }
+/// Without the file the catalogue is empty; recovery then refuses journals that name a topic.
+async fn read_catalogue<I: Io>(io: &I, path: &Path) -> Result<Option<Catalogue>, StartError> {
+    let Some(bytes) = io.read_file(path, CATALOGUE_BYTES_MAX).await? else { return Ok(None) };
+    Catalogue::decode(&bytes)
+        .map(Some)
+        .map_err(|error| StartError::Catalogue { path: path.to_path_buf(), error })
+}
+
+async fn refuse_without_journals<I: Io>(io: &I, dir: &Path) -> Result<(), StartError> {
+    if io.read_file(&dir.join(CURRENT_PATH), CURRENT_BYTES_MAX).await?.is_some() {
+        return Ok(());
     }
+    let reason = format!("{CURRENT_PATH} is missing beside a catalogue; restore it");
+    Err(LogError::from(RecoveryError::Current { reason }).into())
 }
 
 impl<I: Io> Shard<I> {

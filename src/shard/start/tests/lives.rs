@@ -265,3 +265,26 @@ fn a_missing_or_damaged_catalogue_stops_the_start() {
     });
     assert!(matches!(missing, Err(StartError::Log(_))), "{missing:?}");
 }
+
+/// The first start writes the catalogue last: where it is, journals were, and they may be all that holds a record.
+#[test]
+fn a_catalogue_without_its_journals_stops_the_start() {
+    let sim = Sim::new(4);
+    sim.run(|io| async move {
+        let node = Node::start(io, 1).await;
+        let topic = node.create("web", 1).await;
+        produce(node.shard(0), at(topic, 0), &["in the journal alone"]).await.unwrap();
+    });
+    let sim = Sim::with_disk(sim.crash(), 4);
+    let missing = sim.run(|io| async move {
+        io.remove_file(Path::new("/d/meta/CURRENT")).await.unwrap();
+        let log = settings().log;
+        let plan =
+            StartPlan { dir: Path::new(DIR), shards: 1, log: &log, boot: 1, accept_loss: false };
+        recover(&io, &plan).await.map(|recovered| recovered.report.generation)
+    });
+    let said = missing.map_err(|error| error.to_string());
+    assert_eq!(said, Err("meta/CURRENT is missing beside a catalogue; restore it".to_owned()));
+    let journals = sim.with_disk_mut(|disk| disk.files());
+    assert!(journals.iter().any(|name| name.contains("journal/1/0")), "{journals:?}");
+}
