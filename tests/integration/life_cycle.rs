@@ -1,5 +1,7 @@
 //! Start and stop: what a broker promises to whoever runs it.
 
+mod golden;
+
 use std::time::{Duration, Instant};
 
 use kolk_model::durability::AckLevel;
