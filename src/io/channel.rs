@@ -6,12 +6,9 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use atomic_waker::AtomicWaker;
-use crossbeam_queue::ArrayQueue;
+use crate::sync::{Arc, ArrayQueue, AtomicBool, AtomicWaker, Ordering};
 
 /// Makes a channel that holds up to `capacity` values. The ends are sent to their executors.
 #[must_use]
@@ -188,11 +185,11 @@ impl<T: Send> fmt::Debug for Receiver<T> {
 pub fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
+        fn wake(self: std::sync::Arc<Self>) {
             self.0.unpark();
         }
     }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {

@@ -13,5 +13,6 @@ pub mod door;
 pub mod buf;
 pub mod net;
 pub mod error;
+mod sync;
 pub mod time;
 pub mod wait;

@@ -2,6 +2,7 @@
 
 pub(super) mod executor;
 pub(super) mod glommio;
+mod incoming;
 mod tasks;
 pub(super) mod ticker;
 pub(super) mod timers;

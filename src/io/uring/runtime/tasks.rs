@@ -10,12 +10,11 @@ use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Wake, Waker};
 
-use crossbeam_queue::SegQueue;
-
 use crate::uring::kernel::eventfd;
+use crate::uring::runtime::incoming::Incoming;
 
 /// Names one task; the generation tells it from a later one in the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +26,7 @@ struct TaskId {
 /// What wakers on other threads know of an executor.
 pub(in crate::uring) struct Home {
     id: u64,
-    incoming: SegQueue<TaskId>,
-    asleep: AtomicBool,
+    incoming: Incoming<TaskId>,
     eventfd: OwnedFd,
 }
 
@@ -75,8 +73,7 @@ impl Tasks {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let home = Home {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            incoming: SegQueue::new(),
-            asleep: AtomicBool::new(false),
+            incoming: Incoming::new(),
             eventfd: eventfd::make()?,
         };
         LOCAL.with(|local| {
@@ -126,18 +123,11 @@ impl Tasks {
 
     /// Announces that the executor is about to sleep. `false`: something came in, it must not.
     pub(in crate::uring) fn fall_asleep(&self) -> bool {
-        self.home.asleep.store(true, Ordering::Relaxed);
-        // With the fence of a foreign wake: either it sees us asleep, or we see what it pushed.
-        fence(Ordering::SeqCst);
-        if self.home.incoming.is_empty() {
-            return true;
-        }
-        self.wake_up();
-        false
+        self.home.incoming.fall_asleep()
     }
 
     pub(in crate::uring) fn wake_up(&self) {
-        self.home.asleep.store(false, Ordering::Relaxed);
+        self.home.incoming.wake_up();
     }
 
     /// Tells whether a foreign wake has come in.
@@ -223,10 +213,7 @@ impl Wake for Header {
 
 impl Home {
     fn wake_from_afar(&self, id: TaskId) {
-        self.incoming.push(id);
-        // With the fence of falling asleep: either we see it asleep, or it sees what we pushed.
-        fence(Ordering::SeqCst);
-        if self.asleep.swap(false, Ordering::Relaxed) {
+        if self.incoming.push(id) {
             eventfd::ring(&self.eventfd);
         }
     }
@@ -307,7 +294,7 @@ mod tests {
         assert!(tasks.fall_asleep());
         let foreign = waker.borrow().clone().unwrap();
         std::thread::scope(|scope| drop(scope.spawn(|| foreign.wake_by_ref())));
-        assert!(tasks.has_incoming() && !tasks.home.asleep.load(Ordering::Relaxed));
+        assert!(tasks.has_incoming());
         assert!(!tasks.fall_asleep());
         run_all(&tasks);
         assert!(woken.get());
