@@ -83,6 +83,7 @@ fn read(api: ApiKey, version: Version, body: &Bytes) {
         ConsumerGroupDescribe consumer_group_describe
         ListConfigResources list_config_resources
         DescribeTopicPartitions describe_topic_partitions
+        DescribeQuorum describe_quorum
     );
     match api {
         ApiKey::Produce => {

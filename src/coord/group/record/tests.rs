@@ -139,3 +139,71 @@ fn keys_of_other_coordinators_are_skipped_and_newer_values_refused() {
     let error = RecordError::Value { version: 5, bytes: 4 };
     assert_eq!(OffsetValue::decode(b"\0\x05ab"), Err(error));
 }
+
+/// What a mutated value may do: be refused, or be read as something that is written the same way again.
+fn there_and_back<V: PartialEq + std::fmt::Debug, B: AsRef<[u8]>>(
+    value: &[u8],
+    decode: impl Fn(&[u8]) -> Result<V, RecordError>,
+    encode: impl Fn(&V) -> B,
+) -> bool {
+    let Ok(read) = decode(value) else { return false };
+    assert_eq!(decode(encode(&read).as_ref()), Ok(read));
+    true
+}
+
+/// Seeded twin of the fuzz target `group_record`.
+#[test]
+fn mutated_records_are_refused_or_read_back() {
+    use super::consumer_value::{CurrentValue, EpochValue, PatternValue, SubscriberValue};
+    use super::consumer_value::{decode_target, encode_target};
+    let subscriber = SubscriberValue {
+        topics: vec!["a".to_owned(), "b".to_owned()],
+        pattern: Some("a.*".to_owned()),
+        ..SubscriberValue::default()
+    };
+    let pattern =
+        PatternValue { topics: ["a".to_owned()].into_iter().collect(), at: TimestampMs::new(5) };
+    let key = RecordKey::Subscriber(GroupId::new("g"), MemberId::new("m"));
+    let values = [
+        offset_value().encode(),
+        group_value().encode(),
+        EpochValue { epoch: 3, topics_hash: 9 }.encode(),
+        subscriber.encode(),
+        CurrentValue::default().encode(),
+        pattern.encode(),
+        encode_target(&super::consumer_value::Assignment::default()),
+        key.encode(),
+    ];
+    let (mut state, mut read) = (0x6b6f_6c6b_u64, 0);
+    let mut roll = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % bound.max(1) as u64).unwrap()
+    };
+    for case in 0..20_000 {
+        let which = roll(values.len());
+        let mut value = values[which].to_vec();
+        for _ in 0..=roll(3) {
+            let at = roll(value.len());
+            match roll(4) {
+                0 => value.truncate(at),
+                1 => value.insert(at, u8::try_from(roll(256)).unwrap()),
+                _ => value[at..].iter_mut().take(1).for_each(|byte| *byte ^= 1 << roll(8)),
+            }
+        }
+        let bytes = &value[..];
+        read += u32::from(match which {
+            0 => there_and_back(bytes, OffsetValue::decode, OffsetValue::encode),
+            1 => there_and_back(bytes, GroupValue::decode, GroupValue::encode),
+            2 => there_and_back(bytes, EpochValue::decode, EpochValue::encode),
+            3 => there_and_back(bytes, SubscriberValue::decode, SubscriberValue::encode),
+            4 => there_and_back(bytes, CurrentValue::decode, CurrentValue::encode),
+            5 => there_and_back(bytes, PatternValue::decode, PatternValue::encode),
+            6 => there_and_back(bytes, decode_target, encode_target),
+            _ => there_and_back(bytes, RecordKey::decode, RecordKey::encode),
+        });
+        println!("case {case}");
+    }
+    assert!(read > 2_000, "{read} were read: most mutations are too coarse");
+}
