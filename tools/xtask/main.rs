@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use options::Options;
 use repo::Repo;
-use step::Failure;
+use step::{Failure, Outcome};
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -38,6 +38,10 @@ cargo xtask COMMAND
   crash [--rounds N] [--seed S] [--release]
                     kill -9 under load, restart, compare with the ledger of acknowledged records
   wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back
+  fuzz [--minutes N] [TARGET…]
+                    tests/fuzz by coverage, 15 minutes a target; needs cargo-fuzz
+  loom              the lock-free code through every order of its events (tests/loom)
+  sanitize [CRATE…] the crates with unsafe code under AddressSanitizer
   judges [--release] [NAME…]
                     other people's clients and suites against the broker (tests/peers)
   bench [--quick] [--workload NAME]
@@ -63,6 +67,13 @@ fn main() -> ExitCode {
     }
 }
 
+fn print(outcome: Outcome) {
+    match outcome {
+        Outcome::Passed(what) | Outcome::Skipped(what) => println!("{what}"),
+        Outcome::Tested(totals) => println!("{totals}"),
+    }
+}
+
 fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
     match command {
         "check" => check::check(&Repo::find()?, options).map(|_| ()),
@@ -70,6 +81,9 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "test" => suite::test(&Repo::find()?, options),
         "crash" => suite::crash::crash(&Repo::find()?, options).map(|_| ()),
         "wide" => suite::crash::wide(&Repo::find()?, options).map(|_| ()),
+        "fuzz" => suite::fuzz::fuzz(&Repo::find()?, options).map(print),
+        "loom" => suite::memory::loom(&Repo::find()?, options).map(print),
+        "sanitize" => suite::memory::sanitize(&Repo::find()?, options).map(print),
         "judges" => judges::judges(&Repo::find()?, options).map(|_| ()),
         "bench" => bench::bench(&Repo::find()?, options),
         "" | "help" | "--help" | "-h" => {

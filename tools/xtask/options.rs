@@ -11,6 +11,8 @@ pub(crate) struct Options {
     pub(crate) rounds: Option<u32>,
     /// `--seed S` of `crash`.
     pub(crate) seed: Option<u64>,
+    /// `--minutes N` of `fuzz`.
+    pub(crate) minutes: Option<u64>,
     /// `--workload NAME` of `bench`.
     pub(crate) workload: Option<String>,
     /// `--release`: the binary as it is shipped, not the debug build.
@@ -34,6 +36,7 @@ impl Options {
             match name.as_str() {
                 "--rounds" => options.rounds = Some(number(&name, value())?),
                 "--seed" => options.seed = Some(number(&name, value())?),
+                "--minutes" => options.minutes = Some(number(&name, value())?),
                 "--workload" => options.workload = value(),
                 "--release" => options.release = true,
                 "--quick" => options.quick = true,

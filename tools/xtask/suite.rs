@@ -9,6 +9,8 @@ use crate::step::{self, Failure, Outcome, Step, Totals};
 use crate::{check, judges, tools};
 
 pub(crate) mod crash;
+pub(crate) mod fuzz;
+pub(crate) mod memory;
 
 /// Real logs that nobody here wrote, beside the checkout.
 const REAL_INPUT: &str = "../shared/data/apache_logs";
