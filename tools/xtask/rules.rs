@@ -2,6 +2,7 @@
 
 mod links;
 mod names;
+mod safety;
 mod sizes;
 mod words;
 
@@ -74,6 +75,7 @@ pub(crate) fn check(repo: &Repo) -> Result<Outcome, Failure> {
     findings.extend(names::check(&sources));
     findings.extend(words::check(&sources));
     findings.extend(links::check(&sources, &paths));
+    findings.extend(safety::check(&sources));
     if findings.is_empty() {
         let rust = sources.iter().filter(|source| source.is_rust()).count();
         return Ok(Outcome::Passed(format!("{} text files, {rust} of Rust", sources.len())));

@@ -103,6 +103,7 @@ impl From<IoError> for Failure {
 impl<I: Io> Materializer<'_, I> {
     async fn bring_to(&self, log: &Replayed, image: &mut LogImage) -> Result<(), Failure> {
         let (relative, point) = (log_dir(self.id), image.compacted);
+        image.compacted =
             swap::complete(self.io, &self.dir, &relative, log.log_start, point).await?;
         let entries = self.list().await?;
         for touched in &log.finished {
@@ -119,7 +120,7 @@ impl<I: Io> Materializer<'_, I> {
         image.allocated = active.allocated;
         image.at_rest = active.at_rest;
         let entries = self.list().await?;
-        self.remove_leftovers(&entries, log.active.base).await?;
+        self.remove_leftovers(&entries, log.active.base, log.log_start).await?;
         image.sealed = self.sealed(&entries, image)?;
         Ok(())
     }
@@ -250,17 +251,24 @@ impl<I: Io> Materializer<'_, I> {
         }
     }
 
-    /// What lies above the active segment was never acknowledged: the roll that made it did not reach the journal.
-    async fn remove_leftovers(&self, entries: &[DirEntry], active: Offset) -> Result<(), IoError> {
+    /// What lies above the active segment was never acknowledged: the roll that made it did not reach the journal. What lies
+    /// below the log start was given up, and so was the segment of an index that is alone: a crash came before they were gone.
+    async fn remove_leftovers(
+        &self,
+        entries: &[DirEntry],
+        active: Offset,
+        log_start: Offset,
+    ) -> Result<(), IoError> {
+        let kept: BTreeSet<Offset> = before(entries, active)
+            .filter(|(_, _, next_offset)| *next_offset > log_start)
+            .map(|(base, ..)| base)
+            .chain(size_of(entries, active).map(|_| active))
+            .collect();
         for entry in entries {
-            let above = parse_segment_name(&entry.name).filter(|base| *base > active);
+            let base = parse_segment_name(&entry.name).or_else(|| parse_index_name(&entry.name));
             let temporary = entry.name.ends_with(".tmp") || entry.name.ends_with(SWAP_SUFFIX);
-            if above.is_none() && !temporary {
-                continue;
-            }
-            self.io.remove_file(&self.dir.join(&entry.name)).await?;
-            if let Some(base) = above {
-                self.io.remove_file_if_there(&self.dir.join(index_name(base))).await?;
+            if temporary || base.is_some_and(|base| !kept.contains(&base)) {
+                self.io.remove_file(&self.dir.join(&entry.name)).await?;
             }
         }
         Ok(())
@@ -268,18 +276,13 @@ impl<I: Io> Materializer<'_, I> {
 
     /// The segments before the active one that hold readable records.
     fn sealed(&self, entries: &[DirEntry], image: &LogImage) -> Result<Vec<SealedImage>, Failure> {
-        let found = entries
-            .iter()
-            .filter_map(|entry| parse_segment_name(&entry.name).map(|base| (base, entry.bytes)));
-        let mut before: Vec<(Offset, u64)> =
-            found.filter(|(base, _)| *base < image.segment).collect();
-        before.sort_unstable();
-        let next = before.iter().skip(1).map(|(base, _)| *base).chain([image.segment]);
-        let sealed = before.iter().zip(next).map(|((base, bytes), next_offset)| SealedImage {
-            base: *base,
-            bytes: *bytes,
+        let readable = before(entries, image.segment)
+            .filter(|(_, _, next_offset)| *next_offset > image.log_start);
+        let sealed = readable.map(|(base, bytes, next_offset)| SealedImage {
+            base,
+            bytes,
             next_offset,
-            offsets: image.compacted.offsets_of(*base),
+            offsets: image.compacted.offsets_of(base),
         });
         let sealed: Vec<SealedImage> = sealed.collect();
         let first = sealed.first().map_or(image.segment, |segment| segment.base);
@@ -292,6 +295,17 @@ impl<I: Io> Materializer<'_, I> {
         }
         Ok(sealed)
     }
+}
+
+/// The segments before the active one: base offset, bytes, offset after the last record. In order.
+fn before(entries: &[DirEntry], active: Offset) -> impl Iterator<Item = (Offset, u64, Offset)> {
+    let found = entries
+        .iter()
+        .filter_map(|entry| parse_segment_name(&entry.name).map(|base| (base, entry.bytes)));
+    let mut sealed: Vec<(Offset, u64)> = found.filter(|(base, _)| *base < active).collect();
+    sealed.sort_unstable();
+    let next: Vec<Offset> = sealed.iter().skip(1).map(|(base, _)| *base).chain([active]).collect();
+    sealed.into_iter().zip(next).map(|((base, bytes), next)| (base, bytes, next))
 }
 
 fn size_of(entries: &[DirEntry], base: Offset) -> Option<u64> {
