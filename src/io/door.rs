@@ -41,6 +41,14 @@ pub trait Io: Clone + 'static {
     /// Returns 64 random bits: from the kernel, or from the simulation's seed.
     fn random_u64(&self) -> u64;
 
+    /// Whether a flaw of this name was planted. Storage asks where it keeps a rule that a crash puts to the test, so that a
+    /// simulation can break it and show that this is noticed. On a real machine the answer is a constant no, and the
+    /// compiler takes such places out.
+    #[inline]
+    fn has_flaw(&self, _name: &'static str) -> bool {
+        false
+    }
+
     /// Starts a task on this executor: it is first polled after the caller has yielded, and runs
     /// until it ends or the executor does.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);

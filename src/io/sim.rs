@@ -145,6 +145,16 @@ impl Sim {
         self.world.faults.borrow_mut().clear();
     }
 
+    /// Makes every operation of the disk take `times` as long.
+    pub fn slow_down(&self, times: u32) {
+        self.world.slowness.set(times);
+    }
+
+    /// Plants a flaw: code that asks for it by this name breaks a rule of its own.
+    pub fn plant(&self, flaw: &str) {
+        self.world.flaws.borrow_mut().push(flaw.to_owned());
+    }
+
     /// Sets the disk's size in bytes.
     pub fn set_capacity(&self, bytes: u64) {
         self.world.disk.borrow_mut().set_capacity(bytes);

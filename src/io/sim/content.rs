@@ -34,6 +34,25 @@ struct Version {
     sequence: Sequence,
     bytes: Bytes,
     certainty: Certainty,
+    origin: Origin,
+}
+
+/// What made a version of a sector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Write,
+    /// The zeros behind a shorter end: the file system's own doing.
+    Cut,
+}
+
+/// What becomes of sectors that are being written when the power goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sectors {
+    /// Each is as before or as written.
+    #[default]
+    Whole,
+    /// Some are neither: a page whose writing was interrupted may hold anything.
+    Shorn,
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +98,8 @@ impl Content {
     pub(super) fn write(&mut self, sequence: Sequence, position: u64, bytes: &Bytes) {
         let sectors = bytes.len() as u64 / SECTOR_BYTES;
         for nth in 0..sectors {
-            self.write_sector(sequence, position / SECTOR_BYTES + nth, part(bytes, nth));
+            let version = (sequence, Origin::Write);
+            self.write_sector(version, position / SECTOR_BYTES + nth, part(bytes, nth));
         }
         let end = position + sectors * SECTOR_BYTES;
         if end > self.len {
@@ -111,7 +131,7 @@ impl Content {
             if let Some(sector) = self.visible.get(&partial).filter(|_| kept > 0) {
                 let mut zeroed = sector.to_vec();
                 zeroed.iter_mut().skip(kept).for_each(|byte| *byte = 0);
-                self.write_sector(sequence, partial, zeroed.into());
+                self.write_sector((sequence, Origin::Cut), partial, zeroed.into());
             }
             drop(self.visible.split_off(&bytes.div_ceil(SECTOR_BYTES)));
         }
@@ -155,7 +175,7 @@ impl Content {
     }
 
     /// Cuts the power: keeps a random subset of what is pending and forgets the rest.
-    pub(super) fn crash(&mut self, mood: Mood, chance: &mut Chance) {
+    pub(super) fn crash(&mut self, mood: Mood, sectors: Sectors, chance: &mut Chance) {
         let Self { durable, pending, durable_len, .. } = self;
         // Changes of length are metadata, which file systems journal in order: a prefix is kept.
         let kept = mood.prefix(self.pending_len.len(), chance);
@@ -169,6 +189,14 @@ impl Content {
                 let fate = *fates.entry(version.sequence).or_insert_with(|| mood.of_write(chance));
                 if fate.keeps(chance) {
                     place(durable, sector, version.bytes);
+                } else if sectors == Sectors::Shorn
+                    && version.origin == Origin::Write
+                    && fate.is_torn()
+                    && chance.percent(30)
+                {
+                    let noise = std::iter::repeat_with(|| chance.next().to_le_bytes());
+                    let noise: Vec<u8> = noise.take(index(SECTOR_BYTES) / 8).flatten().collect();
+                    place(durable, sector, noise.into());
                 }
             }
         }
@@ -192,7 +220,7 @@ impl Content {
         place(&mut self.visible, sector, bytes);
     }
 
-    fn write_sector(&mut self, sequence: Sequence, sector: u64, bytes: Bytes) {
+    fn write_sector(&mut self, of: (Sequence, Origin), sector: u64, bytes: Bytes) {
         let zero = bytes.iter().all(|byte| *byte == 0);
         let was_zero = !self.visible.contains_key(&sector)
             && !self.durable.contains_key(&sector)
@@ -202,7 +230,8 @@ impl Content {
         }
         let bytes = if zero { Bytes::new() } else { bytes };
         place(&mut self.visible, sector, bytes.clone());
-        let version = Version { sequence, bytes, certainty: Certainty::Waiting };
+        let (sequence, origin) = of;
+        let version = Version { sequence, bytes, certainty: Certainty::Waiting, origin };
         self.pending.entry(sector).or_default().push(version);
     }
 
@@ -235,6 +264,10 @@ impl Mood {
 
     pub(super) const fn keeps(self, chance: &mut Chance) -> bool {
         chance.percent(self.0)
+    }
+
+    const fn is_torn(self) -> bool {
+        self.0 == 50
     }
 
     /// Draws how many of `count` ordered changes are kept.
@@ -301,8 +334,27 @@ mod tests {
     fn crashed(content: &Content, seed: u64) -> Content {
         let mut chance = Chance::new(seed);
         let mut left = content.clone();
-        left.crash(Mood::draw(&mut chance), &mut chance);
+        left.crash(Mood::draw(&mut chance), Sectors::Whole, &mut chance);
         left
+    }
+
+    #[test]
+    fn a_shorn_sector_is_neither_as_before_nor_as_written_and_a_synced_one_is_not_shorn() {
+        let mut content = Content::default();
+        content.write(1, 0, &sectors(1, 8));
+        content.sync(1);
+        content.write(2, 2048, &sectors(2, 4));
+        let mut shorn = 0;
+        for seed in 0..200 {
+            let mut chance = Chance::new(seed);
+            let mut left = content.clone();
+            left.crash(Mood::draw(&mut chance), Sectors::Shorn, &mut chance);
+            assert_eq!(left.read(0, 2048), vec![1; 2048], "seed {seed}");
+            let sectors = left.read(2048, 2048);
+            let whole = |sector: &&[u8]| **sector == [1; 512] || **sector == [2; 512];
+            shorn += sectors.chunks(512).filter(|sector| !whole(sector)).count();
+        }
+        assert!(shorn > 20, "{shorn} of 800");
     }
 
     #[test]

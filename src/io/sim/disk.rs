@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path};
 
 use super::chance::Chance;
-use super::content::{Content, Mood, Sequence};
+use super::content::{Content, Mood, Sectors, Sequence};
 use crate::buf::PAGE_BYTES;
 use crate::door::{DirEntry, Space};
 
@@ -24,6 +24,7 @@ pub struct SimDisk {
     sequence: Sequence,
     next_node: u64,
     capacity_bytes: u64,
+    sectors: Sectors,
     /// The wall clock goes on between runs.
     pub(super) wall_ns: u64,
 }
@@ -94,6 +95,7 @@ impl SimDisk {
             sequence: 0,
             next_node: 1,
             capacity_bytes: CAPACITY_BYTES,
+            sectors: Sectors::Whole,
             wall_ns: WALL_START_NS,
         }
     }
@@ -101,6 +103,12 @@ impl SimDisk {
     /// Sets the disk's size in bytes. What is there already stays, even if it is more.
     pub fn set_capacity(&mut self, bytes: u64) {
         self.capacity_bytes = bytes;
+    }
+
+    /// From now on a power cut may leave noise in sectors that were being written: pages are torn, and what is torn may be
+    /// neither of both.
+    pub fn shear(&mut self) {
+        self.sectors = Sectors::Shorn;
     }
 
     /// Returns the paths of all files, sorted.
@@ -116,6 +124,12 @@ impl SimDisk {
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         let content = self.content(self.find(Path::new(path)).ok()?).ok()?;
         Some(content.read(0, usize::try_from(content.len()).ok()?))
+    }
+
+    /// Returns the bytes that its files use.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        self.nodes.values().map(Node::used_bytes).sum()
     }
 
     /// Flips the bits of `mask` in one durable byte: rot that no write explains. Answers whether
@@ -148,7 +162,7 @@ impl SimDisk {
                 Node::Dir(dir) => dir.visible = dir.durable.clone(),
                 Node::File(file) => {
                     let mood = if chance.percent(50) { mood } else { Mood::draw(chance) };
-                    file.content.crash(mood, chance);
+                    file.content.crash(mood, self.sectors, chance);
                 }
             }
         }
@@ -279,9 +293,8 @@ impl SimDisk {
     }
 
     pub(super) fn space(&self) -> Space {
-        let used: u64 = self.nodes.values().map(Node::used_bytes).sum();
         Space {
-            free_bytes: self.capacity_bytes.saturating_sub(used),
+            free_bytes: self.capacity_bytes.saturating_sub(self.used_bytes()),
             total_bytes: self.capacity_bytes,
         }
     }

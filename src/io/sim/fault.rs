@@ -35,6 +35,28 @@ pub enum FaultKind {
         /// Bytes written.
         bytes: u64,
     },
+    /// A write lands so many pages behind where it should, and says nothing.
+    Misdirect {
+        /// How far.
+        pages: u64,
+    },
+    /// One bit of what is read or written is another, once, and nothing says so.
+    FlipBit,
+    /// A sync is answered as done and was not: what it covered is as safe as before, until the next one. A write is answered and
+    /// lost.
+    Lie,
+}
+
+impl FaultKind {
+    /// The error number that an operation without bytes meets.
+    pub(super) const fn errno(self) -> Option<Errno> {
+        match self {
+            Self::Errno(errno) => Some(errno),
+            Self::Hang => Some(HANGS),
+            Self::Lie => Some(LIES),
+            Self::ShortWrite { .. } | Self::Misdirect { .. } | Self::FlipBit => None,
+        }
+    }
 }
 
 impl Fault {
@@ -67,6 +89,8 @@ impl Fault {
 
 /// Stands for an operation that never ends; no error number is negative.
 pub(super) const HANGS: Errno = -1;
+/// Stands for a sync that is answered and not done.
+pub(super) const LIES: Errno = -2;
 
 /// The faults that are in force.
 #[derive(Debug, Default)]
@@ -99,14 +123,5 @@ impl Faults {
         });
         self.0.retain(|fault| fault.times > 0);
         found
-    }
-
-    /// Returns the error number that an operation without bytes meets.
-    pub(super) fn errno(&mut self, op: Op, path: &Path) -> Result<(), Errno> {
-        match self.meet(op, path) {
-            Some(FaultKind::Errno(errno)) => Err(errno),
-            Some(FaultKind::Hang) => Err(HANGS),
-            _ => Ok(()),
-        }
     }
 }

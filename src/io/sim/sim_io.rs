@@ -10,9 +10,9 @@ use bytes::Bytes;
 use super::chance::Chance;
 use super::content::SECTOR_BYTES;
 use super::disk::{Create, Errno, NodeId, SimDisk};
-use super::fault::{FaultKind, HANGS};
+use super::fault::{FaultKind, HANGS, LIES};
 use super::world::{Firing, World};
-use crate::buf::{AlignedBuf, AlignedSlice};
+use crate::buf::{AlignedBuf, AlignedSlice, PAGE_BYTES};
 use crate::door::{
     DirEntry, File, Io, OpenMode, Space, WRITE_SLICES_MAX, WriteSyncTiming, assert_aligned,
 };
@@ -88,6 +88,10 @@ impl Io for SimIo {
 
     fn random_u64(&self) -> u64 {
         self.world.with_chance(Chance::next)
+    }
+
+    fn has_flaw(&self, name: &'static str) -> bool {
+        self.world.flaws.borrow().iter().any(|flaw| flaw == name)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
@@ -198,9 +202,7 @@ impl SimFile {
         let world = self.world();
         world.record.borrow_mut().push(Op::Write, path, position, bytes.len() as u64);
         let fault = world.faults.borrow_mut().meet(Op::Write, path);
-        world.note(
-            position ^ bytes.iter().fold(0, |sum, byte| sum * 31 % 65_521 + u64::from(*byte)),
-        );
+        world.note(position ^ sum_of(&bytes));
         Write { position, bytes, fault }
     }
 
@@ -225,6 +227,15 @@ impl SimFile {
                 content.write(sequence, *position, &bytes.slice(..end));
                 return Ok(written);
             }
+            Some(FaultKind::Misdirect { pages }) => {
+                let at = position + pages * PAGE_BYTES as u64;
+                content.write(sequence, at, bytes);
+            }
+            Some(FaultKind::FlipBit) => {
+                let flipped = world.with_chance(|chance| flip_bit(bytes.to_vec(), chance));
+                content.write(sequence, *position, &flipped.into());
+            }
+            Some(FaultKind::Lie) => {}
             None if firing == Firing::Interrupted => {
                 world.with_chance(|chance| content.write_torn(sequence, *position, bytes, chance));
             }
@@ -248,11 +259,18 @@ impl File for SimFile {
         bytes: usize,
     ) -> impl Future<Output = Result<AlignedBuf, IoError>> + use<> {
         assert_aligned(Op::Read, position, bytes as u64);
-        let fault = begin(self.world(), Op::Read, &self.handle.path, position, bytes as u64);
+        let world = self.world();
+        record(world, Op::Read, &self.handle.path, position, bytes as u64);
+        let fault = world.faults.borrow_mut().meet(Op::Read, &self.handle.path);
         self.later(Op::Read, move |file, _| {
-            fault?;
+            if let Some(errno) = fault.and_then(FaultKind::errno) {
+                return Err(errno);
+            }
             let disk = file.world().disk.borrow();
-            let found = disk.content(file.handle.node)?.read(position, bytes);
+            let mut found = disk.content(file.handle.node)?.read(position, bytes);
+            if fault == Some(FaultKind::FlipBit) {
+                found = file.world().with_chance(|chance| flip_bit(found, chance));
+            }
             let mut buf = AlignedBuf::for_read(bytes);
             buf.set_filled(found.len());
             buf.copy_from_slice(&found);
@@ -378,6 +396,7 @@ impl SimFile {
         match fault {
             Ok(()) => content.sync(until),
             Err(HANGS) => {}
+            Err(LIES) => return Ok(()),
             Err(_) => content.fail_sync(until),
         }
         fault
@@ -404,9 +423,35 @@ fn gather(pages: &[AlignedSlice]) -> Bytes {
 
 /// Records an operation and returns the error it is going to meet.
 fn begin(world: &World, op: Op, path: &Path, position: u64, bytes: u64) -> Result<(), Errno> {
+    record(world, op, path, position, bytes);
+    match world.faults.borrow_mut().meet(op, path).and_then(FaultKind::errno) {
+        // Only a sync can be answered and not done.
+        Some(LIES) if op != Op::Sync => Ok(()),
+        Some(errno) => Err(errno),
+        None => Ok(()),
+    }
+}
+
+fn record(world: &World, op: Op, path: &Path, position: u64, bytes: u64) {
     world.record.borrow_mut().push(op, path, position, bytes);
     world.note(position ^ (bytes << 20));
-    world.faults.borrow_mut().errno(op, path)
+}
+
+/// A sum that tells apart what was written; pages are whole words.
+fn sum_of(bytes: &[u8]) -> u64 {
+    bytes.as_chunks().0.iter().fold(0, |sum: u64, word| {
+        (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+    })
+}
+
+/// Flips one bit, if there is one.
+fn flip_bit(mut bytes: Vec<u8>, chance: &mut Chance) -> Vec<u8> {
+    if !bytes.is_empty() {
+        let at = chance.index(bytes.len());
+        let bit = chance.below(8);
+        bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << bit);
+    }
+    bytes
 }
 
 /// Draws how long an operation takes: mostly short, now and then very long, so that operations
@@ -419,6 +464,6 @@ fn delay_of(world: &World, op: Op) -> Duration {
     };
     world.with_chance(|chance| {
         let slow = if chance.percent(3) { 30 } else { 1 };
-        Duration::from_micros((least_us + chance.below(spread_us)) * slow)
+        Duration::from_micros((least_us + chance.below(spread_us)) * slow) * world.slowness.get()
     })
 }

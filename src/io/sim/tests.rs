@@ -258,3 +258,61 @@ fn a_metadata_file_over_the_limit_is_refused() {
         assert_eq!(io.read_file(path, 0).await.unwrap(), Some(Vec::new()));
     });
 }
+
+#[test]
+fn silent_faults_say_nothing_and_change_what_they_say() {
+    let sim = Sim::new(1);
+    sim.inject(Fault::eio(Op::Write, "/f").with_kind(FaultKind::Misdirect { pages: 2 }));
+    sim.inject(Fault::eio(Op::Write, "/g").with_kind(FaultKind::FlipBit));
+    sim.inject(Fault::eio(Op::Read, "/h").with_kind(FaultKind::FlipBit));
+    let differ = |found: &[u8]| found.iter().filter(|byte| **byte != 7).count();
+    sim.run(move |io| async move {
+        for name in ["/f", "/g", "/h"] {
+            create(&io, name).await.write_at(0, vec![page(7)]).await.unwrap();
+        }
+        let open = |name: &str| io.open(Path::new(name), OpenMode::ReadOnly);
+        let elsewhere = open("/f").await.unwrap().read_at(0, 12_288).await.unwrap();
+        assert_eq!((&elsewhere[..8192], differ(&elsewhere[8192..])), (&[0; 8192][..], 0));
+        let written = open("/g").await.unwrap().read_at(0, 4096).await.unwrap();
+        assert_eq!(differ(&written), 1);
+        let once = open("/h").await.unwrap();
+        assert_eq!(differ(&once.read_at(0, 4096).await.unwrap()), 1);
+        assert_eq!(differ(&once.read_at(0, 4096).await.unwrap()), 0);
+    });
+}
+
+#[test]
+fn a_sync_that_lies_leaves_it_to_the_next_one() {
+    let kept = |syncs: u64| {
+        let outcomes = (0..40).map(|seed| {
+            let sim = Sim::new(seed);
+            sim.inject(Fault::eio(Op::Sync, "/f").with_kind(FaultKind::Lie));
+            sim.run(move |io| async move {
+                let file = create(&io, "/f").await;
+                file.write_at(0, vec![page(7)]).await.unwrap();
+                for _ in 0..syncs {
+                    file.sync().await.unwrap();
+                }
+            });
+            sim.crash().read("/f").unwrap() == [7; 4096]
+        });
+        outcomes.filter(|kept| *kept).count()
+    };
+    assert!(kept(1) < 40);
+    assert_eq!(kept(2), 40);
+}
+
+#[test]
+fn a_slow_disk_takes_longer_and_a_planted_flaw_is_seen_by_its_name_alone() {
+    let took = |times| {
+        let sim = Sim::new(5);
+        sim.slow_down(times);
+        sim.plant("flaw");
+        sim.run(|io| async move {
+            assert_eq!((io.has_flaw("flaw"), io.has_flaw("other")), (true, false));
+            create(&io, "/f").await.write_and_sync_at(0, vec![page(1)]).await.unwrap();
+            io.now().as_ns()
+        })
+    };
+    assert!(took(20) > 10 * took(1), "{} and {}", took(20), took(1));
+}

@@ -44,6 +44,9 @@ pub(super) struct World {
     steps: Cell<u64>,
     fingerprint: Cell<u64>,
     ended: Cell<bool>,
+    /// Every operation of the disk takes so many times as long.
+    pub(super) slowness: Cell<u32>,
+    pub(super) flaws: RefCell<Vec<String>>,
     pub(super) disk: RefCell<SimDisk>,
     pub(super) faults: RefCell<Faults>,
     pub(super) record: RefCell<OpRecord>,
@@ -66,6 +69,8 @@ impl World {
             steps: Cell::new(0),
             fingerprint: Cell::new(seed),
             ended: Cell::new(false),
+            slowness: Cell::new(1),
+            flaws: RefCell::default(),
             disk: RefCell::new(disk),
             faults: RefCell::default(),
             record: RefCell::default(),
