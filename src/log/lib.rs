@@ -15,6 +15,7 @@ pub mod log;
 mod journal;
 
 pub mod error;
+mod flaw;
 pub mod settings;
 mod signal;
 

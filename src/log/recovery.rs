@@ -8,6 +8,7 @@ use kolk_io::door::{File, Io, OpenMode};
 use kolk_model::ids::{ShardId, TopicId, TopicPartition};
 
 use crate::error::{LogError, RecoveryError};
+use crate::flaw::Flaw;
 use crate::journal::files::zero_file;
 use crate::recovery::image::{LogImage, ShardImage};
 use crate::recovery::materialize::FoundLog;
@@ -112,6 +113,9 @@ pub async fn recover<I: Io>(
             shard.logs.push(image);
         }
     }
+    if Flaw::CurrentBeforeJournal.is_in(io) {
+        io.write_file_atomic(&dir.join(CURRENT_PATH), &current.encode()).await?;
+    }
     for shard in &recovered.shards {
         write_journal(io, dir, shard, plan.settings).await?;
     }
@@ -158,7 +162,9 @@ async fn read_past<I: Io>(
     let mut counts = ReplayCounts::default();
     let mut replayed = BTreeMap::new();
     let mut rebooted = false;
-    for shard in 0..before.map_or(0, |before| before.shards) {
+    let skip_vanished = Flaw::VanishedShardSkipped.is_in(io);
+    let shards_max = if skip_vanished { plan.shards } else { u16::MAX };
+    for shard in 0..before.map_or(0, |before| before.shards.min(shards_max)) {
         let Some(before) = before else { break };
         let identity = before.identity(ShardId::new(shard));
         let history = history::read(io, dir, identity, before.files, plan.accept_loss).await?;
@@ -184,6 +190,9 @@ async fn reserve_generation<I: Io>(
     let journal = dir.join("journal");
     let names = io.list_dir(&journal).await?;
     let tried = names.iter().filter_map(|entry| entry.name.parse().ok()).max().unwrap_or(0);
+    if let Some(before) = before.filter(|_| Flaw::GenerationReused.is_in(io)) {
+        return Ok(before.generation);
+    }
     let generation = before.map_or(0, |before| before.generation).max(tried) + 1;
     io.create_dir_all(&journal.join(generation.to_string())).await?;
     io.sync_dir(&journal).await?;

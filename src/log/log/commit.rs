@@ -4,6 +4,7 @@ use kolk_io::door::Io;
 use kolk_model::checksum::crc32c_append;
 use kolk_model::offset::{FilePosition, Offset};
 
+use crate::flaw::{self, Flaw};
 use crate::log::writer::Mark;
 use crate::log::{Announce, Log, LogState, Phase};
 use crate::settings::SyncPolicy;
@@ -55,7 +56,11 @@ impl<I: Io> Log<I> {
         }
         let end = state.active().mark();
         let bytes_max = self.inner.shard.settings.redo_bytes_max();
-        let redo = state.writer.take_redo(end, bytes_max);
+        let redo = if Flaw::RedoPastExtent.is_in(&self.inner.shard.io) {
+            flaw::take_redo_past_extents(&mut state.writer, end, bytes_max)
+        } else {
+            state.writer.take_redo(end, bytes_max)
+        };
         if let Some((from, to)) = redo {
             let mut checksum = 0;
             state.active().tail.visit(from, to, |piece| checksum = crc32c_append(checksum, piece));

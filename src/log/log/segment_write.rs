@@ -6,8 +6,11 @@ use kolk_io::error::IoError;
 use kolk_model::offset::Offset;
 
 use crate::error::Damage;
+use crate::flaw::{self, Flaw};
+use crate::log::commit::Level;
 use crate::log::writer::{ALLOCATE_BYTES_MIN, ExtentKind};
 use crate::log::{Log, LogState, Phase, SegmentVersion};
+use crate::settings::SyncPolicy;
 
 impl<I: Io> Log<I> {
     /// Starts allocating so that pages up to `upto` may be written; `Unblocked` follows.
@@ -101,13 +104,18 @@ impl<I: Io> Log<I> {
 
     fn start_write(&self, state: &mut LogState, (from, to): (u64, u64), kind: ExtentKind) {
         assert!(to <= state.writer.allocated, "{to} is not allocated, {}", state.writer.allocated);
-        let pages = state.active().tail.pages(from, to);
+        let start = if Flaw::PageIssuedTwice.is_in(&self.inner.shard.io) {
+            flaw::page_before(&state.active().tail, from)
+        } else {
+            from
+        };
+        let pages = state.active().tail.pages(start, to);
         let base = state.active().base;
         state.writer.issue(from, to, kind);
         let log = self.clone();
         self.inner.shard.io.spawn(async move {
             let result = match log.open_segment(base).await {
-                Ok(file) => file.write_at(from, pages).await,
+                Ok(file) => file.write_at(start, pages).await,
                 Err(error) => Err(error),
             };
             log.write_ended(base, to, result);
@@ -119,6 +127,12 @@ impl<I: Io> Log<I> {
             Ok(()) => {
                 let mut state = self.inner.state.borrow_mut();
                 state.writer.write_done(to);
+                if state.config.sync == SyncPolicy::OnDemand
+                    && Flaw::ExtentBeforeSegmentSync.is_in(&self.inner.shard.io)
+                {
+                    state.writer.sync_done(to);
+                    self.mark_dirty(&mut state);
+                }
                 self.sync_if_wanted(&mut state);
                 self.start_direct(&mut state);
             }
@@ -153,6 +167,9 @@ impl<I: Io> Log<I> {
         self.inner.shard.metrics.log.segment_fdatasyncs.inc();
         match result {
             Ok(()) => {
+                if Flaw::AckBeforeExtentRecord.is_in(&self.inner.shard.io) {
+                    self.acknowledge_synced(target);
+                }
                 let mut state = self.inner.state.borrow_mut();
                 state.writer.syncing = false;
                 state.writer.sync_done(target);
@@ -167,6 +184,17 @@ impl<I: Io> Log<I> {
             }
         }
         self.inner.moved.notify();
+    }
+
+    /// The flaw of [`Flaw::AckBeforeExtentRecord`].
+    fn acknowledge_synced(&self, target: u64) {
+        let mark = {
+            let state = self.inner.state.borrow();
+            state.writer.boundaries.iter().rfind(|mark| mark.position <= target).copied()
+        };
+        if let Some(mark) = mark {
+            self.committed(mark, Level::Durable, false);
+        }
     }
 
     pub(crate) fn device(&self, base: Offset, error: &IoError) -> Damage {

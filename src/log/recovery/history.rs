@@ -8,6 +8,7 @@ use bytes::Bytes;
 use kolk_io::door::{File, Io, OpenMode};
 
 use crate::error::{LogError, RecoveryError};
+use crate::flaw::{self, Flaw};
 use kolk_layout::field::{PAGE_BYTES, index};
 use kolk_layout::journal::group::{
     GROUP_HEADER_BYTES, GroupError, GroupHeader, JournalIdentity, RecordBytes, parse_header,
@@ -163,6 +164,9 @@ pub(crate) async fn read<I: Io>(
             })?;
         }
         file.close().await?;
+    }
+    if Flaw::TornGroupAccepted.is_in(io) {
+        flaw::accept_torn(&mut found);
     }
     let history = follow(snapshot, found);
     if let Some((from, to)) = gap_at_the_start(&history.steps)

@@ -11,6 +11,7 @@ use kolk_model::ids::{LeaderEpoch, TopicPartition};
 use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::{Damage, LogError};
+use crate::flaw::Flaw;
 use crate::log::{log_dir, parse_index_name, parse_segment_name, segment_name};
 use crate::recovery::image::{LogImage, SealedImage};
 use crate::recovery::replay::{Piece, Replayed, Touched};
@@ -150,7 +151,7 @@ impl<I: Io> Materializer<'_, I> {
                 .await?;
         }
         file.truncate(touched.end).await?;
-        file.sync().await?;
+        self.sync(&file).await?;
         file.close().await?;
         Ok(())
     }
@@ -226,14 +227,19 @@ impl<I: Io> Materializer<'_, I> {
             let pages = AlignedBuf::from_bytes(&piece.bytes).into_slice();
             match file.write_at(piece.start, vec![pages]).await {
                 Err(error) if error.is_no_space() && piece.end() == page_floor(end) => {
-                    file.sync().await?;
+                    self.sync(file).await?;
                     return Ok(Some(piece.clone()));
                 }
                 written => written?,
             }
         }
-        file.sync().await?;
+        self.sync(file).await?;
         Ok(None)
+    }
+
+    /// Makes what was written to a segment durable, before anybody relies on it.
+    async fn sync(&self, file: &I::File) -> Result<(), IoError> {
+        if Flaw::RecoveryWithoutSync.is_in(self.io) { Ok(()) } else { file.sync().await }
     }
 
     /// The part of the last page that a direct write brought: it lies in the segment, and will be written again.
