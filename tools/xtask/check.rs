@@ -27,6 +27,7 @@ fn steps(repo: &Repo) -> Vec<Step<'_>> {
         Step::new("licences", move || licences(repo)),
         Step::new("clippy", move || clippy(repo)),
         Step::new("docs", move || docs(repo)),
+        Step::new("sim", move || suite::sim::short(repo)),
         Step::new("tests", move || suite::workspace(repo)),
     ]
 }

@@ -37,6 +37,8 @@ cargo xtask COMMAND
                     'N passed, N failed'
   crash [--rounds N] [--seed S] [--release]
                     kill -9 under load, restart, compare with the ledger of acknowledged records
+  sim [--seeds N] [--first-seed N] [--seed S] [--scenario FILE] [--canaries]
+                    whole brokers on a simulated machine, each seed twice (tests/sim)
   wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back
   fuzz [--minutes N] [TARGET…]
                     tests/fuzz by coverage, 15 minutes a target; needs cargo-fuzz
@@ -80,6 +82,7 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "fix" => check::fix(&Repo::find()?, options),
         "test" => suite::test(&Repo::find()?, options),
         "crash" => suite::crash::crash(&Repo::find()?, options).map(|_| ()),
+        "sim" => suite::sim::sim(&Repo::find()?, options).map(|_| ()),
         "wide" => suite::crash::wide(&Repo::find()?, options).map(|_| ()),
         "fuzz" => suite::fuzz::fuzz(&Repo::find()?, options).map(print),
         "loom" => suite::memory::loom(&Repo::find()?, options).map(print),

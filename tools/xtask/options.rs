@@ -9,10 +9,18 @@ pub(crate) struct Options {
     pub(crate) words: Vec<String>,
     /// `--rounds N` of `crash`.
     pub(crate) rounds: Option<u32>,
-    /// `--seed S` of `crash`.
+    /// `--seed S` of `crash` and `sim`.
     pub(crate) seed: Option<u64>,
     /// `--minutes N` of `fuzz`.
     pub(crate) minutes: Option<u64>,
+    /// `--seeds N` of `sim`.
+    pub(crate) seeds: Option<u64>,
+    /// `--first-seed N` of `sim`.
+    pub(crate) first_seed: Option<u64>,
+    /// `--scenario FILE` of `sim`.
+    pub(crate) scenario: Option<String>,
+    /// `--canaries` of `sim`.
+    pub(crate) canaries: bool,
     /// `--workload NAME` of `bench`.
     pub(crate) workload: Option<String>,
     /// `--release`: the binary as it is shipped, not the debug build.
@@ -37,6 +45,10 @@ impl Options {
                 "--rounds" => options.rounds = Some(number(&name, value())?),
                 "--seed" => options.seed = Some(number(&name, value())?),
                 "--minutes" => options.minutes = Some(number(&name, value())?),
+                "--seeds" => options.seeds = Some(number(&name, value())?),
+                "--first-seed" => options.first_seed = Some(number(&name, value())?),
+                "--scenario" => options.scenario = value(),
+                "--canaries" => options.canaries = true,
                 "--workload" => options.workload = value(),
                 "--release" => options.release = true,
                 "--quick" => options.quick = true,

@@ -11,6 +11,7 @@ use crate::{check, judges, tools};
 pub(crate) mod crash;
 pub(crate) mod fuzz;
 pub(crate) mod memory;
+pub(crate) mod sim;
 
 /// Real logs that nobody here wrote, beside the checkout.
 const REAL_INPUT: &str = "../shared/data/apache_logs";

@@ -1,0 +1,283 @@
+//! A producer of one partition. An idempotent one numbers its batches and sends them again until they are answered, over as many
+//! lives of the broker as that takes; another sends each batch once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kolk_io::door::Io;
+use kolk_model::batch::ProducerStamp;
+use kolk_model::batch_builder::BatchBuilder;
+use kolk_model::compression::Compression;
+use kolk_model::durability::{AckLevel, Durability};
+use kolk_model::error::ErrorCode;
+use kolk_model::ids::Sequence;
+use kolk_model::time::TimestampMs;
+use kolk_shard::request::{AssignedProducer, ProduceOp, Produced, Refusal};
+use kolk_shard::shard::Shard;
+
+use crate::broker::Broker;
+use crate::ledger::Promise;
+use crate::outside::{Outside, Place};
+use crate::record::RecordId;
+use crate::scenario::{Producers, Scenario};
+use crate::verdict::violated;
+
+/// Batches that a partition remembers of a producer.
+const WINDOW: usize = 5;
+
+/// A producer's state.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) number: u32,
+    pub(crate) place: Place,
+    pub(crate) of: Producers,
+    levels: Vec<AckLevel>,
+    identity: Option<AssignedProducer>,
+    sequence: u32,
+    records: u64,
+    unanswered: VecDeque<Batch>,
+    /// The last batches that were answered, oldest first, with their base offsets.
+    pub(crate) window: VecDeque<(Batch, u64)>,
+    /// Batches that were answered.
+    pub(crate) answered: u64,
+}
+
+/// A batch as it was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    pub(crate) ids: Vec<RecordId>,
+    pub(crate) bytes: Bytes,
+    pub(crate) wait: AckLevel,
+}
+
+impl Lane {
+    /// The producers of a scenario.
+    pub(crate) fn all(scenario: &Scenario) -> Vec<Self> {
+        let mut lanes = Vec::new();
+        for of in &scenario.producer {
+            let topic = scenario.topic_place(&of.topic);
+            let partitions = scenario.topic.get(topic).map_or(1, |topic| topic.partitions);
+            for nth in 0..of.count {
+                lanes.push(Self {
+                    number: u32::try_from(lanes.len()).unwrap_or(u32::MAX),
+                    place: (topic, nth % partitions),
+                    of: of.clone(),
+                    levels: of.levels().unwrap_or_default(),
+                    identity: None,
+                    sequence: 0,
+                    records: 0,
+                    unanswered: VecDeque::new(),
+                    window: VecDeque::new(),
+                    answered: 0,
+                });
+            }
+        }
+        lanes
+    }
+
+    /// Batches that were sent, perhaps, and not answered.
+    pub(crate) fn unanswered_count(&self) -> usize {
+        self.unanswered.len()
+    }
+
+    /// Records that were answered are gone, as they were allowed to: a real producer asks for another id then.
+    pub(crate) fn lost(&mut self) {
+        self.identity = None;
+        self.unanswered.clear();
+        self.window.clear();
+    }
+
+    /// Makes the next batch.
+    fn make(&mut self, outside: &Outside, now: TimestampMs) -> Batch {
+        let keys = outside.scenario.topic.get(self.place.0).and_then(|topic| topic.keys);
+        let of = &self.of;
+        let (levels, count, large) = (&self.levels, self.levels.len(), of.large_percent);
+        let (wait, records, bytes) = outside.draw(|chance| {
+            let wait = levels.get(chance.index(count)).copied().unwrap_or_default();
+            if chance.percent(large) {
+                (wait, 1, chance.between(1_000, of.value_bytes_max))
+            } else {
+                (wait, chance.between(1, 4), chance.between(20, 900.min(of.value_bytes_max)))
+            }
+        });
+        let mut builder = BatchBuilder::new();
+        let mut ids = Vec::new();
+        for _ in 0..records {
+            let id = RecordId { lane: self.number, number: self.records };
+            self.records += 1;
+            let value = id.value(usize::try_from(bytes).unwrap_or(0));
+            let key = keys.map(|keys| id.key(keys));
+            if builder.append(now, key.as_deref(), Some(&value), &[]).is_ok() {
+                ids.push(id);
+            }
+        }
+        if let Some(AssignedProducer { id, epoch }) = self.identity.filter(|_| of.idempotent) {
+            let base_sequence = Sequence::new(self.sequence);
+            builder.set_producer(ProducerStamp { id, epoch, base_sequence });
+            self.sequence += u32::try_from(ids.len()).unwrap_or(0);
+        }
+        let bytes = builder.build(Compression::None).unwrap_or_default();
+        Batch { ids, bytes, wait }
+    }
+}
+
+/// The producer's task of one life.
+pub(crate) async fn run(broker: &Broker, outside: &Outside, lane: usize) {
+    let Some(place) = outside.lanes.get(lane).map(|lane| lane.borrow().place) else { return };
+    loop {
+        let shard = broker.connect();
+        broker.io.sleep(outside.some_us(outside.scenario.network.delay_us_max)).await;
+        if !identify(outside, lane, &shard).await {
+            broker.io.sleep(Duration::from_millis(5)).await;
+            continue;
+        }
+        let batches = next_round(broker, outside, lane, place);
+        let well = round(broker, outside, lane, place, &shard, batches).await;
+        let think_us = outside.lanes.get(lane).map_or(0, |lane| lane.borrow().of.think_us_max);
+        let wait =
+            if well { outside.some_us(think_us) } else { outside.some_us(20_000 + think_us) };
+        broker.io.sleep(wait).await;
+    }
+}
+
+/// Asks for a producer id where one is needed.
+async fn identify(outside: &Outside, lane: usize, shard: &Shard<kolk_io::sim::SimIo>) -> bool {
+    let Some(own) = outside.lanes.get(lane) else { return false };
+    if !own.borrow().of.idempotent || own.borrow().identity.is_some() {
+        return true;
+    }
+    match shard.assign_producer_id().await {
+        Ok(assigned) => {
+            outside.trace.note(format_args!("lane {lane} is producer {}", assigned.id));
+            let mut own = own.borrow_mut();
+            own.identity = Some(assigned);
+            own.sequence = 0;
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// What to send now: all that is not answered yet, topped up; what is sent once is forgotten at once.
+fn next_round(broker: &Broker, outside: &Outside, lane: usize, place: Place) -> Vec<Batch> {
+    let Some(own) = outside.lanes.get(lane) else { return Vec::new() };
+    let mut own = own.borrow_mut();
+    let own = &mut *own;
+    let in_flight = outside.draw(|chance| chance.between(1, own.of.in_flight));
+    let now = TimestampMs::new(broker.io.wall_clock().as_ms());
+    while (own.unanswered.len() as u64) < in_flight {
+        let batch = own.make(outside, now);
+        outside.with_book(place, |book| batch.ids.iter().for_each(|id| book.send(*id)));
+        own.unanswered.push_back(batch);
+    }
+    if own.of.idempotent {
+        own.unanswered.iter().cloned().collect()
+    } else {
+        own.unanswered.drain(..).collect()
+    }
+}
+
+/// Sends batches in order over one connection, which may break; tells whether all went well.
+async fn round(
+    broker: &Broker,
+    outside: &Outside,
+    lane: usize,
+    place: Place,
+    shard: &Shard<kolk_io::sim::SimIo>,
+    batches: Vec<Batch>,
+) -> bool {
+    let Some(partition) = outside.partition(place) else { return false };
+    let Some(own) = outside.lanes.get(lane) else { return false };
+    let idempotent = own.borrow().of.idempotent;
+    let network = outside.scenario.network;
+    let mut answers = Vec::new();
+    for batch in batches {
+        let op = ProduceOp {
+            partition,
+            batches: batch.bytes.clone(),
+            wait: batch.wait,
+            expected_next_offset: None,
+        };
+        answers.push((batch, shard.produce(op)));
+    }
+    let breaks = outside
+        .draw(|chance| chance.percent(network.break_percent).then(|| chance.index(answers.len())));
+    for (nth, (batch, answer)) in answers.into_iter().enumerate() {
+        if breaks == Some(nth) {
+            outside.trace.note(format_args!("lane {lane} loses its connection"));
+            return false;
+        }
+        let answer = answer.await;
+        broker.io.sleep(outside.some_us(network.delay_us_max)).await;
+        match answer {
+            Ok(produced) => accept(outside, lane, &batch, produced),
+            Err(refusal) => {
+                refuse(outside, lane, &batch, &refusal, nth == 0);
+                if idempotent {
+                    return false;
+                }
+            }
+        }
+    }
+    true
+}
+
+/// A batch was answered with its offset.
+fn accept(outside: &Outside, lane: usize, batch: &Batch, produced: Produced) {
+    let Some(own) = outside.lanes.get(lane) else { return };
+    let mut own = own.borrow_mut();
+    let base = produced.base_offset.get();
+    let visible = outside.with_book(own.place, |book| book.visible);
+    let promise = match batch.wait.resolve(durability(visible)) {
+        None => Promise::Nothing,
+        Some(Durability::ProcessCrash) => Promise::ProcessCrash,
+        Some(Durability::PowerLoss) => Promise::PowerLoss,
+    };
+    outside.trace.note(format_args!(
+        "lane {lane}: {} batch of {} at {base} ({promise:?}{})",
+        batch.wait,
+        batch.ids.len(),
+        if produced.duplicate { ", again" } else { "" },
+    ));
+    outside.acknowledge(own.place, base, &batch.ids, promise);
+    own.answered += 1;
+    if own.of.idempotent {
+        own.unanswered.pop_front();
+        own.window.push_back((batch.clone(), base));
+        if own.window.len() > WINDOW {
+            own.window.pop_front();
+        }
+    }
+}
+
+pub(crate) const fn durability(visible: Promise) -> Durability {
+    match visible {
+        Promise::PowerLoss => Durability::PowerLoss,
+        Promise::Nothing | Promise::ProcessCrash => Durability::ProcessCrash,
+    }
+}
+
+/// A batch was refused. `first`: nothing of this producer was under way before it.
+fn refuse(outside: &Outside, lane: usize, batch: &Batch, refusal: &Refusal, first: bool) {
+    let Some(own) = outside.lanes.get(lane) else { return };
+    let (place, idempotent) = (own.borrow().place, own.borrow().of.idempotent);
+    outside.trace.note(format_args!("lane {lane}: {}", refusal.code));
+    let excused = outside.with_book(place, |book| book.excuse.is_some());
+    match refusal.code {
+        ErrorCode::ShuttingDown | ErrorCode::Overloaded => {}
+        // What came before it was refused for another reason.
+        ErrorCode::OutOfOrderSequence if !first => {}
+        ErrorCode::StorageFull
+        | ErrorCode::OutcomeUnknown
+        | ErrorCode::JournalFailed
+        | ErrorCode::KafkaStorageError
+        | ErrorCode::PartitionDamaged
+            if outside.faults.get() || excused => {}
+        code => violated("refusals", format!("lane {lane} at {place:?}: {code}: {refusal}")),
+    }
+    let unsure = matches!(refusal.code, ErrorCode::OutcomeUnknown | ErrorCode::KafkaStorageError);
+    if !idempotent && !unsure {
+        outside.with_book(place, |book| batch.ids.iter().for_each(|id| book.refuse(*id)));
+    }
+}

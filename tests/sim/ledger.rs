@@ -1,0 +1,108 @@
+//! What the world outside knows of each partition: what was sent, what was answered, what was read. It outlives the broker.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::record::RecordId;
+use crate::scenario::Topic;
+
+/// What a record has been promised to survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Promise {
+    /// Nothing: its offset was told, no more.
+    Nothing,
+    /// The end of the process.
+    ProcessCrash,
+    /// A power cut as well.
+    PowerLoss,
+}
+
+/// What is known to stand at an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fact {
+    pub(crate) id: RecordId,
+    pub(crate) promise: Promise,
+}
+
+/// What became of a record that was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// Where it stands, if that is known.
+    pub(crate) place: Option<u64>,
+    /// It was refused: it may not be there.
+    pub(crate) refused: bool,
+}
+
+/// One partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Book {
+    pub(crate) topic: usize,
+    pub(crate) partition: u32,
+    /// What a record is promised once a reader has seen it.
+    pub(crate) visible: Promise,
+    /// Different keys, where compaction takes records away.
+    pub(crate) keys: Option<u64>,
+    /// Whether retention takes records away.
+    pub(crate) forgets: bool,
+    pub(crate) facts: BTreeMap<u64, Fact>,
+    pub(crate) sent: BTreeMap<RecordId, Sent>,
+    /// The log start that was answered or read: it never falls.
+    pub(crate) start: u64,
+    /// The highest log start that anybody asked for.
+    pub(crate) start_asked: u64,
+    /// Everything below was answered at the topic's level, so that a reader must be shown it.
+    pub(crate) shown_below: u64,
+    /// Why a good copy of something may be gone, if that is so: then it may be missed aloud.
+    pub(crate) excuse: Option<String>,
+}
+
+impl Book {
+    pub(crate) fn new(topic: usize, partition: u32, of: &Topic) -> Self {
+        let visible =
+            if of.is_process_crash() { Promise::ProcessCrash } else { Promise::PowerLoss };
+        Self {
+            topic,
+            partition,
+            visible,
+            keys: if of.compacts() { of.keys } else { None },
+            forgets: of.forgets(),
+            facts: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            start: 0,
+            start_asked: 0,
+            shown_below: 0,
+            excuse: None,
+        }
+    }
+
+    /// Its name in messages.
+    pub(crate) fn name(&self) -> String {
+        format!("topic {} partition {}", self.topic, self.partition)
+    }
+
+    /// A record is about to be sent.
+    pub(crate) fn send(&mut self, id: RecordId) {
+        self.sent.entry(id).or_default();
+    }
+
+    /// A record was refused for good.
+    pub(crate) fn refuse(&mut self, id: RecordId) {
+        self.sent.entry(id).or_default().refused = true;
+    }
+
+    /// Forgets what stood at `end` and behind; tells whose records those were.
+    pub(crate) fn cut(&mut self, end: u64) -> BTreeSet<u32> {
+        let gone = self.facts.split_off(&end);
+        for fact in gone.values() {
+            // Nobody has it under way any more, so it must not come back either.
+            self.sent.insert(fact.id, Sent { place: None, refused: true });
+        }
+        self.shown_below = self.shown_below.min(end);
+        gone.values().map(|fact| fact.id.lane).collect()
+    }
+
+    /// Forgets what stood below the log start.
+    pub(crate) fn raise_start(&mut self, start: u64) {
+        self.start = self.start.max(start);
+        self.facts = self.facts.split_off(&self.start);
+    }
+}

@@ -1,0 +1,133 @@
+//! The world outside of the broker: it outlives every life of it and remembers what it was told.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kolk_model::ids::{PartitionId, TopicId, TopicPartition};
+
+use crate::chance::Chance;
+use crate::check::{acknowledged, offsets};
+use crate::client::groups::Groups;
+use crate::client::producer::Lane;
+use crate::ledger::{Book, Promise};
+use crate::record::RecordId;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+
+/// A partition by the place of its topic in the scenario.
+pub(crate) type Place = (usize, u32);
+
+/// Everything that clients know.
+pub(crate) struct Outside {
+    pub(crate) scenario: Scenario,
+    pub(crate) trace: Trace,
+    chance: RefCell<Chance>,
+    /// The topics that were answered, by place in the scenario.
+    pub(crate) topics: RefCell<BTreeMap<usize, TopicId>>,
+    pub(crate) books: RefCell<BTreeMap<Place, Book>>,
+    pub(crate) lanes: Vec<RefCell<Lane>>,
+    /// Where each reader goes on.
+    pub(crate) positions: RefCell<BTreeMap<(Place, u32), u64>>,
+    pub(crate) groups: Groups,
+    /// Disk faults are in force, or were: what is refused for that is no violation.
+    pub(crate) faults: Cell<bool>,
+    /// A good copy of something may be gone.
+    pub(crate) excuse: RefCell<Option<String>>,
+    /// Records that were acknowledged.
+    pub(crate) acknowledged: Cell<u64>,
+    /// Records that readers have seen.
+    pub(crate) read: Cell<u64>,
+}
+
+impl Outside {
+    pub(crate) fn new(scenario: &Scenario, seed: u64, trace: Trace) -> Self {
+        let mut books = BTreeMap::new();
+        for (place, topic) in scenario.topic.iter().enumerate() {
+            for partition in 0..topic.partitions {
+                books.insert((place, partition), Book::new(place, partition, topic));
+            }
+        }
+        Self {
+            lanes: Lane::all(scenario).into_iter().map(RefCell::new).collect(),
+            scenario: scenario.clone(),
+            trace,
+            chance: RefCell::new(Chance::new(seed ^ 0x0c11_e475)),
+            topics: RefCell::default(),
+            books: RefCell::new(books),
+            positions: RefCell::default(),
+            groups: Groups::default(),
+            faults: Cell::new(false),
+            excuse: RefCell::default(),
+            acknowledged: Cell::new(0),
+            read: Cell::new(0),
+        }
+    }
+
+    /// Draws.
+    pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Chance) -> T) -> T {
+        draw(&mut self.chance.borrow_mut())
+    }
+
+    /// Some time, up to so many microseconds.
+    pub(crate) fn some_us(&self, us_max: u64) -> Duration {
+        Duration::from_micros(self.draw(|chance| chance.between(0, us_max)))
+    }
+
+    /// The partition as the broker names it, once its topic exists.
+    pub(crate) fn partition(&self, place: Place) -> Option<TopicPartition> {
+        let topic = self.topics.borrow().get(&place.0).copied()?;
+        Some(TopicPartition::new(topic, PartitionId::new(place.1)))
+    }
+
+    pub(crate) fn with_book<T>(&self, place: Place, act: impl FnOnce(&mut Book) -> T) -> T {
+        let mut books = self.books.borrow_mut();
+        let topic = self.scenario.topic.get(place.0);
+        let book = books.entry(place).or_insert_with(|| {
+            let topic = topic.unwrap_or_else(|| unreachable!("places are those of the scenario"));
+            Book::new(place.0, place.1, topic)
+        });
+        act(book)
+    }
+
+    /// Records were acknowledged from `base` on.
+    pub(crate) fn acknowledge(&self, place: Place, base: u64, ids: &[RecordId], promise: Promise) {
+        self.with_book(place, |book| {
+            for (offset, id) in (base..).zip(ids) {
+                offsets::stands(book, offset, *id, promise);
+            }
+            if promise >= book.visible {
+                book.shown_below = book.shown_below.max(base + ids.len() as u64);
+            }
+        });
+        self.acknowledged.set(self.acknowledged.get() + ids.len() as u64);
+    }
+
+    /// A broker has started and says where a log lies; what promised less than `survives` may be gone.
+    pub(crate) fn restarted(&self, place: Place, (start, end): (u64, u64), survives: Promise) {
+        let lost = self.with_book(place, |book| {
+            crate::check::watermarks::started(book, start);
+            let lost = acknowledged::restarted(book, end, survives);
+            book.raise_start(start);
+            lost
+        });
+        for lane in lost {
+            if let Some(lane) = usize::try_from(lane).ok().and_then(|lane| self.lanes.get(lane)) {
+                lane.borrow_mut().lost();
+            }
+        }
+        for ((of, _), position) in self.positions.borrow_mut().iter_mut() {
+            if *of == place {
+                *position = (*position).min(end);
+            }
+        }
+    }
+
+    /// Why something may be missed aloud, if it may.
+    pub(crate) fn excuse_all(&self, why: &str) {
+        *self.excuse.borrow_mut() = Some(why.to_owned());
+        for book in self.books.borrow_mut().values_mut() {
+            book.excuse.get_or_insert_with(|| why.to_owned());
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! One run: lives of a broker on one disk, each ended in its own way, and a last one in which everything must go well.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use kolk_io::door::Io;
+use kolk_io::sim::{Sim, SimDisk, SimIo};
+
+use crate::broker::Broker;
+use crate::chance::{Chance, mix};
+use crate::check::{acknowledged, bounds, damage, groups, producers, progress};
+use crate::client;
+use crate::client::{admin, reader};
+use crate::fault;
+use crate::ledger::Promise;
+use crate::outside::Outside;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+use crate::verdict::{Violation, judged, violated};
+
+/// Steps of a clean stop, at most.
+const STOP_STEPS_MAX: u64 = 400_000;
+/// Steps of the last life, at most.
+const LAST_STEPS_MAX: u64 = 3_000_000;
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) hash: u64,
+    pub(crate) events: u64,
+    pub(crate) steps: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) read: u64,
+    /// The last events, where something did not hold.
+    pub(crate) last: Vec<String>,
+    pub(crate) violation: Option<Violation>,
+}
+
+/// Runs a scenario with a seed.
+pub(crate) fn run(scenario: &Scenario, seed: u64, loud: bool) -> Ran {
+    let outside = Rc::new(Outside::new(scenario, seed, Trace::new(loud)));
+    let mut course = Course {
+        outside: Rc::clone(&outside),
+        chance: Chance::new(seed ^ 0x11_fe5),
+        seed,
+        disk: fault::disk(&outside),
+        boot: 1,
+        owed: Rc::new(Cell::new(Promise::Nothing)),
+        steps: 0,
+    };
+    let violation = judged(|| course.all()).err();
+    Ran {
+        hash: outside.trace.hash(),
+        events: outside.trace.count(),
+        steps: course.steps,
+        acknowledged: outside.acknowledged.get(),
+        read: outside.read.get(),
+        last: if violation.is_some() { outside.trace.last() } else { Vec::new() },
+        violation,
+    }
+}
+
+/// A run under way.
+struct Course {
+    outside: Rc<Outside>,
+    chance: Chance,
+    seed: u64,
+    disk: SimDisk,
+    boot: u64,
+    /// What has to have been promised to a record, so that it is there when the broker starts.
+    owed: Rc<Cell<Promise>>,
+    steps: u64,
+}
+
+/// A broker once it serves.
+type Serving = Rc<RefCell<Option<Rc<Broker>>>>;
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Kill,
+    PowerCut,
+    Stop,
+}
+
+impl Course {
+    fn all(&mut self) {
+        for life in 0..self.outside.scenario.run.lives {
+            self.life(life);
+        }
+        self.last_life();
+    }
+
+    fn machine(&mut self, life: u64) -> Sim {
+        let disk = std::mem::take(&mut self.disk);
+        let sim = Sim::with_disk(disk, mix(self.seed.wrapping_mul(0x1_0001).wrapping_add(life)));
+        if let Some(flaw) = &self.outside.scenario.flaw {
+            sim.plant(flaw);
+        }
+        sim
+    }
+
+    fn shards(&mut self) -> u16 {
+        let most = u64::from(self.outside.scenario.run.shards_max);
+        u16::try_from(self.chance.between(1, most)).unwrap_or(1)
+    }
+
+    fn life(&mut self, life: u64) {
+        let run = self.outside.scenario.run.clone();
+        let (shards, steps) = (self.shards(), self.chance.between(run.steps_min, run.steps_max));
+        let end = match self.chance.below(100) {
+            draw if draw < run.power_cut_percent => End::PowerCut,
+            draw if draw < run.power_cut_percent + run.stop_percent => End::Stop,
+            _ => End::Kill,
+        };
+        let unread = self.chance.percent(run.unread_percent);
+        self.outside
+            .trace
+            .note(format_args!("life {life}: {shards} shards, {steps} steps, {end:?}"));
+        fault::between_lives(&self.outside, &mut self.disk, &mut self.chance);
+        let sim = self.machine(life);
+        let full = fault::begin(&self.outside, &sim, &mut self.chance);
+        let serving = Serving::default();
+        let (outside, owed, boot) = (Rc::clone(&self.outside), Rc::clone(&self.owed), self.boot);
+        let slot = Rc::clone(&serving);
+        sim.run_steps(steps, move |io| async move {
+            if let Some(broker) = begin(io, shards, boot, &outside, &owed, unread).await {
+                client::start(&broker, &outside);
+                *slot.borrow_mut() = Some(broker);
+            }
+            std::future::pending::<()>().await;
+        });
+        if full {
+            // Full for a while, with whatever is under way; then there is room again.
+            let more = self.chance.between(run.steps_min, run.steps_max / 2);
+            fault::fill(&sim, &mut self.chance);
+            sim.run_steps(more, |_| std::future::pending::<()>());
+            fault::make_room(&sim);
+            sim.run_steps(more, |_| std::future::pending::<()>());
+        }
+        sim.clear_faults();
+        let broker = serving.borrow_mut().take();
+        if let Some(broker) = &broker {
+            bounds::memory(broker);
+        }
+        match (end, broker) {
+            (End::Stop, Some(broker)) => self.stop(&sim, &broker),
+            (End::PowerCut, _) => self.owed.set(self.owed.get().max(Promise::PowerLoss)),
+            _ => self.owed.set(self.owed.get().max(Promise::ProcessCrash)),
+        }
+        self.end(sim, end);
+    }
+
+    /// Ends a machine: the process alone, or the power as well.
+    fn end(&mut self, sim: Sim, end: End) {
+        self.steps += sim.steps();
+        self.outside.trace.fingerprint(sim.fingerprint());
+        let cut = end == End::PowerCut || (end == End::Stop && self.chance.percent(50));
+        self.disk = if cut { sim.crash() } else { sim.kill() };
+        self.boot += u64::from(cut);
+    }
+
+    /// Stops a broker as an operator does; then everything is on stable storage.
+    fn stop(&mut self, sim: &Sim, broker: &Rc<Broker>) {
+        let stopping = Rc::clone(broker);
+        match sim.run_steps(STOP_STEPS_MAX, move |_| async move { stopping.stop().await }) {
+            Some(Ok(())) => {
+                self.outside.trace.note(format_args!("stopped"));
+                let mut books = self.outside.books.borrow_mut();
+                for fact in books.values_mut().flat_map(|book| book.facts.values_mut()) {
+                    fact.promise = Promise::PowerLoss;
+                }
+            }
+            Some(Err(error)) if self.outside.faults.get() => {
+                self.outside.trace.note(format_args!("not stopped: {error}"));
+                self.owed.set(self.owed.get().max(Promise::PowerLoss));
+            }
+            Some(Err(error)) => violated("progress", format!("a clean stop failed: {error}")),
+            None => violated("progress", "a clean stop does not end".to_owned()),
+        }
+    }
+
+    /// The disk is well, the broker has to start, to serve everybody and to stop; a power cut then changes nothing.
+    fn last_life(&mut self) {
+        self.outside.faults.set(false);
+        fault::between_lives(&self.outside, &mut self.disk, &mut self.chance);
+        for life in [1 << 20, 1 << 21] {
+            let shards = self.shards();
+            self.outside.trace.note(format_args!("last life: {shards} shards"));
+            let sim = self.machine(life);
+            let (outside, owed, boot) =
+                (Rc::clone(&self.outside), Rc::clone(&self.owed), self.boot);
+            let served = Serving::default();
+            let slot = Rc::clone(&served);
+            let done = sim.run_steps(LAST_STEPS_MAX, move |io| async move {
+                let Some(broker) = begin(io, shards, boot, &outside, &owed, false).await else {
+                    return;
+                };
+                client::start(&broker, &outside);
+                progress::awaited(&broker, &outside).await;
+                groups::replayed(&broker, &outside).await;
+                *slot.borrow_mut() = Some(broker);
+            });
+            if done.is_none() {
+                violated(
+                    "progress",
+                    format!("the last life takes more than {LAST_STEPS_MAX} steps"),
+                );
+            }
+            let broker = served.borrow_mut().take();
+            let Some(broker) = broker else {
+                self.end(sim, End::Kill);
+                return;
+            };
+            bounds::memory(&broker);
+            self.stop(&sim, &broker);
+            if self.outside.excuse.borrow().is_none() {
+                sim.with_disk_mut(|disk| bounds::disk(disk, shards));
+            }
+            self.end(sim, End::Stop);
+        }
+    }
+}
+
+/// Starts a broker and looks at what it has kept; `None` if it does not start and need not.
+async fn begin(
+    io: SimIo,
+    shards: u16,
+    boot: u64,
+    outside: &Outside,
+    owed: &Cell<Promise>,
+    unread: bool,
+) -> Option<Rc<Broker>> {
+    let settings = outside.scenario.storage.settings();
+    let broker = match Broker::start(io, shards, settings, boot).await {
+        Ok(broker) => Rc::new(broker),
+        Err(error) => {
+            outside.trace.note(format_args!("not started: {error}"));
+            let excuse = outside.excuse.borrow().clone();
+            let faults = outside.faults.get().then(|| "faults".to_owned());
+            damage::refused_start(&error.to_string(), excuse.or(faults).as_deref());
+            return None;
+        }
+    };
+    let report = &broker.report;
+    outside.trace.note(format_args!(
+        "started: generation {}, {} groups, {} torn",
+        report.generation, report.groups, report.torn_groups
+    ));
+    let readable = take_stock(&broker, outside, owed.get()).await;
+    owed.set(Promise::Nothing);
+    admin::create_topics(&broker, outside).await;
+    if !unread {
+        for (place, start, end) in readable {
+            let found = reader::read_whole(&broker, outside, place, (start, end)).await;
+            let Some(found) = found else { continue };
+            outside.with_book(place, |book| {
+                acknowledged::read_whole(book, (start, end), &found);
+            });
+        }
+    }
+    groups::kept(&broker, outside).await;
+    for lane in 0..outside.lanes.len() {
+        producers::send_again(&broker, outside, lane).await;
+    }
+    Some(broker)
+}
+
+/// Asks where every log lies, before anybody else asks anything, and compares that with what was promised.
+async fn take_stock(
+    broker: &Broker,
+    outside: &Outside,
+    owed: Promise,
+) -> Vec<(crate::outside::Place, u64, u64)> {
+    let topics: Vec<_> = outside.topics.borrow().iter().map(|(at, id)| (*at, *id)).collect();
+    let mut readable = Vec::new();
+    for (at, id) in topics {
+        let described = match broker.connect().describe_topic(id).await {
+            Ok(described) => described,
+            Err(refusal) => violated("topics", format!("topic {at} was created: {refusal}")),
+        };
+        for state in described.partitions {
+            let place = (at, state.partition.get());
+            if let Some(refusal) = &state.refusal
+                && !outside.faults.get()
+            {
+                outside.with_book(place, |book| damage::offline(book, refusal));
+            }
+            let Some(marks) = state.marks.filter(|_| state.refusal.is_none()) else { continue };
+            let (start, end) = (marks.log_start.get(), marks.log_end.get());
+            outside.trace.note(format_args!("{place:?} is {start} to {end}"));
+            outside.restarted(place, (start, end), owed);
+            outside.with_book(place, |book| {
+                // Recovery has synced all it serves.
+                for fact in book.facts.values_mut() {
+                    fact.promise = Promise::PowerLoss;
+                }
+            });
+            readable.push((place, start, end));
+        }
+    }
+    let now = broker.io.now();
+    outside.trace.note(format_args!("stock taken at {} ns", now.as_ns()));
+    readable
+}
