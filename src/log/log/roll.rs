@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use kolk_io::door::{File, Io, OpenMode};
 use kolk_io::error::IoError;
+use kolk_model::offset::Offset;
 
 use crate::error::LogError;
 use crate::log::writer::Writer;
@@ -49,17 +50,41 @@ impl<I: Io> Log<I> {
         self.save_active_index().await?;
         let shard = &self.inner.shard;
         let base = self.log_end();
-        let path = self.dir().join(segment_name(base));
-        let file = shard.io.open(&path, OpenMode::CreateOrOpen).await?;
         let step = self.inner.state.borrow().writer.allocate_step;
-        file.truncate(0).await?;
-        file.allocate(0, step).await?;
-        file.sync().await?;
-        shard.io.sync_dir(&self.dir()).await?;
+        let file = match self.create_segment(base, step).await {
+            Err(error) if error.is_no_space() => {
+                self.take_back_segment(base).await;
+                return Err(error.into());
+            }
+            file => file?,
+        };
         shard.open_files.put(self.inner.id, (base, SegmentVersion::FIRST), file);
         self.switch(step);
         shard.metrics.log.rolls.inc();
         Ok(())
+    }
+
+    async fn create_segment(&self, base: Offset, allocated: u64) -> Result<I::File, IoError> {
+        let (io, dir) = (&self.inner.shard.io, self.dir());
+        let file = io.open(&dir.join(segment_name(base)), OpenMode::CreateOrOpen).await?;
+        file.truncate(0).await?;
+        file.allocate(0, allocated).await?;
+        file.sync().await?;
+        io.sync_dir(&dir).await?;
+        Ok(file)
+    }
+
+    /// Takes the file of a segment that found no room away, for good: the log goes on behind its base in the segment that it
+    /// has, and a start would find a segment in the middle of another one.
+    async fn take_back_segment(&self, base: Offset) {
+        let (io, dir) = (&self.inner.shard.io, self.dir());
+        let gone = match io.remove_file_if_there(&dir.join(segment_name(base))).await {
+            Ok(()) => io.sync_dir(&dir).await,
+            error => error,
+        };
+        if let Err(error) = gone {
+            self.fence(self.device(base, &error));
+        }
     }
 
     fn switch(&self, allocated: u64) {

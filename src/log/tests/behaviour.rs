@@ -328,6 +328,38 @@ fn a_full_disk_refuses_and_recovers_by_itself() {
 }
 
 #[test]
+fn a_roll_that_found_no_room_leaves_no_segment_behind() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        // The first two allocations are those of the first segment and its growth; then the disk is full for some rolls.
+        let kind = FaultKind::Errno(28);
+        sim.inject(
+            Fault { times: 1 + seed % 3, ..Fault::eio(Op::Allocate, ".log").with_kind(kind) }
+                .after(2),
+        );
+        on(&sim, |io, storage| async move {
+            let log = create(&storage, 0).await;
+            for stamp in 0..120 {
+                while put(&io, &log, &batch_of(3_000, stamp)).await
+                    == Err(AppendRefused::StorageFull)
+                {
+                    // It goes on with less, behind the base that the next segment would have had.
+                    let _less = put(&io, &log, &batch_of(100, stamp)).await;
+                }
+            }
+            let end = log.log_end();
+            until_durable(&io, &log, end).await;
+        });
+        on(&Sim::with_disk(sim.crash(), seed), |_, storage| async move {
+            let log = storage.log(id(0)).unwrap();
+            assert_eq!(log.damage(), None);
+            let first = read_all(&log).await;
+            assert!(first.len() >= 120, "{} batches", first.len());
+        });
+    }
+}
+
+#[test]
 fn rot_below_the_end_is_found_at_the_read_and_named() {
     let sim = Sim::new(7);
     on(&sim, |io, storage| async move {
