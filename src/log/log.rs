@@ -57,6 +57,8 @@ pub(crate) struct LogInner<I: Io> {
     /// Notified whenever a position moved, a write ended or the log went offline.
     pub(crate) moved: Signal,
     pub(crate) dir_users: Cell<DirUsers>,
+    /// Somebody writes or removes index files.
+    pub(crate) index_turn: Cell<bool>,
     /// The compacted segment whose file has not got its name yet.
     pub(crate) swapped: RefCell<Option<Swapped<I::File>>>,
 }
@@ -216,7 +218,8 @@ impl<I: Io> Log<I> {
     pub(crate) fn new(id: TopicPartition, shard: Rc<Shard<I>>, state: LogState) -> Self {
         let (state, moved) = (RefCell::new(state), Signal::default());
         let dir_users = Cell::new(DirUsers::Count(0));
-        let inner = LogInner { id, shard, state, moved, dir_users, swapped: RefCell::new(None) };
+        let (index_turn, swapped) = (Cell::new(false), RefCell::new(None));
+        let inner = LogInner { id, shard, state, moved, dir_users, index_turn, swapped };
         Self { inner: Rc::new(inner) }
     }
 

@@ -72,7 +72,10 @@ impl<I: Io> Log<I> {
         let version = self.replace(group, swap, finished);
         let bases = group.iter().map(|source| source.base).collect();
         let shard = &self.inner.shard;
-        if let Err(error) = put_in_place(&shard.io, &self.dir(), swap, bases).await {
+        let turn = self.index_turn().await;
+        let placed = put_in_place(&shard.io, &self.dir(), swap, bases).await;
+        drop(turn);
+        if let Err(error) = placed {
             // What stands on disk is known only after a start.
             self.fence(self.device(swap.base, &error));
             return Err(error.into());
@@ -80,7 +83,7 @@ impl<I: Io> Log<I> {
         shard.open_files.put(self.id(), (swap.base, version), file);
         let done = CompactionPoint { swap: None, ..decided };
         self.inner.state.borrow_mut().compacted = done;
-        if let Err(error) = self.save_index(swap.base, &index).await {
+        if let Err(error) = self.save_index((swap.base, version), &index).await {
             tracing::warn!(log = %self.id(), %error, "index not saved, it is made again when it is needed");
         }
         Ok(self.note_point(done).await?)

@@ -75,6 +75,7 @@ impl<I: Io> Log<I> {
             shard.memory_given_back(segment.tail.forget_all());
             shard.open_files.close(self.id(), segment.base);
             shard.reads.forget_log(self.id());
+            let _turn = self.index_turn().await;
             // The index first: a start knows a log by its segments.
             for name in [index_name(segment.base), segment_name(segment.base)] {
                 shard.io.remove_file_if_there(&self.dir().join(name)).await?;

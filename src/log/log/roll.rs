@@ -185,9 +185,9 @@ impl<I: Io> Log<I> {
             let state = self.inner.state.borrow();
             (state.active().base, state.active().index.as_ref().map(Rc::clone))
         };
-        match index {
-            Some(index) => self.save_index(base, &index).await,
-            None => Ok(()),
+        match (index, self.version_of(base)) {
+            (Some(index), Some(version)) => self.save_index((base, version), &index).await,
+            _ => Ok(()),
         }
     }
 }

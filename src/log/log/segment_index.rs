@@ -21,22 +21,47 @@ const SCAN_BYTES: u64 = 1 << 20;
 /// The largest index file accepted: entries of a 2 GiB segment with the smallest interval fit.
 const INDEX_BYTES_MAX: usize = 1 << 30;
 
+/// While it lives nobody else writes or removes index files of the log: two writers of one file would take each other's
+/// temporary file away, and one that comes late would leave the index of a segment that was replaced.
+pub(crate) struct IndexTurn<I: Io> {
+    log: Log<I>,
+}
+
+impl<I: Io> Drop for IndexTurn<I> {
+    fn drop(&mut self) {
+        self.log.inner.index_turn.set(false);
+        self.log.inner.moved.notify();
+    }
+}
+
 impl<I: Io> Log<I> {
-    /// Writes an index file, except in the place of a newer kolk's, and forgets nothing.
+    /// Waits until the log's index files are nobody's.
+    pub(crate) async fn index_turn(&self) -> IndexTurn<I> {
+        let free = || (!self.inner.index_turn.replace(true)).then_some(());
+        self.inner.moved.until(free).await;
+        IndexTurn { log: self.clone() }
+    }
+
+    /// Writes an index file, except in the place of a newer kolk's, and forgets nothing; nothing happens if the segment is not the one any more that it is of. For
+    /// tasks of their own only: whoever drops it gives the turn away while the disk is at it.
     pub(crate) async fn save_index(
         &self,
-        base: Offset,
+        of: (Offset, SegmentVersion),
         index: &SegmentIndex,
     ) -> Result<(), IoError> {
+        let _turn = self.index_turn().await;
+        if self.version_of(of.0) != Some(of.1) {
+            return Ok(());
+        }
         let foreign = {
             let state = self.inner.state.borrow();
-            let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
-            segment.is_some_and(|segment| segment.base == base && segment.index_foreign)
+            let segment = state.segment_of(of.0).and_then(|at| state.segments.get(at));
+            segment.is_some_and(|segment| segment.base == of.0 && segment.index_foreign)
         };
         if foreign {
             return Ok(());
         }
-        self.write_beside(&index_name(base), &index.encode()).await
+        self.write_beside(&index_name(of.0), &index.encode()).await
     }
 
     /// Saves the active index in the background if the segment grew enough since the last time. The file may never speak for
@@ -52,8 +77,9 @@ impl<I: Io> Log<I> {
         state.index_saving = true;
         state.index_saved = synced;
         let log = self.clone();
+        let of = (index.base(), state.active().version);
         self.inner.shard.io.spawn(async move {
-            if let Err(error) = log.save_index(index.base(), &index).await {
+            if let Err(error) = log.save_index(of, &index).await {
                 tracing::warn!(log = %log.id(), %error, "index not saved, a start would scan more");
             }
             log.inner.state.borrow_mut().index_saving = false;
@@ -83,7 +109,11 @@ impl<I: Io> Log<I> {
         if let Some(index) = loaded {
             return Ok(index);
         }
-        let index = Rc::new(self.load_index(&wanted).await?);
+        let (index, unsaved) = self.load_index(&wanted).await?;
+        let index = Rc::new(index);
+        if unsaved {
+            self.save_loaded(&wanted, &index);
+        }
         let mut state = self.inner.state.borrow_mut();
         let at = state.segment_of(base);
         let segment = at.and_then(|at| state.segments.get_mut(at));
@@ -152,7 +182,20 @@ impl<I: Io> Log<I> {
         }
     }
 
-    async fn load_index(&self, wanted: &Wanted) -> Result<SegmentIndex, LogError> {
+    /// Saves the index of a sealed segment whose file lacked something. In the background: a reader neither waits for it nor
+    /// fails with it, and may go away meanwhile.
+    fn save_loaded(&self, wanted: &Wanted, index: &Rc<SegmentIndex>) {
+        let (log, index) = (self.clone(), Rc::clone(index));
+        let of = (wanted.base, wanted.version);
+        self.inner.shard.io.spawn(async move {
+            if let Err(error) = log.save_index(of, &index).await {
+                tracing::warn!(log = %log.id(), %error, "index not saved, it is made again when it is needed");
+            }
+        });
+    }
+
+    /// The index of a segment, and whether its file should be written anew.
+    async fn load_index(&self, wanted: &Wanted) -> Result<(SegmentIndex, bool), LogError> {
         let Wanted { base, end, next_offset: next, .. } = *wanted;
         let path = self.dir().join(index_name(base));
         let interval = self.inner.state.borrow().config.index_interval_bytes;
@@ -195,10 +238,7 @@ impl<I: Io> Log<I> {
             }
             active
         };
-        if covered_before < end && !active {
-            self.save_index(base, &index).await?;
-        }
-        Ok(index)
+        Ok((index, covered_before < end && !active))
     }
 
     /// Completes `index` with the batches up to `end`, which must be a batch boundary of the file.

@@ -360,6 +360,34 @@ fn a_roll_that_found_no_room_leaves_no_segment_behind() {
 }
 
 #[test]
+fn readers_that_make_one_index_side_by_side_do_not_disturb_each_other() {
+    let sim = Sim::new(1);
+    on(&sim, |io, storage| async move {
+        let log = create(&storage, 0).await;
+        fill(&io, &log, 60).await;
+        storage.shutdown().await.unwrap();
+    });
+    let mut disk = sim.crash();
+    for path in disk.files().iter().filter(|path| path.ends_with(".index")) {
+        assert!(disk.rot(path, 20, 1));
+    }
+    for seed in 0..30 {
+        on(&Sim::with_disk(disk.clone(), seed), |io, storage| async move {
+            let log = storage.log(id(0)).unwrap();
+            let read = Rc::new(Cell::new(0));
+            for _ in 0..4 {
+                let (log, read) = (log.clone(), Rc::clone(&read));
+                io.spawn(async move {
+                    assert_eq!(read_all(&log).await.len(), 60);
+                    read.set(read.get() + 1);
+                });
+            }
+            wait_until(&io, || read.get() == 4).await;
+        });
+    }
+}
+
+#[test]
 fn rot_below_the_end_is_found_at_the_read_and_named() {
     let sim = Sim::new(7);
     on(&sim, |io, storage| async move {
