@@ -47,14 +47,19 @@ pub async fn load_producers<I: Io>(
         Found::Foreign => (None, true),
         Found::Nothing => (None, false),
     };
-    let used = snapshot.as_ref().map(|snapshot| snapshot.point.offset);
+    let mut used = snapshot.as_ref().map(|snapshot| snapshot.point.offset);
     for (id, state) in snapshot.into_iter().flat_map(|snapshot| snapshot.states) {
         producers.restore(id, state);
     }
     let mut from = used.unwrap_or(Offset::ZERO);
     loop {
-        // Retention may take the oldest records away meanwhile.
-        from = from.max(log.log_start());
+        let start = log.log_start();
+        if from < start {
+            // Batches were given up unread, before the start or meanwhile: what came last of a producer known so far may be
+            // among them, and its next one would be refused for ever. All that is known so far is of records that are gone.
+            producers = Producers::new(producers_max);
+            (from, used) = (start, None);
+        }
         if from >= end {
             return Ok(LoadedProducers { producers, snapshot: used, foreign });
         }

@@ -42,8 +42,9 @@ impl<I: Io> Log<I> {
         IndexTurn { log: self.clone() }
     }
 
-    /// Writes an index file, except in the place of a newer kolk's, and forgets nothing; nothing happens if the segment is not the one any more that it is of. For
-    /// tasks of their own only: whoever drops it gives the turn away while the disk is at it.
+    /// Writes an index file, except in the place of a newer kolk's, and forgets nothing; nothing happens if the segment is not
+    /// the one any more that it is of. For tasks of their own only: whoever drops it gives the turn away while the disk is at
+    /// it.
     pub(crate) async fn save_index(
         &self,
         of: (Offset, SegmentVersion),

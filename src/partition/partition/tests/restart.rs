@@ -111,6 +111,37 @@ fn a_snapshot_spares_reading_the_log_from_its_start() {
 }
 
 #[test]
+fn a_producer_whose_last_batch_was_given_up_behind_the_snapshot_goes_on() {
+    for seed in 0..8 {
+        lives(
+            seed,
+            Durability::PowerLoss,
+            &[
+                |desk| {
+                    Box::pin(async move {
+                        desk.append_safely(batch_of(9, 0, 0, 4), AckLevel::Topic).await.unwrap();
+                        save(&desk).await;
+                        desk.append_safely(batch_of(9, 0, 4, 2), AckLevel::Topic).await.unwrap();
+                        desk.append_safely(batch_of(8, 0, 0, 1), AckLevel::Topic).await.unwrap();
+                        let log = desk.partition.borrow().log().clone();
+                        log.set_log_start(Offset::new(6)).await.unwrap();
+                    })
+                },
+                |desk| {
+                    Box::pin(async move {
+                        assert_eq!(desk.load().await, None, "it ends before the log begins");
+                        let next = desk.append_safely(batch_of(9, 0, 6, 1), AckLevel::Topic).await;
+                        assert_eq!(next.unwrap().base_offset.get(), 7);
+                        let again = desk.append(1, batch_of(8, 0, 0, 1), AckLevel::Topic).unwrap();
+                        assert!(again.unwrap().duplicate);
+                    })
+                },
+            ],
+        );
+    }
+}
+
+#[test]
 fn a_snapshot_is_handed_out_only_when_the_log_is_durable_up_to_it() {
     check(Durability::ProcessCrash, |desk| async move {
         desk.append_safely(batch_of(9, 0, 0, 4), AckLevel::Topic).await.unwrap();
