@@ -1,6 +1,7 @@
 //! The clients: each is a task in every life of the broker, and a state that outlives them all.
 
 pub(crate) mod admin;
+pub(crate) mod churn;
 pub(crate) mod groups;
 pub(crate) mod producer;
 pub(crate) mod reader;
@@ -42,6 +43,10 @@ pub(crate) fn start(broker: &Rc<Broker>, outside: &Rc<Outside>) {
         let (broker, outside) = both();
         let group = groups::with_member(number);
         broker.io.clone().spawn(async move { groups::run_member(&broker, &outside, &group).await });
+    }
+    if outside.scenario.admin.churn_ms > 0 {
+        let (broker, outside) = both();
+        broker.io.clone().spawn(async move { churn::run(&broker, &outside).await });
     }
     if outside.scenario.admin.trim_ms > 0 {
         let (broker, outside) = both();

@@ -8,6 +8,7 @@ use kolk_model::ids::{PartitionId, TopicId, TopicPartition};
 
 use crate::chance::Chance;
 use crate::check::{acknowledged, offsets};
+use crate::client::churn;
 use crate::client::groups::Groups;
 use crate::client::producer::Lane;
 use crate::ledger::{Book, Promise};
@@ -30,6 +31,7 @@ pub(crate) struct Outside {
     /// Where each reader goes on.
     pub(crate) positions: RefCell<BTreeMap<(Place, u32), u64>>,
     pub(crate) groups: Groups,
+    pub(crate) churn: RefCell<churn::Topics>,
     /// Disk faults are in force, or were: what is refused for that is no violation.
     pub(crate) faults: Cell<bool>,
     /// A good copy of something may be gone.
@@ -57,6 +59,7 @@ impl Outside {
             books: RefCell::new(books),
             positions: RefCell::default(),
             groups: Groups::default(),
+            churn: RefCell::default(),
             faults: Cell::new(false),
             excuse: RefCell::default(),
             acknowledged: Cell::new(0),
@@ -123,7 +126,12 @@ impl Outside {
         }
     }
 
-    /// Why something may be missed aloud, if it may.
+    /// Whether anything may be missed aloud.
+    pub(crate) fn is_excused(&self) -> bool {
+        self.books.borrow().values().any(|book| book.excuse.is_some())
+    }
+
+    /// Lets everything be missed, aloud.
     pub(crate) fn excuse_all(&self, why: &str) {
         *self.excuse.borrow_mut() = Some(why.to_owned());
         for book in self.books.borrow_mut().values_mut() {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use kolk_io::door::Io;
 use kolk_io::sim::{Sim, SimDisk, SimIo};
@@ -10,7 +11,7 @@ use crate::broker::Broker;
 use crate::chance::{Chance, mix};
 use crate::check::{acknowledged, bounds, damage, groups, producers, progress};
 use crate::client;
-use crate::client::{admin, reader};
+use crate::client::{admin, churn, reader};
 use crate::fault;
 use crate::ledger::Promise;
 use crate::outside::Outside;
@@ -124,11 +125,18 @@ impl Course {
         let (outside, owed, boot) = (Rc::clone(&self.outside), Rc::clone(&self.owed), self.boot);
         let slot = Rc::clone(&serving);
         sim.run_steps(steps, move |io| async move {
+            let watch = io.clone();
+            io.spawn(async move {
+                // On a disk that hangs time goes on all the same.
+                loop {
+                    watch.sleep(Duration::from_secs(1)).await;
+                }
+            });
             if let Some(broker) = begin(io, shards, boot, &outside, &owed, unread).await {
                 client::start(&broker, &outside);
                 *slot.borrow_mut() = Some(broker);
+                std::future::pending::<()>().await;
             }
-            std::future::pending::<()>().await;
         });
         if full {
             // Full for a while, with whatever is under way; then there is room again.
@@ -141,7 +149,7 @@ impl Course {
         sim.clear_faults();
         let broker = serving.borrow_mut().take();
         if let Some(broker) = &broker {
-            bounds::memory(broker);
+            bounds::memory(broker, &self.outside.scenario);
         }
         match (end, broker) {
             (End::Stop, Some(broker)) => self.stop(&sim, &broker),
@@ -212,9 +220,9 @@ impl Course {
                 self.end(sim, End::Kill);
                 return;
             };
-            bounds::memory(&broker);
+            bounds::memory(&broker, &self.outside.scenario);
             self.stop(&sim, &broker);
-            if self.outside.excuse.borrow().is_none() {
+            if !self.outside.is_excused() {
                 sim.with_disk_mut(|disk| bounds::disk(disk, shards));
             }
             self.end(sim, End::Stop);
@@ -249,6 +257,7 @@ async fn begin(
     ));
     let readable = take_stock(&broker, outside, owed.get()).await;
     owed.set(Promise::Nothing);
+    churn::judge(&broker, outside);
     admin::create_topics(&broker, outside).await;
     if !unread {
         for (place, start, end) in readable {

@@ -3,18 +3,22 @@
 use kolk_io::sim::SimDisk;
 
 use crate::broker::Broker;
+use crate::scenario::{Producers, Scenario};
 use crate::verdict::demand;
 
 const NAME: &str = "bounds";
 
-/// Bytes of memory beyond the budget that are no tails and no caches: what one append and one read bring on top.
-const MEMORY_BESIDE: u64 = 1 << 20;
+/// Bytes of memory beyond the budget: what one read brings.
+const READ_BYTES: u64 = 1 << 20;
 
-/// Looks at what the shards of a broker hold in memory.
-pub(crate) fn memory(broker: &Broker) {
+/// Looks at what the shards of a broker hold in memory. The budget is looked at before an append is taken, so that those that
+/// clients have under way may come on top.
+pub(crate) fn memory(broker: &Broker, scenario: &Scenario) {
+    let of = |of: &Producers| u64::from(of.count) * of.in_flight * of.value_bytes_max;
+    let under_way: u64 = scenario.producer.iter().map(of).sum();
     for shard in &broker.shards {
         let held = shard.metrics().log.cache_bytes.get();
-        let most = shard.settings().log.memory_bytes_max + MEMORY_BESIDE;
+        let most = shard.settings().log.memory_bytes_max + READ_BYTES + under_way;
         demand(NAME, held <= most, || format!("shard {} holds {held} of {most} bytes", shard.id()));
         let journal = shard.metrics().journal.live_bytes.get();
         let most = shard.settings().log.journal_bytes();

@@ -19,6 +19,9 @@ pub(crate) struct Followed {
 impl Followed {
     /// Takes down what the next answer says; `shown_below` is where acknowledged records ended when the question was asked.
     pub(crate) fn follow(&mut self, book: &Book, marks: Watermarks, shown_below: u64) {
+        if book.excuse.is_some() {
+            return;
+        }
         let (start, high) = (marks.log_start.get(), marks.high_watermark.get());
         let end = marks.log_end.get();
         let name = book.name();
