@@ -88,8 +88,9 @@ pub(crate) struct LogState {
     pub(crate) epoch: LeaderEpoch,
     pub(crate) epochs: Vec<EpochStart>,
     pub(crate) log_start: Offset,
-    /// A raised log start that the journal does not have yet.
-    pub(crate) log_start_unsaved: bool,
+    /// A raised log start that the journal does not have yet. It is in force once it is durable: nobody is told of one that a
+    /// crash would take back.
+    pub(crate) log_start_unsaved: Option<Offset>,
     pub(crate) announce: Option<Announce>,
     /// Records other than bytes that are with the journal and not durable yet.
     pub(crate) controls_unsafe: u32,
@@ -210,7 +211,7 @@ impl LogState {
     }
 
     pub(crate) const fn controls_settled(&self) -> bool {
-        self.announce.is_none() && !self.log_start_unsaved && self.controls_unsafe == 0
+        self.announce.is_none() && self.log_start_unsaved.is_none() && self.controls_unsafe == 0
     }
 }
 

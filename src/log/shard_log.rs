@@ -447,7 +447,7 @@ fn new_state(config: LogConfig, epoch: LeaderEpoch) -> LogState {
         epoch,
         epochs: Vec::new(),
         log_start: Offset::ZERO,
-        log_start_unsaved: false,
+        log_start_unsaved: None,
         announce: Some(Announce::Create),
         controls_unsafe: 0,
         segments: VecDeque::from([Segment::empty(Offset::ZERO)]),

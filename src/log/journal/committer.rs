@@ -189,6 +189,9 @@ fn settle<I: Io>(shard: &Rc<Shard<I>>, shares: Vec<Share<I>>, sync: bool) {
     for share in shares {
         let level = if sync { Level::Durable } else { Level::Written };
         share.log.grouped(share.covered);
+        if let Some(start) = share.log_start.filter(|_| sync) {
+            share.log.log_start_saved(start);
+        }
         share.log.committed(share.mark, level, share.control);
         if !sync {
             journal.unsynced.borrow_mut().push((share.log, share.mark));

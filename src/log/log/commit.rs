@@ -21,6 +21,8 @@ pub(crate) struct Share<I: Io> {
     pub(crate) redo: Option<(u64, u64)>,
     /// The group carries a record other than bytes: somebody waits for it to be durable.
     pub(crate) control: bool,
+    /// The log start that the group raises the log to.
+    pub(crate) log_start: Option<Offset>,
 }
 
 /// Which promise a completed group keeps.
@@ -48,7 +50,7 @@ impl<I: Io> Log<I> {
             return (None, SyncPolicy::OnDemand);
         }
         let records_before = group.record_count();
-        let control = self.announce(state, group);
+        let (control, log_start) = self.announce(state, group);
         let segment = state.active().base;
         if let Some((from, to)) = state.writer.take_synced() {
             let mark = state.writer.queued_mark;
@@ -76,10 +78,12 @@ impl<I: Io> Log<I> {
         state.writer.sync_wanted &= state.writer.queued < end.position;
         let sync = if wanted { SyncPolicy::EachGroup } else { SyncPolicy::OnDemand };
         let (mark, covered) = (state.writer.queued_mark, state.writer.queued);
-        (Some(Share { log: self.clone(), mark, covered, redo, control }), sync)
+        let log = self.clone();
+        (Some(Share { log, mark, covered, redo, control, log_start }), sync)
     }
 
-    fn announce(&self, state: &mut LogState, group: &mut GroupBuilder) -> bool {
+    /// Adds what there is to say besides bytes: whether there is anything, and the log start in it.
+    fn announce(&self, state: &mut LogState, group: &mut GroupBuilder) -> (bool, Option<Offset>) {
         let before = group.record_count();
         let segment = state.active().base;
         let start = Mark { position: 0, offset: segment };
@@ -91,14 +95,15 @@ impl<I: Io> Log<I> {
             state.writer.sync_wanted = true;
             group.push(&self.record(kind, segment, (0, 0), start), 0, 0);
         }
-        if std::mem::take(&mut state.log_start_unsaved) {
-            let start = Mark { position: 0, offset: state.log_start };
+        let log_start = state.log_start_unsaved.take();
+        if let Some(offset) = log_start {
+            let start = Mark { position: 0, offset };
             state.writer.sync_wanted = true;
             group.push(&self.record(RecordKind::LogStart, segment, (0, 0), start), 0, 0);
         }
         let control = group.record_count() > before;
         state.controls_unsafe += u32::from(control);
-        control
+        (control, log_start)
     }
 
     fn record(&self, kind: RecordKind, segment: Offset, range: (u64, u64), mark: Mark) -> Record {
@@ -117,6 +122,12 @@ impl<I: Io> Log<I> {
     pub(crate) fn grouped(&self, covered: u64) {
         let mut state = self.inner.state.borrow_mut();
         state.writer.covered = state.writer.covered.max(covered);
+    }
+
+    /// The group that raises the log start is durable: the records below are given up.
+    pub(crate) fn log_start_saved(&self, start: Offset) {
+        let mut state = self.inner.state.borrow_mut();
+        state.log_start = state.log_start.max(start);
     }
 
     /// The group that holds everything up to `mark` is safe at `level`.

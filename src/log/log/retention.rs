@@ -31,9 +31,8 @@ impl<I: Io> Log<I> {
             if start > state.writer.durable.offset {
                 return Err(self.out_of_range(state, start));
             }
-            if start > state.log_start {
-                state.log_start = start;
-                state.log_start_unsaved = true;
+            if start > state.log_start.max(state.log_start_unsaved.unwrap_or(Offset::ZERO)) {
+                state.log_start_unsaved = Some(start);
                 self.mark_dirty(state);
             }
         }

@@ -121,7 +121,7 @@ impl LogImage {
             epoch: self.epoch,
             epochs: self.epochs,
             log_start: self.log_start,
-            log_start_unsaved: false,
+            log_start_unsaved: None,
             announce: None,
             controls_unsafe: 0,
             segments,
