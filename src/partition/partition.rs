@@ -315,6 +315,10 @@ impl<I: Io> Partition<I> {
         now: WallClock,
         effects: &mut Vec<Effect>,
     ) {
+        if !self.wants_producers() {
+            // Read once more by somebody who was late: it says less than what is known by now.
+            return;
+        }
         self.producers = match loaded {
             Ok(producers) => KnownProducers::Ready(producers),
             Err(error) => KnownProducers::Unreadable(error),

@@ -111,6 +111,40 @@ fn a_snapshot_spares_reading_the_log_from_its_start() {
 }
 
 #[test]
+fn producers_that_are_read_twice_are_taken_once() {
+    lives(
+        3,
+        Durability::PowerLoss,
+        &[
+            |desk| {
+                Box::pin(async move {
+                    desk.append_safely(batch_of(9, 0, 0, 4), AckLevel::Topic).await.unwrap();
+                })
+            },
+            |desk| {
+                Box::pin(async move {
+                    desk.load().await;
+                    desk.append_safely(batch_of(9, 0, 4, 2), AckLevel::Topic).await.unwrap();
+                    // A second reading that began before.
+                    let mut late = Producers::new(10);
+                    let first = ProducerBatch {
+                        producer: ProducerId::new(9),
+                        epoch: ProducerEpoch::new(0),
+                        first: Sequence::new(0),
+                        sequences: 4,
+                    };
+                    late.record(&first, Offset::new(0), TimestampMs::new(0));
+                    let (now, mut effects) = (desk.io.wall_clock(), Vec::new());
+                    desk.partition.borrow_mut().producers_loaded(Ok(late), now, &mut effects);
+                    let again = desk.append(1, batch_of(9, 0, 4, 2), AckLevel::Topic).unwrap();
+                    assert!(again.unwrap().duplicate, "stored twice");
+                })
+            },
+        ],
+    );
+}
+
+#[test]
 fn a_producer_whose_last_batch_was_given_up_behind_the_snapshot_goes_on() {
     for seed in 0..8 {
         lives(
