@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use kolk_io::door::Io;
 
-use crate::broker::Broker;
 use crate::outside::Outside;
+use crate::run::broker::Broker;
 
 /// Starts all clients of a life.
 pub(crate) fn start(broker: &Rc<Broker>, outside: &Rc<Outside>) {

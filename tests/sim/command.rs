@@ -23,6 +23,8 @@ pub(crate) struct Command {
     jobs: u64,
     loud: bool,
     canaries: bool,
+    /// Leave the slow scenarios out.
+    short: bool,
 }
 
 /// One seed's run, twice.
@@ -44,6 +46,7 @@ impl Command {
             jobs: threads,
             loud: false,
             canaries: false,
+            short: false,
         };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
@@ -61,6 +64,7 @@ impl Command {
                 "--scenario" => command.scenario = Some(PathBuf::from(value()?)),
                 "--jobs" => command.jobs = number(value()?)?.max(1),
                 "--canaries" => command.canaries = true,
+                "--short" => command.short = true,
                 _ => return Err(format!("unknown option {word}")),
             }
         }
@@ -116,7 +120,7 @@ impl Command {
         for seed in seeds {
             let of = match seed % 10 {
                 7 | 8 if !rare.is_empty() => &rare,
-                9 if !slow.is_empty() => &slow,
+                9 if !slow.is_empty() && !self.short => &slow,
                 _ => &fast,
             };
             let at = usize::try_from(seed / 10 + seed % 10).unwrap_or(0) % of.len().max(1);

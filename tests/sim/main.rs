@@ -6,15 +6,11 @@
     reason = "the program around the simulated machine reads files and a clock of the real one"
 )]
 
-mod broker;
 mod chance;
 mod check;
 mod client;
 mod command;
-mod fault;
-mod ledger;
 mod outside;
-mod record;
 mod run;
 mod scenario;
 mod trace;

@@ -11,10 +11,13 @@ use crate::check::{acknowledged, offsets};
 use crate::client::churn;
 use crate::client::groups::Groups;
 use crate::client::producer::Lane;
-use crate::ledger::{Book, Promise};
-use crate::record::RecordId;
+use crate::outside::ledger::{Book, Promise};
+use crate::outside::record::RecordId;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
+
+pub(crate) mod ledger;
+pub(crate) mod record;
 
 /// A partition by the place of its topic in the scenario.
 pub(crate) type Place = (usize, u32);
@@ -106,11 +109,21 @@ impl Outside {
         self.acknowledged.set(self.acknowledged.get() + ids.len() as u64);
     }
 
-    /// A broker has started and says where a log lies; what promised less than `survives` may be gone.
-    pub(crate) fn restarted(&self, place: Place, (start, end): (u64, u64), survives: Promise) {
+    /// A life has ended in a way that records survive which have been promised `owed`.
+    pub(crate) fn ended(&self, owed: Promise) {
+        for book in self.books.borrow_mut().values_mut() {
+            book.owed = book.owed.max(owed);
+            book.seen = false;
+        }
+    }
+
+    /// A broker has started and says where a log lies; what was promised less than is owed may be gone.
+    pub(crate) fn restarted(&self, place: Place, (start, end): (u64, u64)) {
         let lost = self.with_book(place, |book| {
             crate::check::watermarks::started(book, start);
-            let lost = acknowledged::restarted(book, end, survives);
+            let owed = std::mem::replace(&mut book.owed, Promise::Nothing);
+            let lost = acknowledged::restarted(book, end, owed);
+            book.seen = true;
             book.raise_start(start);
             lost
         });

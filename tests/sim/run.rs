@@ -1,23 +1,25 @@
 //! One run: lives of a broker on one disk, each ended in its own way, and a last one in which everything must go well.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use kolk_io::door::Io;
 use kolk_io::sim::{Sim, SimDisk, SimIo};
 
-use crate::broker::Broker;
 use crate::chance::{Chance, mix};
 use crate::check::{acknowledged, bounds, damage, groups, producers, progress};
 use crate::client;
 use crate::client::{admin, churn, reader};
-use crate::fault;
-use crate::ledger::Promise;
 use crate::outside::Outside;
+use crate::outside::ledger::Promise;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::verdict::{Violation, judged, violated};
+use broker::Broker;
+
+pub(crate) mod broker;
+pub(crate) mod fault;
 
 /// Steps of a clean stop, at most.
 const STOP_STEPS_MAX: u64 = 400_000;
@@ -46,7 +48,6 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, loud: bool) -> Ran {
         seed,
         disk: fault::disk(&outside),
         boot: 1,
-        owed: Rc::new(Cell::new(Promise::Nothing)),
         steps: 0,
     };
     let violation = judged(|| course.all()).err();
@@ -68,13 +69,21 @@ struct Course {
     seed: u64,
     disk: SimDisk,
     boot: u64,
-    /// What has to have been promised to a record, so that it is there when the broker starts.
-    owed: Rc<Cell<Promise>>,
     steps: u64,
 }
 
 /// A broker once it serves.
 type Serving = Rc<RefCell<Option<Rc<Broker>>>>;
+
+/// How a broker starts.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    shards: u16,
+    /// The kernel's boot id: another one after each power cut.
+    boot: u64,
+    /// Clients begin before everything was read.
+    unread: bool,
+}
 
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +131,8 @@ impl Course {
         let sim = self.machine(life);
         let full = fault::begin(&self.outside, &sim, &mut self.chance);
         let serving = Serving::default();
-        let (outside, owed, boot) = (Rc::clone(&self.outside), Rc::clone(&self.owed), self.boot);
+        let outside = Rc::clone(&self.outside);
+        let start = Start { shards, boot: self.boot, unread };
         let slot = Rc::clone(&serving);
         sim.run_steps(steps, move |io| async move {
             let watch = io.clone();
@@ -132,7 +142,7 @@ impl Course {
                     watch.sleep(Duration::from_secs(1)).await;
                 }
             });
-            if let Some(broker) = begin(io, shards, boot, &outside, &owed, unread).await {
+            if let Some(broker) = begin(io, start, &outside).await {
                 client::start(&broker, &outside);
                 *slot.borrow_mut() = Some(broker);
                 std::future::pending::<()>().await;
@@ -153,8 +163,8 @@ impl Course {
         }
         match (end, broker) {
             (End::Stop, Some(broker)) => self.stop(&sim, &broker),
-            (End::PowerCut, _) => self.owed.set(self.owed.get().max(Promise::PowerLoss)),
-            _ => self.owed.set(self.owed.get().max(Promise::ProcessCrash)),
+            (End::PowerCut, _) => self.outside.ended(Promise::PowerLoss),
+            _ => self.outside.ended(Promise::ProcessCrash),
         }
         self.end(sim, end);
     }
@@ -174,14 +184,17 @@ impl Course {
         match sim.run_steps(STOP_STEPS_MAX, move |_| async move { stopping.stop().await }) {
             Some(Ok(())) => {
                 self.outside.trace.note(format_args!("stopped"));
+                self.outside.ended(Promise::Nothing);
                 let mut books = self.outside.books.borrow_mut();
-                for fact in books.values_mut().flat_map(|book| book.facts.values_mut()) {
+                // What is offline is not among it.
+                let whole = books.values_mut().filter(|book| book.owed == Promise::Nothing);
+                for fact in whole.flat_map(|book| book.facts.values_mut()) {
                     fact.promise = Promise::PowerLoss;
                 }
             }
             Some(Err(error)) if self.outside.faults.get() => {
                 self.outside.trace.note(format_args!("not stopped: {error}"));
-                self.owed.set(self.owed.get().max(Promise::PowerLoss));
+                self.outside.ended(Promise::PowerLoss);
             }
             Some(Err(error)) => violated("progress", format!("a clean stop failed: {error}")),
             None => violated("progress", "a clean stop does not end".to_owned()),
@@ -196,12 +209,12 @@ impl Course {
             let shards = self.shards();
             self.outside.trace.note(format_args!("last life: {shards} shards"));
             let sim = self.machine(life);
-            let (outside, owed, boot) =
-                (Rc::clone(&self.outside), Rc::clone(&self.owed), self.boot);
+            let outside = Rc::clone(&self.outside);
+            let start = Start { shards, boot: self.boot, unread: false };
             let served = Serving::default();
             let slot = Rc::clone(&served);
             let done = sim.run_steps(LAST_STEPS_MAX, move |io| async move {
-                let Some(broker) = begin(io, shards, boot, &outside, &owed, false).await else {
+                let Some(broker) = begin(io, start, &outside).await else {
                     return;
                 };
                 client::start(&broker, &outside);
@@ -231,14 +244,8 @@ impl Course {
 }
 
 /// Starts a broker and looks at what it has kept; `None` if it does not start and need not.
-async fn begin(
-    io: SimIo,
-    shards: u16,
-    boot: u64,
-    outside: &Outside,
-    owed: &Cell<Promise>,
-    unread: bool,
-) -> Option<Rc<Broker>> {
+async fn begin(io: SimIo, start: Start, outside: &Outside) -> Option<Rc<Broker>> {
+    let Start { shards, boot, unread } = start;
     let settings = outside.scenario.storage.settings();
     let broker = match Broker::start(io, shards, settings, boot).await {
         Ok(broker) => Rc::new(broker),
@@ -255,8 +262,7 @@ async fn begin(
         "started: generation {}, {} groups, {} torn",
         report.generation, report.groups, report.torn_groups
     ));
-    let readable = take_stock(&broker, outside, owed.get()).await;
-    owed.set(Promise::Nothing);
+    let readable = take_stock(&broker, outside).await;
     churn::judge(&broker, outside);
     admin::create_topics(&broker, outside).await;
     if !unread {
@@ -276,11 +282,7 @@ async fn begin(
 }
 
 /// Asks where every log lies, before anybody else asks anything, and compares that with what was promised.
-async fn take_stock(
-    broker: &Broker,
-    outside: &Outside,
-    owed: Promise,
-) -> Vec<(crate::outside::Place, u64, u64)> {
+async fn take_stock(broker: &Broker, outside: &Outside) -> Vec<(crate::outside::Place, u64, u64)> {
     let topics: Vec<_> = outside.topics.borrow().iter().map(|(at, id)| (*at, *id)).collect();
     let mut readable = Vec::new();
     for (at, id) in topics {
@@ -298,7 +300,7 @@ async fn take_stock(
             let Some(marks) = state.marks.filter(|_| state.refusal.is_none()) else { continue };
             let (start, end) = (marks.log_start.get(), marks.log_end.get());
             outside.trace.note(format_args!("{place:?} is {start} to {end}"));
-            outside.restarted(place, (start, end), owed);
+            outside.restarted(place, (start, end));
             outside.with_book(place, |book| {
                 // Recovery has synced all it serves.
                 for fact in book.facts.values_mut() {

@@ -21,7 +21,7 @@ thread_local! {
 
 /// Ends the run: a promise was not kept. Unwinds up to [`judged`], through whatever task saw it.
 pub(crate) fn violated(property: &'static str, detail: String) -> ! {
-    std::panic::panic_any(Violation { property, detail })
+    std::panic::resume_unwind(Box::new(Violation { property, detail }))
 }
 
 /// Ends the run unless `holds`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::bytes::Found;
 use crate::check::offsets;
-use crate::ledger::{Book, Promise};
+use crate::outside::ledger::{Book, Promise};
 use crate::verdict::demand;
 
 const NAME: &str = "acknowledged";

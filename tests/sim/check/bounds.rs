@@ -2,7 +2,7 @@
 
 use kolk_io::sim::SimDisk;
 
-use crate::broker::Broker;
+use crate::run::broker::Broker;
 use crate::scenario::{Producers, Scenario};
 use crate::verdict::demand;
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kolk_model::batch::batches;
 use kolk_model::records::Records;
 
-use crate::record::RecordId;
+use crate::outside::record::RecordId;
 use crate::verdict::{demand, violated};
 
 const NAME: &str = "bytes";

@@ -2,7 +2,7 @@
 
 use kolk_shard::request::Refusal;
 
-use crate::ledger::Book;
+use crate::outside::ledger::Book;
 use crate::verdict::{demand, violated};
 
 const NAME: &str = "damage";

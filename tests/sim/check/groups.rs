@@ -19,9 +19,9 @@ use kolk_model::records::Records;
 use kolk_model::time::TimestampMs;
 use kolk_shard::request::{FetchOp, FetchSlot};
 
-use crate::broker::Broker;
 use crate::client::groups::{Known, ask, heartbeat, offsets_of};
 use crate::outside::Outside;
+use crate::run::broker::Broker;
 use crate::verdict::{demand, violated};
 
 const NAME: &str = "groups";

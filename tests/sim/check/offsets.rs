@@ -1,7 +1,7 @@
 //! An offset that was told or read is never given to another record, and a record has one offset.
 
-use crate::ledger::{Book, Fact, Promise};
-use crate::record::RecordId;
+use crate::outside::ledger::{Book, Fact, Promise};
+use crate::outside::record::RecordId;
 use crate::verdict::{demand, violated};
 
 const NAME: &str = "offsets";

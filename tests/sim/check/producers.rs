@@ -3,8 +3,8 @@
 
 use kolk_shard::request::ProduceOp;
 
-use crate::broker::Broker;
 use crate::outside::Outside;
+use crate::run::broker::Broker;
 use crate::verdict::{demand, violated};
 
 const NAME: &str = "producers";

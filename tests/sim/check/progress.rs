@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kolk_io::door::Io;
 
-use crate::broker::Broker;
 use crate::outside::{Outside, Place};
+use crate::run::broker::Broker;
 use crate::verdict::violated;
 
 const NAME: &str = "progress";

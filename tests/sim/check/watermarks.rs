@@ -3,7 +3,7 @@
 
 use kolk_shard::request::Watermarks;
 
-use crate::ledger::Book;
+use crate::outside::ledger::Book;
 use crate::verdict::demand;
 
 const NAME: &str = "watermarks";

@@ -9,8 +9,8 @@ use kolk_model::ids::TopicName;
 use kolk_model::offset::Offset;
 use kolk_shard::request::{CreateTopicOp, Intent};
 
-use crate::broker::Broker;
 use crate::outside::Outside;
+use crate::run::broker::Broker;
 use crate::verdict::{demand, violated};
 
 /// Creates what is missing of the scenario's topics; one that was answered must be there.
@@ -26,6 +26,12 @@ pub(crate) async fn create_topics(broker: &Broker, outside: &Outside) {
             Some(id) => id,
             None => create(broker, outside, place).await,
         };
+        if told.is_none() {
+            // Nobody has written to it yet.
+            for partition in 0..topic.partitions {
+                outside.with_book((place, partition), |book| book.seen = true);
+            }
+        }
         outside.topics.borrow_mut().insert(place, id);
     }
 }

@@ -9,8 +9,8 @@ use kolk_model::error::ErrorCode;
 use kolk_model::ids::{TopicId, TopicName};
 use kolk_shard::request::{CreateTopicOp, Intent};
 
-use crate::broker::Broker;
 use crate::outside::Outside;
+use crate::run::broker::Broker;
 use crate::verdict::{demand, violated};
 
 const NAME: &str = "topics";

@@ -16,8 +16,8 @@ use kolk_model::error::ErrorCode;
 use kolk_model::ids::{PartitionId, TopicName};
 use kolk_model::offset::Offset;
 
-use crate::broker::Broker;
 use crate::outside::Outside;
+use crate::run::broker::Broker;
 use crate::verdict::violated;
 
 /// What is known of one group.

@@ -16,10 +16,10 @@ use kolk_model::time::TimestampMs;
 use kolk_shard::request::{AssignedProducer, ProduceOp, Produced, Refusal};
 use kolk_shard::shard::Shard;
 
-use crate::broker::Broker;
-use crate::ledger::Promise;
+use crate::outside::ledger::Promise;
+use crate::outside::record::RecordId;
 use crate::outside::{Outside, Place};
-use crate::record::RecordId;
+use crate::run::broker::Broker;
 use crate::scenario::{Producers, Scenario};
 use crate::verdict::violated;
 
@@ -133,7 +133,7 @@ pub(crate) async fn run(broker: &Broker, outside: &Outside, lane: usize) {
             continue;
         }
         let batches = next_round(broker, outside, lane, place);
-        let well = round(broker, outside, lane, place, &shard, batches).await;
+        let well = round(broker, outside, lane, &shard, batches).await;
         let think_us = outside.lanes.get(lane).map_or(0, |lane| lane.borrow().of.think_us_max);
         let wait =
             if well { outside.some_us(think_us) } else { outside.some_us(20_000 + think_us) };
@@ -183,12 +183,11 @@ async fn round(
     broker: &Broker,
     outside: &Outside,
     lane: usize,
-    place: Place,
     shard: &Shard<kolk_io::sim::SimIo>,
     batches: Vec<Batch>,
 ) -> bool {
-    let Some(partition) = outside.partition(place) else { return false };
     let Some(own) = outside.lanes.get(lane) else { return false };
+    let Some(partition) = outside.partition(own.borrow().place) else { return false };
     let idempotent = own.borrow().of.idempotent;
     let network = outside.scenario.network;
     let mut answers = Vec::new();
@@ -268,6 +267,12 @@ fn refuse(outside: &Outside, lane: usize, batch: &Batch, refusal: &Refusal, firs
         ErrorCode::ShuttingDown | ErrorCode::Overloaded => {}
         // What came before it was refused for another reason.
         ErrorCode::OutOfOrderSequence if !first => {}
+        // A producer that the partition does not know may begin anywhere: its first batch was refused, for want of room, and a
+        // smaller one behind it was not. As with Kafka, it needs another id then.
+        ErrorCode::OutOfOrderSequence if outside.faults.get() && own.borrow().window.is_empty() => {
+            own.borrow_mut().lost();
+            return;
+        }
         ErrorCode::StorageFull
         | ErrorCode::OutcomeUnknown
         | ErrorCode::JournalFailed

@@ -7,11 +7,11 @@ use kolk_model::error::ErrorCode;
 use kolk_model::offset::Offset;
 use kolk_shard::request::{FetchOp, FetchSlot, FetchedSlot};
 
-use crate::broker::Broker;
 use crate::check::bytes::{self, Found};
 use crate::check::watermarks::Followed;
 use crate::check::{damage, offsets};
 use crate::outside::{Outside, Place};
+use crate::run::broker::Broker;
 use crate::verdict::violated;
 
 /// The reader's task of one life.
@@ -23,6 +23,11 @@ pub(crate) async fn run(broker: &Broker, outside: &Outside, place: Place, number
         let wait = outside.some_us(50_000);
         let shown_below = outside.with_book(place, |book| book.shown_below);
         let Some(slot) = fetch(broker, outside, place, from, wait).await else { continue };
+        if !outside.with_book(place, |book| book.seen) {
+            // Offline since the start: what the broker says of it is not what it had.
+            broker.io.sleep(outside.some_us(20_000)).await;
+            continue;
+        }
         if let Some(marks) = slot.marks {
             outside.with_book(place, |book| followed.follow(book, marks, shown_below));
         }

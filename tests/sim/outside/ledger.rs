@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::record::RecordId;
+use crate::outside::record::RecordId;
 use crate::scenario::Topic;
 
 /// What a record has been promised to survive.
@@ -51,6 +51,10 @@ pub(crate) struct Book {
     pub(crate) start_asked: u64,
     /// Everything below was answered at the topic's level, so that a reader must be shown it.
     pub(crate) shown_below: u64,
+    /// What has to have been promised to a record, so that it is there when the log is seen the next time.
+    pub(crate) owed: Promise,
+    /// The log was seen in this life: it is not offline.
+    pub(crate) seen: bool,
     /// Why a good copy of something may be gone, if that is so: then it may be missed aloud.
     pub(crate) excuse: Option<String>,
 }
@@ -70,6 +74,8 @@ impl Book {
             start: 0,
             start_asked: 0,
             shown_below: 0,
+            owed: Promise::Nothing,
+            seen: false,
             excuse: None,
         }
     }
