@@ -47,7 +47,9 @@ impl<I: Io> Log<I> {
     async fn roll_steps(&self) -> Result<(), LogError> {
         self.settle().await?;
         self.finish_active().await?;
-        self.save_active_index().await?;
+        if let Err(error) = self.save_active_index().await {
+            tracing::warn!(log = %self.id(), %error, "index not saved, it is made again when it is needed");
+        }
         let shard = &self.inner.shard;
         let base = self.log_end();
         let step = self.inner.state.borrow().writer.allocate_step;
