@@ -8,7 +8,7 @@ use kolk_io::buf::AlignedBuf;
 use kolk_io::door::{File, Io, OpenMode};
 use kolk_model::offset::FilePosition;
 
-use crate::error::LogError;
+use crate::error::{Damage, LogError};
 use crate::log::writer::{ExtentKind, ExtentState};
 use crate::log::{Announce, Log, LogState, Phase};
 use crate::shard_log::Shard;
@@ -108,15 +108,17 @@ impl<I: Io> Log<I> {
     /// What a snapshot says of this log now.
     fn snapshot(&self, state: &LogState) -> LogSnapshot {
         let end = state.writer.written;
-        let damage = match &state.phase {
-            Phase::Offline(damage) => Some(damage.to_string()),
-            _ => None,
-        };
         let flushed = state.writer.synced.min(page_floor(end.position));
         let active = state.active();
         // A log that recovery found damaged has no bytes in memory; what it lost is gone already.
         let covered = state.writer.covered.max(end.position);
         let held = active.tail.start() <= flushed && covered <= active.tail.end();
+        let damage = match &state.phase {
+            // The disk's refusal took nothing away: all that is not synced stands in the snapshot, and a start tries again.
+            Phase::Offline(Damage::Device { .. }) if held => None,
+            Phase::Offline(damage) => Some(damage.to_string()),
+            _ => None,
+        };
         let flushed = if held { flushed } else { page_floor(end.position) };
         let tail = if held { active.tail.copy(flushed, covered) } else { Vec::new() };
         let (end_position, covered) =

@@ -303,6 +303,33 @@ fn a_segment_error_takes_only_its_log_offline() {
 }
 
 #[test]
+fn a_log_that_the_disk_refused_is_whole_after_the_next_start() {
+    let segments = format!("{}/0/", id(0).topic);
+    let write = Fault::eio(Op::Write, &segments);
+    // The first sync is that of the new segment.
+    let sync = Fault::eio(Op::Sync, &segments).after(1);
+    for (seed, fault) in [write, sync].into_iter().enumerate() {
+        let sim = Sim::new(seed as u64);
+        sim.inject(fault);
+        on(&sim, |io, storage| async move {
+            let log = create(&storage, 0).await;
+            for stamp in 1..4 {
+                put_durable(&io, &log, 3_000, stamp).await;
+            }
+            put(&io, &log, &batch_of(60_000, 4)).await.unwrap();
+            wait_until(&io, || log.damage().is_some()).await;
+            storage.shutdown().await.unwrap();
+        });
+        on(&Sim::with_disk(sim.crash(), 9), |io, storage| async move {
+            let log = storage.log(id(0)).unwrap();
+            assert_eq!(log.damage(), None);
+            assert!(read_all(&log).await.len() >= 3);
+            put_durable(&io, &log, 60_000, 5).await;
+        });
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_and_recovers_by_itself() {
     let sim = Sim::new(6);
     let full = std::rc::Rc::new(std::cell::Cell::new(false));
