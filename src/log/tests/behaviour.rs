@@ -578,6 +578,30 @@ fn retention_gives_up_whole_old_segments_only() {
 }
 
 #[test]
+fn a_raised_log_start_is_told_of_once_it_is_durable() {
+    let sim = Sim::new(3);
+    on(&sim, |io, storage| async move {
+        let log = create(&storage, 0).await;
+        for stamp in 1..5 {
+            put_durable(&io, &log, 100, stamp).await;
+        }
+        let syncs = || storage.metrics().journal.fdatasyncs.get();
+        let before = syncs();
+        let (other, raised) = (log.clone(), Rc::new(Cell::new(false)));
+        let done = Rc::clone(&raised);
+        io.spawn(async move {
+            other.set_log_start(Offset::new(3)).await.unwrap();
+            done.set(true);
+        });
+        while !raised.get() {
+            assert_eq!(log.log_start() == Offset::ZERO, syncs() == before);
+            io.yield_now().await;
+        }
+        assert_eq!(log.log_start(), Offset::new(3));
+    });
+}
+
+#[test]
 fn a_deleted_log_leaves_nothing_and_its_neighbour_alone() {
     let sim = Sim::new(17);
     on(&sim, |io, storage| async move {
