@@ -50,6 +50,8 @@ use world::World;
 pub struct Sim {
     world: Rc<World>,
     seed: u64,
+    /// Somebody else tells which seed has failed.
+    quiet: bool,
 }
 
 impl Sim {
@@ -62,7 +64,14 @@ impl Sim {
     /// Starts a machine with a disk that lived before.
     #[must_use]
     pub fn with_disk(disk: SimDisk, seed: u64) -> Self {
-        Self { world: Rc::new(World::new(disk, seed)), seed }
+        Self { world: Rc::new(World::new(disk, seed)), seed, quiet: false }
+    }
+
+    /// Leaves it to the caller to tell which seed has failed.
+    #[must_use]
+    pub const fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
     }
 
     /// Returns the machine's door, to be handed to code under test.
@@ -202,7 +211,7 @@ impl Sim {
 
 impl Drop for Sim {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.quiet {
             tracing::error!(seed = self.seed, steps = self.steps(), "simulation failed");
             report_seed(self.seed, self.steps());
         }
