@@ -103,7 +103,8 @@ impl Course {
 
     fn machine(&mut self, life: u64) -> Sim {
         let disk = std::mem::take(&mut self.disk);
-        let sim = Sim::with_disk(disk, mix(self.seed.wrapping_mul(0x1_0001).wrapping_add(life)));
+        let seed = mix(self.seed.wrapping_mul(0x1_0001).wrapping_add(life));
+        let sim = Sim::with_disk(disk, seed).quiet();
         if let Some(flaw) = &self.outside.scenario.flaw {
             sim.plant(flaw);
         }
