@@ -12,7 +12,7 @@ const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenario");
 /// Seeds within which a planted flaw must be caught.
 const CANARY_SEEDS: u64 = 200;
 /// Failures that are told; the rest is counted.
-const TOLD_MAX: usize = 5;
+const TOLD_MAX: u64 = 5;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -34,6 +34,12 @@ struct Judged {
     ran: Ran,
     /// The hash of the second run, where it differs.
     other: Option<u64>,
+}
+
+impl Judged {
+    fn is_bad(&self) -> bool {
+        self.ran.violation.is_some() || self.other.is_some()
+    }
 }
 
 impl Command {
@@ -78,14 +84,7 @@ impl Command {
         let plan = self.plan()?;
         let begun = Instant::now();
         let results = self.side_by_side(&plan);
-        let mut failed = 0;
-        for judged in &results {
-            let bad = judged.ran.violation.is_some() || judged.other.is_some();
-            failed += usize::from(bad);
-            if bad && failed <= TOLD_MAX {
-                tell(judged);
-            }
-        }
+        let failed = results.iter().filter(|judged| judged.is_bad()).count();
         let sum = |of: fn(&Ran) -> u64| results.iter().map(|judged| of(&judged.ran)).sum::<u64>();
         println!(
             "{} seeds, {failed} failed; {} records acknowledged, {} read, {} events, {} steps, each run twice; {:.1} s",
@@ -131,13 +130,17 @@ impl Command {
     }
 
     fn side_by_side(&self, plan: &[(PathBuf, Scenario, u64)]) -> Vec<Judged> {
-        let next = AtomicU64::new(0);
+        let (next, told) = (AtomicU64::new(0), AtomicU64::new(0));
         let work = || {
             let mut done = Vec::new();
             loop {
                 let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
                 let Some((file, scenario, seed)) = plan.get(at) else { return done };
-                done.push(twice(file, scenario, *seed, self.loud));
+                let judged = twice(file, scenario, *seed, self.loud);
+                if judged.is_bad() && told.fetch_add(1, Ordering::Relaxed) < TOLD_MAX {
+                    tell(&judged);
+                }
+                done.push(judged);
             }
         };
         let mut results: Vec<Judged> = std::thread::scope(|scope| {
@@ -190,17 +193,18 @@ fn twice(file: &Path, scenario: &Scenario, seed: u64, loud: bool) -> Judged {
     Judged { seed, file: file.to_path_buf(), ran, other }
 }
 
+/// Says all of it at once: other threads tell theirs.
 fn tell(judged: &Judged) {
     let Judged { seed, file, ran, other } = judged;
-    println!("seed {seed} of {}:", file.display());
-    for line in &ran.last {
-        println!("    {line}");
-    }
+    let shown = file.display();
+    let mut lines = vec![format!("seed {seed} of {shown}:")];
+    lines.extend(ran.last.iter().map(|line| format!("    {line}")));
     if let Some(violation) = &ran.violation {
-        println!("  {}: {}", violation.property, violation.detail);
+        lines.push(format!("  {}: {}", violation.property, violation.detail));
     }
     if let Some(other) = other {
-        println!("  the replay differs: {:#018x}, {other:#018x}", ran.hash);
+        lines.push(format!("  the replay differs: {:#018x}, {other:#018x}", ran.hash));
     }
-    println!("  again: cargo xtask sim --seed {seed} --scenario {}", file.display());
+    lines.push(format!("  again: cargo xtask sim --seed {seed} --scenario {shown}"));
+    println!("{}", lines.join("\n"));
 }

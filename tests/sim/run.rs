@@ -237,7 +237,10 @@ impl Course {
             bounds::memory(&broker, &self.outside.scenario);
             self.stop(&sim, &broker);
             if !self.outside.is_excused() {
-                sim.with_disk_mut(|disk| bounds::disk(disk, shards));
+                sim.with_disk_mut(|disk| {
+                    bounds::disk(disk, shards);
+                    bounds::leftovers(disk);
+                });
             }
             self.end(sim, End::Stop);
         }

@@ -37,7 +37,7 @@ cargo xtask COMMAND
                     'N passed, N failed'
   crash [--rounds N] [--seed S] [--release]
                     kill -9 under load, restart, compare with the ledger of acknowledged records
-  sim [--seeds N] [--first-seed N] [--seed S] [--scenario FILE] [--canaries]
+  sim [--seeds N] [--first-seed N] [--seed S] [--scenario FILE] [--canaries] [--release]
                     whole brokers on a simulated machine, each seed twice (tests/sim)
   wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back
   fuzz [--minutes N] [TARGET…]

@@ -40,3 +40,18 @@ pub(crate) fn disk(disk: &SimDisk, shards: u16) {
         format!("{shards} shards have stopped and left the journals {journals:?}")
     });
 }
+
+/// Looks for files that nobody needs: beside its segments a log keeps their indexes, its producers and how far compaction has
+/// come, and nothing of what was interrupted.
+pub(crate) fn leftovers(disk: &SimDisk) {
+    let files = disk.files();
+    for path in files.iter().filter(|path| path.starts_with("/data/topics/")) {
+        let kept = match path.rsplit_once('.') {
+            // An index that was being saved when the broker stopped: the next start removes it.
+            Some((_, "log" | "snapshot" | "checkpoint" | "tmp")) => true,
+            Some((segment, "index")) => files.binary_search(&format!("{segment}.log")).is_ok(),
+            _ => false,
+        };
+        demand(NAME, kept, || format!("{path} is left after a clean stop"));
+    }
+}

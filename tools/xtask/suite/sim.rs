@@ -11,7 +11,7 @@ const SHORT_SEEDS: u64 = 200;
 
 /// The seeds that were asked for.
 pub(crate) fn sim(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
-    let mut program = built(repo)?;
+    let mut program = built(repo, options.release)?;
     let numbers = [
         ("--seeds", options.seeds),
         ("--first-seed", options.first_seed),
@@ -33,17 +33,19 @@ pub(crate) fn sim(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
 
 /// Some seeds of all scenarios but the slow ones, then every canary.
 pub(crate) fn short(repo: &Repo) -> Result<Outcome, Failure> {
-    let mut seeds = built(repo)?;
+    let mut seeds = built(repo, false)?;
     judged(seeds.args(["--short", "--seeds", &SHORT_SEEDS.to_string()]), "seeds")?;
-    let mut canaries = built(repo)?;
+    let mut canaries = built(repo, false)?;
     let what = format!("{SHORT_SEEDS} seeds hold, every planted flaw is caught");
     judged(canaries.arg("--canaries"), &what)
 }
 
-fn built(repo: &Repo) -> Result<Command, Failure> {
+fn built(repo: &Repo, release: bool) -> Result<Command, Failure> {
+    let (profile, folder) = if release { ("sim", "sim") } else { ("dev", "debug") };
     // The whole workspace, so that features are those of the tests and nothing is built twice.
-    repo::run(&mut repo.cargo(&["build", "--quiet", "--workspace", "--bin", "kolk-sim"]))?;
-    Ok(repo.command(repo.target.join("debug/kolk-sim")))
+    let words = ["build", "--quiet", "--workspace", "--bin", "kolk-sim", "--profile", profile];
+    repo::run(&mut repo.cargo(&words))?;
+    Ok(repo.command(repo.target.join(folder).join("kolk-sim")))
 }
 
 fn judged(program: &mut Command, what: &str) -> Result<Outcome, Failure> {
