@@ -129,7 +129,7 @@ impl Sim {
     #[must_use]
     pub fn crash(self) -> SimDisk {
         self.world.end();
-        let mut disk = self.world.disk.borrow().clone();
+        let mut disk = self.world.disk.take();
         self.world.with_chance(|chance| disk.power_cut(chance));
         disk
     }
@@ -139,7 +139,7 @@ impl Sim {
     #[must_use]
     pub fn kill(self) -> SimDisk {
         self.world.end();
-        let mut disk = self.world.disk.borrow().clone();
+        let mut disk = self.world.disk.take();
         disk.close_all();
         disk
     }
