@@ -13,7 +13,7 @@ use kolk_coord::group::topics::Topics;
 use kolk_coord::topic::Topic;
 use kolk_io::door::Io;
 use kolk_model::batch::batches;
-use kolk_model::ids::{PartitionId, TopicPartition};
+use kolk_model::ids::{PartitionId, TopicId, TopicPartition};
 use kolk_model::offset::Offset;
 use kolk_model::records::Records;
 use kolk_model::time::TimestampMs;
@@ -146,6 +146,10 @@ impl Topics for Nothing {
     }
 
     fn named(&self, _name: &str) -> Option<&Topic> {
+        None
+    }
+
+    fn with_id(&self, _id: TopicId) -> Option<&Topic> {
         None
     }
 
