@@ -364,6 +364,8 @@ final class Restart {
                 wrong.compareAndSet(null, e);
             }
         });
+        // One that hangs must not keep a failed run.
+        thread.setDaemon(true);
         thread.start();
         return thread;
     }
