@@ -54,6 +54,10 @@ async fn load<I: Io>(state: &ShardState<I>, id: TopicPartition) {
     let mut effects = Vec::new();
     {
         let mut partition = hosted.borrow_mut();
+        if !partition.wants_producers() {
+            // Queued once more while this was reading, and another task was quicker: what it found has grown since.
+            return;
+        }
         let snapshot = loaded.as_ref().ok().and_then(|loaded| loaded.snapshot);
         if loaded.as_ref().is_ok_and(|loaded| loaded.foreign) {
             partition.leave_snapshot_alone();
