@@ -38,6 +38,9 @@ pub fn set_up(format: LogFormat, level: &str) -> Result<(), LoggingError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(SystemTime)
+        // A line that can't be written would be told on standard error as well, which panics: a full disk below
+        // the log would end the broker.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let set = match format {
         LogFormat::Human => {
