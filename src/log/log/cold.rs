@@ -185,7 +185,7 @@ impl<I: Io> Log<I> {
 }
 
 /// Checks every batch of `runs` and their heads against the index.
-fn check(
+pub(crate) fn check(
     (index_, offsets): (&SegmentIndex, Offsets),
     runs: &[Run],
     read: &Bytes,

@@ -8,10 +8,11 @@ use kolk_io::error::IoError;
 use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::{Damage, LogError};
+use crate::log::cold::check;
 use crate::log::tail::Tail;
 use crate::log::{Log, LogState, Segment, SegmentVersion, index_name, log_dir};
 use kolk_layout::field::{PAGE_BYTES, index, page_ceil, page_floor};
-use kolk_layout::segment::index::{IndexError, SegmentIndex};
+use kolk_layout::segment::index::{IndexError, Run, SegmentIndex};
 use kolk_layout::segment::scan::{Offsets, Scan, ScanError, Scanned};
 
 /// An index file is written anew when the segment has grown by this much: what a start after a crash has to scan at most.
@@ -135,9 +136,10 @@ impl<I: Io> Log<I> {
         // The last run may still grow, so it belongs into memory even where the disk has all of it.
         let last = index.runs().len().saturating_sub(1);
         let at = index.runs().partition_point(|run| run.end() <= start).min(last);
-        let Some(run) = index.runs().get(at).copied().filter(|run| run.position < start) else {
-            return Ok(());
-        };
+        let Some(run) = index.runs().get(at).copied() else { return Ok(()) };
+        if run.position >= start {
+            return self.check_held(base, &index, at);
+        }
         let from = page_floor(run.position);
         let mut pages = Vec::new();
         if let Err(error) = self.read_pages(base, from, start, &mut pages).await {
@@ -153,17 +155,21 @@ impl<I: Io> Log<I> {
         let shard = &self.inner.shard;
         shard.memory_given_back(freed);
         shard.memory_taken(self.inner.id, base, taken);
-        self.check_run(base, &index, at)
+        self.check_held(base, &index, at)
     }
 
-    /// Checks a run whose bytes are in memory.
-    fn check_run(&self, base: Offset, index: &SegmentIndex, at: usize) -> Result<(), LogError> {
-        let Some(run) = index.runs().get(at) else { return Ok(()) };
-        let bytes = self.inner.state.borrow().active().tail.copy(run.position, run.end());
-        let mut scan = Scan::new(run.position, index.run_offset(run));
-        match scan.batches(&bytes, |_, _| {}) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.damaged(base, error.into())),
+    /// Checks the runs from `at` on, whose bytes are in memory: what the disk gave of them was not checked before.
+    fn check_held(&self, base: Offset, index: &SegmentIndex, at: usize) -> Result<(), LogError> {
+        let runs: Vec<Run> = index.runs().range(at..index.runs().len()).copied().collect();
+        let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Ok(()) };
+        let held = self.inner.state.borrow().active().tail.copy(first.position, last.end());
+        match check((index, Offsets::Contiguous), &runs, &held.into()) {
+            Ok(()) => Ok(()),
+            Err((position, reason)) => {
+                let damage = Damage::Corrupt { file: self.file_name(base), position, reason };
+                self.fence(damage.clone());
+                Err(LogError::Offline { id: self.id(), damage })
+            }
         }
     }
 
