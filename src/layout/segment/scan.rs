@@ -5,6 +5,7 @@ use kolk_model::ids::LeaderEpoch;
 use kolk_model::offset::{FilePosition, Offset};
 
 use crate::field::{bytes, bytes32};
+use crate::journal::snapshot::EpochStart;
 use crate::segment::index::IndexedBatch;
 
 /// What is wrong with a segment's bytes.
@@ -39,6 +40,16 @@ pub enum ScanError {
         /// Epoch of the batch before.
         before: LeaderEpoch,
     },
+    /// The leader epoch is not that in which the log took this offset.
+    #[error("leader epoch {found:?}, the log took the offset in {expected}")]
+    EpochElsewhere {
+        /// Where the batch starts.
+        position: FilePosition,
+        /// What it says.
+        found: Option<LeaderEpoch>,
+        /// What journal and snapshot say.
+        expected: LeaderEpoch,
+    },
     /// The segment ends inside a batch.
     #[error("the segment ends inside a batch")]
     Truncated {
@@ -55,6 +66,7 @@ impl ScanError {
             Self::Batch { position, .. }
             | Self::Offset { position, .. }
             | Self::Epoch { position, .. }
+            | Self::EpochElsewhere { position, .. }
             | Self::Truncated { position } => *position,
         }
     }
@@ -79,19 +91,27 @@ pub enum Offsets {
 
 /// The state of a scan between two pieces.
 #[derive(Clone, Debug)]
-pub struct Scan {
+pub struct Scan<'a> {
     position: u64,
     next_offset: Offset,
     epoch: LeaderEpoch,
     offsets: Offsets,
+    epochs: &'a [EpochStart],
 }
 
-impl Scan {
+impl<'a> Scan<'a> {
     /// Starts at a batch boundary where `next_offset` is expected.
     #[must_use]
     pub const fn new(position: u64, next_offset: Offset) -> Self {
         let offsets = Offsets::Contiguous;
-        Self { position, next_offset, epoch: LeaderEpoch::new(0), offsets }
+        Self { position, next_offset, epoch: LeaderEpoch::new(0), offsets, epochs: &[] }
+    }
+
+    /// The same in a log that took its records in these epochs, oldest first. A batch's own checksum does not cover its epoch:
+    /// where no index does either, this is what an epoch is checked against.
+    #[must_use]
+    pub const fn with_epochs(self, epochs: &'a [EpochStart]) -> Self {
+        Self { epochs, ..self }
     }
 
     /// The same in a segment whose offsets follow each other so.
@@ -161,6 +181,14 @@ impl Scan {
         match batch.leader_epoch() {
             Some(epoch) if epoch >= self.epoch => self.epoch = epoch,
             found => return Err(ScanError::Epoch { position, found, before: self.epoch }),
+        }
+        let begun = self.epochs.partition_point(|epoch| epoch.start <= batch.base_offset());
+        let taken_in = begun.checked_sub(1).and_then(|last| self.epochs.get(last));
+        if let Some(expected) = taken_in.map(|taken_in| taken_in.epoch)
+            && expected != self.epoch
+        {
+            let found = batch.leader_epoch();
+            return Err(ScanError::EpochElsewhere { position, found, expected });
         }
         batch.verify_crc().map_err(|reason| ScanError::Batch { position, reason })
     }

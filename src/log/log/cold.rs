@@ -12,7 +12,7 @@ use crate::log::read::{Place, cut, total};
 use crate::shard_log::read_cache::{Window, WindowKey};
 use kolk_layout::field::{bytes, index, page_ceil, page_floor};
 use kolk_layout::segment::index::{Run, SegmentIndex};
-use kolk_layout::segment::scan::{Offsets, Scan, Scanned};
+use kolk_layout::segment::scan::{Offsets, Scan, ScanError, Scanned};
 
 impl<I: Io> Log<I> {
     pub(crate) async fn read_cold(
@@ -205,6 +205,10 @@ pub(crate) fn check(
             );
         });
         match scanned {
+            // It is the batch whose epoch falls that is seen, and may be one before it that is at fault.
+            Err(error @ ScanError::Epoch { .. }) => {
+                return Err((FilePosition::new(run.position), error.to_string()));
+            }
             Err(error) => return Err((error.position(), error.to_string())),
             Ok(Scanned::Consumed(consumed)) if consumed != u64::from(run.bytes) => {
                 return Err((

@@ -255,8 +255,9 @@ impl<I: Io> Log<I> {
         wanted: &Wanted,
     ) -> Result<(), ScanFailure> {
         let end = wanted.end;
+        let epochs = self.epochs();
         let scan = Scan::new(index.covered(), index.next_offset());
-        let mut scan = scan.with_offsets(wanted.offsets);
+        let mut scan = scan.with_offsets(wanted.offsets).with_epochs(&epochs);
         let base = index.base();
         let mut window: Vec<u8> = Vec::new();
         let mut position = index.covered();

@@ -244,6 +244,7 @@ impl Check<'_> {
             base: expected.base,
             end: expected.end,
             offsets: self.point.offsets_of(expected.base),
+            epochs: &self.target.log.epochs,
         };
         let walked = match walk(&content, place, index.as_ref(), watch) {
             Ok(walked) => walked,

@@ -4,6 +4,7 @@
 use std::io;
 
 use kolk_layout::field::{bytes, index};
+use kolk_layout::journal::snapshot::EpochStart;
 use kolk_layout::segment::index::{IndexedBatch, SegmentIndex};
 use kolk_layout::segment::scan::{Offsets, Scan, ScanError, Scanned};
 use kolk_model::batch::BatchView;
@@ -29,6 +30,8 @@ pub(crate) struct Place<'a> {
     pub(crate) end: u64,
     /// Whether compaction may have left gaps in it.
     pub(crate) offsets: Offsets,
+    /// The leader epochs of its log, as far as they are known.
+    pub(crate) epochs: &'a [EpochStart],
 }
 
 /// What a pass found.
@@ -77,7 +80,7 @@ pub(crate) fn walk(
     index_file: Option<&SegmentIndex>,
     watch: &mut dyn Watch,
 ) -> Result<Walked, WalkFault> {
-    let mut scan = Scan::new(0, place.base).with_offsets(place.offsets);
+    let mut scan = Scan::new(0, place.base).with_offsets(place.offsets).with_epochs(place.epochs);
     let mut pass = Pass::new(place, index_file);
     let mut window = Vec::new();
     let mut wanted = WINDOW_BYTES;

@@ -71,7 +71,8 @@ pub(crate) fn segment(
     }
     let file = shown(path);
     let offsets = offsets_beside(path, base, &mut report)?;
-    let mut place = Place { topic: "", partition: 0, base, end: content.file_bytes(), offsets };
+    let end = content.file_bytes();
+    let mut place = Place { topic: "", partition: 0, base, end, offsets, epochs: &[] };
     watch.bytes_planned(place.end);
     let mut walked = walk(&content, place, None, watch);
     if let Err(WalkFault::Segment(position, _)) = &walked {
@@ -154,7 +155,8 @@ pub(crate) fn index(path: &Path, base: Offset) -> Result<Report, InspectError> {
         return Ok(report.close());
     }
     let offsets = offsets_beside(path, base, &mut report)?;
-    let place = Place { topic: "", partition: 0, base, end: index.covered(), offsets };
+    let end = index.covered();
+    let place = Place { topic: "", partition: 0, base, end, offsets, epochs: &[] };
     match walk(&content, place, Some(&index), &mut crate::watch::Silent) {
         Ok(walked) => {
             if let Some(reason) = walked.index_fault {
