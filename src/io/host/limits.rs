@@ -59,10 +59,34 @@ pub fn memory_bytes() -> u64 {
         rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
     });
     let machine = kib.map_or(1 << 30, |kib| kib * 1024);
-    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
-    group.map_or(machine, |group| group.min(machine))
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let read = |path: &Path| std::fs::read_to_string(path).ok();
+    group_memory_bytes(&groups, read).map_or(machine, |group| group.min(machine))
+}
+
+/// The least that a control group of this process, or one above it, allows. `groups` is `/proc/self/cgroup`: a line
+/// `0::/path` for version 2, `number:controllers:/path` for version 1.
+fn group_memory_bytes(groups: &str, read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
+    let mut least: Option<u64> = None;
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (number, controllers) = (fields.next().unwrap_or(""), fields.next().unwrap_or(""));
+        let path = fields.next().unwrap_or("").trim_start_matches('/');
+        let (root, file) = if controllers.split(',').any(|name| name == "memory") {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        } else if number == "0" && controllers.is_empty() {
+            ("/sys/fs/cgroup", "memory.max")
+        } else {
+            continue;
+        };
+        // In a container the path may be that of the host, which is not to be seen: the root stands for it.
+        let folder = Path::new(root).join(path);
+        for folder in folder.ancestors().take_while(|folder| folder.starts_with(root)) {
+            let limit = read(&folder.join(file)).and_then(|text| text.trim().parse().ok());
+            least = limit.map(|limit: u64| least.map_or(limit, |least| least.min(limit))).or(least);
+        }
+    }
+    least
 }
 
 /// Tells the allocator to keep what is freed. Receive buffers of a busy connection are allocated and freed all the time; given
@@ -120,6 +144,26 @@ pub fn boot_id() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_least_limit_of_a_control_group_and_those_above_it_counts() {
+        let read = |path: &Path| {
+            let text = match path.to_str()? {
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes" => "9223372036854771712\n",
+                "/sys/fs/cgroup/memory/a/memory.limit_in_bytes" => "300\n",
+                "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes" => "500\n",
+                "/sys/fs/cgroup/x/memory.max" => "max\n",
+                "/sys/fs/cgroup/memory.max" => "700\n",
+                _ => return None,
+            };
+            Some(text.to_owned())
+        };
+        let check = |groups: &str, limit| assert_eq!(group_memory_bytes(groups, read), limit);
+        check("5:cpu:/a/b\n4:memory:/a/b\n0::/\n", Some(300));
+        check("4:memory:/nowhere\n", Some(9_223_372_036_854_771_712));
+        check("0::/x\n", Some(700));
+        check("3:cpuset:/\n", None);
+    }
 
     #[test]
     fn limits_are_read_and_raised() {
