@@ -7,8 +7,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::broker::command::kolk_ok;
 use crate::broker::{Broker, Place};
-use crate::command::kolk_ok;
 use crate::random::Random;
 
 const MIB: u64 = 1 << 20;

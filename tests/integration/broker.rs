@@ -1,6 +1,10 @@
 //! One real broker process: started on free ports and a folder of its own, waited for until it is
 //! ready, ended by SIGTERM or `kill -9`, its log kept for the message of a failed test.
 
+// By its path, because `tests/faults` and others take this file in as well.
+#[path = "broker/command.rs"]
+pub(crate) mod command;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -14,8 +14,8 @@ use kolk_client::admin::NewTopic;
 use kolk_client::client::Client;
 use tokio::runtime::Runtime;
 
+use crate::broker::command::inspect;
 use crate::broker::{Broker, Place};
-use crate::command::inspect;
 use crate::random::Random;
 use churn::Churn;
 use ledger::Ledger;

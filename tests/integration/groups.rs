@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use self::consumer::Holder;
 use self::member::GroupMember;
+use crate::broker::command::{kolk, kolk_ok};
 use crate::broker::{Broker, Place};
-use crate::command::{kolk, kolk_ok};
 use crate::kafka::wire::KafkaWire;
 
 const PARTITIONS: u32 = 4;

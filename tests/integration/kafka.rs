@@ -14,7 +14,7 @@ use kolk_model::compression::Compression;
 use kolk_model::ids::{ProducerEpoch, ProducerId, Sequence};
 
 use crate::broker::Place;
-use crate::command::kolk_ok;
+use crate::broker::command::kolk_ok;
 use crate::real_input::access_log;
 use wire::{KafkaWire, batch};
 

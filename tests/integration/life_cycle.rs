@@ -9,7 +9,7 @@ use kolk_model::ids::TopicId;
 use kolk_native::reply::Reply;
 
 use crate::broker::Place;
-use crate::command::{inspect, kolk, kolk_ok};
+use crate::broker::command::{inspect, kolk, kolk_ok};
 use crate::wire::{self, Wire, batch};
 
 const STOP_WAIT: Duration = Duration::from_secs(10);

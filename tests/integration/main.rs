@@ -20,6 +20,5 @@ mod real_input;
 mod resources;
 
 mod broker;
-mod command;
 mod random;
 mod wire;

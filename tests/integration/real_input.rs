@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::broker::Place;
-use crate::command::{inspect, kolk_ok};
+use crate::broker::command::{inspect, kolk_ok};
 
 const PARTITIONS: &str = "8";
 const KEY_REGEX: &str = r"^(\S+)";

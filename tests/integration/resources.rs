@@ -6,8 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::broker::command::{inspect, kolk_ok};
 use crate::broker::{KOLK, Place};
-use crate::command::{inspect, kolk_ok};
 use crate::wire::{Wire, batch};
 
 const MEMLOCK: &str = "--memlock=8388608:8388608";

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::broker::Place;
-use crate::command::{inspect, kolk, kolk_ok};
+use crate::broker::command::{inspect, kolk, kolk_ok};
 use crate::random::Random;
 
 const LINES: usize = 2_000;

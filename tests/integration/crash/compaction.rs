@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::broker::command::{inspect, kolk_ok};
 use crate::broker::{Broker, Place};
-use crate::command::{inspect, kolk_ok};
 
 const KEYS: usize = 200;
 const LIVES: u16 = 6;

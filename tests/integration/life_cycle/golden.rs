@@ -11,7 +11,7 @@ use kolk_layout::journal::snapshot::SNAPSHOT_HEADER_BYTES;
 use kolk_model::checksum::{crc32c, crc32c_append};
 
 use crate::broker::{Broker, Place};
-use crate::command::{inspect, kolk_ok};
+use crate::broker::command::{inspect, kolk_ok};
 
 /// Ended by a clean stop and by SIGKILL: the latter has records in its journal alone.
 const STOPPED: &str = "directory-1-stopped.tar.gz";
