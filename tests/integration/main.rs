@@ -12,6 +12,7 @@
 )]
 
 mod bad_input;
+mod bit_rot;
 mod crash;
 mod groups;
 mod kafka;

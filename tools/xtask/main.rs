@@ -39,6 +39,8 @@ cargo xtask COMMAND
                     kill -9 under load, restart, compare with the ledger of acknowledged records
   sim [--seeds N] [--first-seed N] [--seed S] [--scenario FILE] [--canaries] [--release]
                     whole brokers on a simulated machine, each seed twice (tests/sim)
+  rot [--rounds N] [--seed S] [--release]
+                    N single bits of data directories flipped: harmless, or found and never served
   wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back
   fuzz [--minutes N] [TARGET…]
                     tests/fuzz by coverage, 15 minutes a target; needs cargo-fuzz
@@ -83,6 +85,7 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "test" => suite::test(&Repo::find()?, options),
         "crash" => suite::crash::crash(&Repo::find()?, options).map(|_| ()),
         "sim" => suite::sim::sim(&Repo::find()?, options).map(|_| ()),
+        "rot" => suite::crash::rot(&Repo::find()?, options).map(print),
         "wide" => suite::crash::wide(&Repo::find()?, options).map(|_| ()),
         "fuzz" => suite::fuzz::fuzz(&Repo::find()?, options).map(print),
         "loom" => suite::memory::loom(&Repo::find()?, options).map(print),

@@ -1,4 +1,4 @@
-//! `cargo xtask crash` and `cargo xtask wide`: tests of the integration binary at a size that `cargo xtask test` has no time
+//! `cargo xtask crash`, `cargo xtask rot` and `cargo xtask wide`: tests of the integration binary at a size that `cargo xtask test` has no time
 //! for.
 
 use std::process::Command;
@@ -14,6 +14,11 @@ const SHORT_ROUNDS: u32 = 10;
 const TEST: &str = "crash::every_acknowledged_record_survives_kill_nine";
 const ROUNDS_VARIABLE: &str = "KOLK_CRASH_ROUNDS";
 const SEED_VARIABLE: &str = "KOLK_CRASH_SEED";
+/// The test that flips bits, and the variables it reads.
+const ROT_TEST: &str = "bit_rot::a_flipped_bit_is_harmless_or_found_and_never_served";
+const ROT_FLIPS_VARIABLE: &str = "KOLK_ROT_FLIPS";
+const ROT_SEED_VARIABLE: &str = "KOLK_ROT_SEED";
+const ROT_FLIPS: u32 = 500;
 /// The test of many partitions, and what it is to be run with: a minute in a debug build.
 const WIDE_TEST: &str = "resources::many_partitions_need_neither_as_many_descriptors_nor_much_disk";
 const WIDE_VARIABLE: &str = "KOLK_WIDE_PARTITIONS";
@@ -27,6 +32,16 @@ pub(crate) fn crash(repo: &Repo, options: &Options) -> Result<Outcome, Failure> 
         cargo.env(SEED_VARIABLE, seed.to_string());
     }
     run(cargo, TEST)
+}
+
+/// Single bits of data directories, each with a broker of its own to notice.
+pub(crate) fn rot(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
+    let mut cargo = integration(repo, options, ROT_TEST);
+    cargo.env(ROT_FLIPS_VARIABLE, options.rounds.unwrap_or(ROT_FLIPS).to_string());
+    if let Some(seed) = options.seed {
+        cargo.env(ROT_SEED_VARIABLE, seed.to_string());
+    }
+    run(cargo, ROT_TEST)
 }
 
 /// The broker with 10,000 partitions and 1,024 descriptors.
