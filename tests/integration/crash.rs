@@ -2,6 +2,7 @@
 
 mod churn;
 mod compaction;
+mod kafka_load;
 mod ledger;
 mod load;
 mod reader;
@@ -13,12 +14,14 @@ use std::time::{Duration, Instant};
 use kolk_client::admin::NewTopic;
 use kolk_client::client::Client;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::broker::command::inspect;
 use crate::broker::{Broker, Place};
 use crate::random::Random;
 use churn::Churn;
-use ledger::Ledger;
+use kafka_load::KafkaWriter;
+use ledger::{Found, Ledger};
 use load::{Fate, TOPICS, Writer};
 
 const ROUNDS_VARIABLE: &str = "KOLK_CRASH_ROUNDS";
@@ -28,17 +31,21 @@ const ROUNDS_DEFAULT: u32 = 2;
 /// Rounds on one data directory; then a fresh one, so that reading all of it stays quick.
 const ROUNDS_OF_A_PLACE: u32 = 10;
 /// What must have happened under load, or the kills hit nothing that matters.
-const REACHED: [&str; 4] = [
+const REACHED: [&str; 6] = [
     "kolk_log_rolls_total",
     "kolk_log_direct_writes_total",
     "kolk_journal_groups_total",
     "kolk_journal_checkpoints_total",
+    "kolk_log_segments_deleted_total",
+    "kolk_compaction_segments_replaced_total",
 ];
+/// Where a kill is not to come at any moment but right after one of these has moved, this is how long it waits for that.
+const AIM_WAIT: Duration = Duration::from_secs(2);
 /// Until everything that was in flight must be settled after a restart, on a busy machine.
 const SETTLE_WAIT: Duration = Duration::from_secs(40);
 const SHARDS_MAX: u16 = 8;
 /// A checkpoint, a roll and a recycled journal file every few hundred milliseconds.
-const SMALL: [&str; 8] = [
+const SMALL: [&str; 10] = [
     "--set",
     "journal_file_bytes=1048576",
     "--set",
@@ -47,6 +54,8 @@ const SMALL: [&str; 8] = [
     "journal_group_bytes_max=524288",
     "--set",
     "log.retention.check.interval.ms=100",
+    "--set",
+    "log.cleaner.backoff.ms=100",
 ];
 
 /// One data directory, its load and its ledger.
@@ -55,6 +64,7 @@ struct Siege<'a> {
     runtime: Runtime,
     client: Client,
     writers: Vec<Writer>,
+    kafka_writers: Vec<KafkaWriter>,
     churn: Option<Churn>,
     ledger: Ledger,
     random: Random,
@@ -75,7 +85,9 @@ impl<'a> Siege<'a> {
             .build()
             .expect("two threads");
         let writers = runtime.block_on(async { load::writers(&client, &mut random) });
-        let churn = Some(Churn::new(client.admin(), Random::seeded(random.next())));
+        let kafka_writers = kafka_load::writers(place.kafka(), &mut random);
+        let seeded = Random::seeded(random.next());
+        let churn = Some(runtime.block_on(async { Churn::new(&client, seeded) }));
         let (ledger, reached) = (Ledger::default(), [0.0; REACHED.len()]);
         let started = String::new();
         Self {
@@ -83,6 +95,7 @@ impl<'a> Siege<'a> {
             runtime,
             client,
             writers,
+            kafka_writers,
             churn,
             ledger,
             random,
@@ -118,6 +131,13 @@ impl<'a> Siege<'a> {
                 self.runtime.spawn(async move { (writer.write(stop).await, writer) })
             })
             .collect();
+        let kafka_writing: Vec<_> = std::mem::take(&mut self.kafka_writers)
+            .into_iter()
+            .map(|mut writer| {
+                let stop = Arc::clone(&stop);
+                self.runtime.spawn_blocking(move || (writer.write(&stop), writer))
+            })
+            .collect();
         let mut churn = self.churn.take().expect("it comes back at the end of each round");
         let churning = {
             let stop = Arc::clone(&stop);
@@ -127,6 +147,7 @@ impl<'a> Siege<'a> {
             })
         };
         self.sleep_below(1_500);
+        self.aim();
         for (sum, name) in self.reached.iter_mut().zip(REACHED) {
             *sum += self.place.metric(name).ok_or_else(|| format!("no {name} in /metrics"))?;
         }
@@ -143,22 +164,45 @@ impl<'a> Siege<'a> {
         let broker = self.start();
         self.sleep_below(200);
         stop.store(true, Ordering::Relaxed);
-        for mut writer in writing {
-            let settled = async { tokio::time::timeout(SETTLE_WAIT, &mut writer).await };
-            let Ok(settled) = self.runtime.block_on(settled) else {
-                let (_, metrics) = self.place.http("/metrics").unwrap_or_default();
-                let log = broker.log();
-                return Err(format!(
-                    "no answer for {SETTLE_WAIT:?}:\n{metrics}\nthe broker's log:\n{log}"
-                ));
-            };
-            let (fates, writer) = settled.map_err(|e| e.to_string())?;
+        for writer in writing {
+            let (fates, writer) = self.settled(writer, &broker)?;
             self.writers.push(writer);
             self.enter(fates);
+        }
+        for writer in kafka_writing {
+            let (fates, writer) = self.settled(writer, &broker)?;
+            self.kafka_writers.push(writer);
+            self.enter(fates.map_err(|fault| format!("{fault}\nthe log:\n{}", broker.log()))?);
         }
         self.churn = Some(self.runtime.block_on(churning).map_err(|e| e.to_string())?);
         let judged = self.judge();
         self.end(broker, judged)
+    }
+
+    /// Waits for a writer's end.
+    fn settled<T>(&self, mut writer: JoinHandle<T>, broker: &Broker<'_>) -> Result<T, String> {
+        let settled = async { tokio::time::timeout(SETTLE_WAIT, &mut writer).await };
+        let Ok(settled) = self.runtime.block_on(settled) else {
+            let (_, metrics) = self.place.http("/metrics").unwrap_or_default();
+            let log = broker.log();
+            return Err(format!(
+                "no answer for {SETTLE_WAIT:?}:\n{metrics}\nthe broker's log:\n{log}"
+            ));
+        };
+        settled.map_err(|error| error.to_string())
+    }
+
+    /// Every second time waits until the broker has just done one of the rarer things, so that the kill comes amid the rest of it.
+    fn aim(&mut self) {
+        if self.random.below(2) == 0 {
+            return;
+        }
+        let aim = REACHED[self.random.below(REACHED.len())];
+        let (begun, before) = (Instant::now(), self.place.metric(aim));
+        while begun.elapsed() < AIM_WAIT && self.place.metric(aim) <= before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_micros(self.random.next() % 3_000));
     }
 
     /// Another kill, now idle, or a clean stop; after a violation the broker is left to the message.
@@ -195,8 +239,9 @@ impl<'a> Siege<'a> {
         for (number, topic) in (0..).zip(&TOPICS) {
             let found = self.runtime.block_on(reader::read_whole(&self.client, topic))?;
             for partition in 0..topic.partitions {
-                let records = found.get(&partition).map_or(&[][..], Vec::as_slice);
-                self.ledger.judge(number, partition, records)?;
+                let nothing = Found::default();
+                let found = found.get(&partition).unwrap_or(&nothing);
+                self.ledger.judge((number, partition), topic.keep, found)?;
             }
         }
         Ok(())
@@ -212,11 +257,12 @@ impl<'a> Siege<'a> {
     fn report(&self, round: u32, took: Duration) {
         let (records, churned) = (self.ledger.count(), self.churn.as_ref().map_or(0, Churn::count));
         let (kills, given_up) = (self.kills, self.given_up);
-        let [rolls, direct, groups, checkpoints] = self.reached;
+        let [rolls, direct, groups, checkpoints, deleted, replaced] = self.reached;
         eprintln!(
             "round {round}: {kills} kills, {records} records acknowledged, {given_up} given up, \
              {churned} topics made or deleted; {rolls} rolls, {direct} direct writes, \
-             {groups} groups, {checkpoints} checkpoints; {took:.1?}"
+             {groups} groups, {checkpoints} checkpoints, {deleted} segments deleted and {replaced} \
+             compacted; {took:.1?}"
         );
     }
 

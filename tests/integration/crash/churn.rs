@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kolk_client::admin::{Admin, NewTopic};
+use kolk_client::client::Client;
 use kolk_client::error::ClientError;
+use kolk_client::producer::settings::ProducerSettings;
+use kolk_client::producer::{Producer, Record};
 use kolk_model::error::ErrorCode;
 
 use crate::random::Random;
@@ -15,6 +18,11 @@ use crate::random::Random;
 const TOPICS_MAX: usize = 6;
 const PARTITIONS: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(10);
+/// Records that a topic gets, so that there is something to delete.
+const RECORDS: usize = 12;
+const RECORD_BYTES: usize = 20_000;
+/// A kill must not hold the churn up for long.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What was promised of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +36,18 @@ enum Promise {
 /// The topics and their promises.
 pub(crate) struct Churn {
     admin: Admin,
+    producer: Producer,
     promises: BTreeMap<String, Promise>,
     random: Random,
 }
 
 impl Churn {
-    pub(crate) fn new(admin: Admin, random: Random) -> Self {
-        Self { admin, promises: BTreeMap::new(), random }
+    /// Within a runtime.
+    pub(crate) fn new(client: &Client, random: Random) -> Self {
+        let mut settings = ProducerSettings::default();
+        settings.delivery_timeout = DELIVERY_TIMEOUT;
+        let producer = client.producer(settings).expect("settings in their ranges");
+        Self { admin: client.admin(), producer, promises: BTreeMap::new(), random }
     }
 
     /// How many creations and deletions there were.
@@ -68,7 +81,22 @@ impl Churn {
             Err(error) if exists(&error) => Promise::There,
             Err(_) => Promise::Nothing,
         };
+        if promise == Promise::There {
+            self.fill(&name).await;
+        }
         self.promises.insert(name, promise);
+    }
+
+    /// Some records, whatever becomes of them.
+    async fn fill(&self, name: &str) {
+        let value = vec![b'c'; RECORD_BYTES];
+        let mut last = None;
+        for _ in 0..RECORDS {
+            last = self.producer.enqueue(Record::to(name).value(&value)).await.ok();
+        }
+        if let Some(last) = last {
+            drop(last.await);
+        }
     }
 
     async fn delete(&mut self, name: String) {

@@ -13,7 +13,7 @@ use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
 use kolk_model::ids::PartitionId;
 
-use super::ledger::{Lane, Stamp};
+use super::ledger::{Keep, Lane, Stamp};
 use crate::random::Random;
 
 /// Records of one writer that wait for their acknowledgement.
@@ -26,25 +26,29 @@ pub(crate) struct Topic {
     pub(crate) name: &'static str,
     pub(crate) partitions: u32,
     pub(crate) settings: &'static [(&'static str, &'static str)],
+    /// What may go. Records of a topic that is compacted have keys.
+    pub(crate) keep: Keep,
     /// Bytes of a value: from, below.
-    value_bytes: (usize, usize),
+    pub(crate) value_bytes: (usize, usize),
     /// Records between two pauses of a writer.
     burst_max: usize,
 }
 
-/// 64 partitions: small and large records, synced and not, many rolls.
-pub(crate) const TOPICS: [Topic; 4] = [
+/// 64 partitions: small and large records, synced and not, kept, compacted and retired, many rolls.
+pub(crate) const TOPICS: [Topic; 6] = [
     Topic {
         name: "synced",
-        partitions: 24,
+        partitions: 20,
         settings: &[("segment.bytes", "65536")],
+        keep: Keep::All,
         value_bytes: (40, 600),
         burst_max: 30,
     },
     Topic {
         name: "unsynced",
-        partitions: 24,
+        partitions: 20,
         settings: &[("kolk.durability", "process-crash"), ("segment.bytes", "131072")],
+        keep: Keep::All,
         value_bytes: (40, 1_000),
         burst_max: 30,
     },
@@ -52,6 +56,7 @@ pub(crate) const TOPICS: [Topic; 4] = [
         name: "large",
         partitions: 8,
         settings: &[("segment.bytes", "1048576")],
+        keep: Keep::All,
         value_bytes: (4_000, 60_000),
         burst_max: 4,
     },
@@ -59,13 +64,35 @@ pub(crate) const TOPICS: [Topic; 4] = [
         name: "compressed",
         partitions: 8,
         settings: &[("segment.bytes", "65536"), ("index.interval.bytes", "1024")],
+        keep: Keep::All,
         value_bytes: (40, 4_000),
         burst_max: 20,
+    },
+    Topic {
+        name: "state",
+        partitions: 4,
+        settings: &[
+            ("cleanup.policy", "compact"),
+            ("segment.bytes", "65536"),
+            ("min.cleanable.dirty.ratio", "0.1"),
+        ],
+        keep: Keep::NewestOfKey,
+        value_bytes: (200, 1_500),
+        burst_max: 20,
+    },
+    Topic {
+        name: "retired",
+        partitions: 4,
+        settings: &[("segment.bytes", "65536"), ("retention.bytes", "262144")],
+        // Values are nearly all of a batch.
+        keep: Keep::Newest { value_bytes_min: 200_000 },
+        value_bytes: (1_000, 8_000),
+        burst_max: 10,
     },
 ];
 
 /// (topic, what a reply waits for, compression): one client producer each.
-const WRITERS: [(u32, AckLevel, Compression); 9] = [
+const WRITERS: [(u32, AckLevel, Compression); 12] = [
     (0, AckLevel::Topic, Compression::None),
     (0, AckLevel::ProcessCrash, Compression::None),
     (0, AckLevel::None, Compression::None),
@@ -75,6 +102,9 @@ const WRITERS: [(u32, AckLevel, Compression); 9] = [
     (2, AckLevel::PowerLoss, Compression::None),
     (3, AckLevel::Topic, Compression::Lz4),
     (3, AckLevel::PowerLoss, Compression::Zstd),
+    (4, AckLevel::Topic, Compression::None),
+    (4, AckLevel::ProcessCrash, Compression::None),
+    (5, AckLevel::Topic, Compression::None),
 ];
 
 /// What became of a record that was sent.
@@ -137,7 +167,11 @@ impl Writer {
                 let (stamp, bytes) = self.next_stamp(topic);
                 let value = stamp.value(bytes);
                 let partition = PartitionId::new(stamp.lane.partition);
-                let record = Record::to(topic.name).partition(partition).value(&value);
+                let mut record = Record::to(topic.name).partition(partition).value(&value);
+                let key = stamp.key();
+                if topic.keep == Keep::NewestOfKey {
+                    record = record.key(key.as_bytes());
+                }
                 match self.producer.enqueue(record).await {
                     Ok(delivery) => outstanding.push_back((stamp, delivery)),
                     Err(error) => fates.push(Fate::Failed(stamp, error.to_string())),

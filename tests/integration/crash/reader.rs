@@ -6,24 +6,24 @@ use std::time::Duration;
 use kolk_client::answer::OffsetPlace;
 use kolk_client::client::Client;
 use kolk_client::consumer::Position;
-use kolk_client::consumer::settings::ConsumerSettings;
+use kolk_client::consumer::settings::{ConsumerSettings, OutOfRange};
 
-use super::ledger::Stamp;
+use super::ledger::{Found, Keep, Stamp};
 use super::load::Topic;
 
 /// Until all of a topic must have been read.
 const READ_WAIT: Duration = Duration::from_secs(60);
 
-/// Offsets and stamps of a topic's records, by partition.
-pub(crate) type Found = BTreeMap<u32, Vec<(u64, Stamp)>>;
+/// What was found of a topic, by partition.
+pub(crate) type FoundTopic = BTreeMap<u32, Found>;
 
 /// Reads every partition of a topic from its beginning to its end of this moment.
-pub(crate) async fn read_whole(client: &Client, topic: &Topic) -> Result<Found, String> {
+pub(crate) async fn read_whole(client: &Client, topic: &Topic) -> Result<FoundTopic, String> {
     let reading = tokio::time::timeout(READ_WAIT, read(client, topic));
     reading.await.unwrap_or_else(|_| Err(format!("{}: not read in {READ_WAIT:?}", topic.name)))
 }
 
-async fn read(client: &Client, topic: &Topic) -> Result<Found, String> {
+async fn read(client: &Client, topic: &Topic) -> Result<FoundTopic, String> {
     let failed = |error: kolk_client::error::ClientError| format!("{}: {error}", topic.name);
     let admin = client.admin();
     let listed = admin.list_all_offsets(topic.name, OffsetPlace::End).await.map_err(failed)?;
@@ -35,21 +35,28 @@ async fn read(client: &Client, topic: &Topic) -> Result<Found, String> {
         return Err(format!("{}: {} partitions are left", topic.name, left.len()));
     }
     left.retain(|_, end| *end > 0);
-    let mut found = Found::new();
-    let mut consumer = client.consumer(ConsumerSettings::default()).map_err(failed)?;
+    let mut found = FoundTopic::new();
+    let mut settings = ConsumerSettings::default();
+    if topic.keep != Keep::All {
+        // Retention may raise the log start at any moment.
+        settings.out_of_range = OutOfRange::Beginning;
+    }
+    let mut consumer = client.consumer(settings).map_err(failed)?;
     consumer.assign_topic(topic.name, Position::Beginning).await.map_err(failed)?;
     while !left.is_empty() {
         let fetched = consumer.next_records().await.map_err(failed)?;
         let partition = fetched.partition().get();
-        let records = found.entry(partition).or_default();
+        let into = found.entry(partition).or_default();
         for record in &fetched {
             let record = record.map_err(|e| format!("{}/{partition}: {e}", topic.name))?;
             let offset = record.offset.get();
-            let stamp = record.value.and_then(Stamp::parse);
+            let value = record.value.unwrap_or_default();
+            into.value_bytes += u64::try_from(value.len()).expect("64-bit");
+            let stamp = Stamp::parse(value);
             let stamp = stamp.ok_or_else(|| {
                 format!("{}/{partition} offset {offset}: other bytes", topic.name)
             })?;
-            records.push((offset, stamp));
+            into.records.push((offset, stamp));
         }
         if left.get(&partition).is_some_and(|end| fetched.next_offset().get() >= *end) {
             left.remove(&partition);

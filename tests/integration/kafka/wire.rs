@@ -92,10 +92,21 @@ pub(crate) fn fetch(topic: &str, partition: i32, offset: i64) -> fetch::Request 
 impl KafkaWire {
     /// Connects and says nothing.
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the Kafka door is open");
+        Self::try_open(address).expect("the Kafka door is open")
+    }
+
+    /// The same where the broker may be down.
+    pub(crate) fn try_open(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(SILENCE_MAX)).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
-        Self { stream, next: 0 }
+        Some(Self { stream, next: 0 })
+    }
+
+    /// Sends a request that has no response.
+    pub(crate) fn send<Q: Message>(&mut self, version: i16, request: &Q) -> Option<()> {
+        self.next += 1;
+        self.stream.write_all(&frame(version, self.next, request)).ok()
     }
 
     /// Sends a request and waits for its response; `None` where the connection ends instead.
