@@ -267,6 +267,19 @@ impl Broker<'_> {
         kib.expect("the kernel says RssAnon in KiB") * 1024
     }
 
+    /// The process's id.
+    #[allow(dead_code, reason = "asked by `tests/faults`, which takes this file in as well")]
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How many descriptors the process has open.
+    #[allow(dead_code, reason = "asked by `tests/faults`, which takes this file in as well")]
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        open.expect("the broker runs").count()
+    }
+
     /// Processor time of the whole process.
     pub(crate) fn cpu(&self) -> Duration {
         /// `USER_HZ` is 100 on every architecture that the broker runs on.

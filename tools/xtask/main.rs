@@ -33,14 +33,16 @@ cargo xtask COMMAND
   check [STEP…]     reads only: rules, arrows, generated code, fmt, clippy, docs, tests
                     (with names: only those steps)
   fix [--clippy]    writes: formats, regenerates code, optionally clippy --fix
-  test              install, check, a short crash loop, the judges; the last line is
-                    'N passed, N failed'
+  test              install, check, a short crash loop, the faults, the judges; the last
+                    line is 'N passed, N failed'
   crash [--rounds N] [--seed S] [--release]
                     kill -9 under load, restart, compare with the ledger of acknowledged records
   sim [--seeds N] [--first-seed N] [--seed S] [--scenario FILE] [--canaries] [--release]
                     whole brokers on a simulated machine, each seed twice (tests/sim)
   rot [--rounds N] [--seed S] [--release]
                     N single bits of data directories flipped: harmless, or found and never served
+  faults [--release] [NAME…]
+                    real faults of disk, memory, network and clock (tests/faults); wants root
   wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back
   fuzz [--minutes N] [TARGET…]
                     tests/fuzz by coverage, 15 minutes a target; needs cargo-fuzz
@@ -86,6 +88,7 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "crash" => suite::crash::crash(&Repo::find()?, options).map(|_| ()),
         "sim" => suite::sim::sim(&Repo::find()?, options).map(|_| ()),
         "rot" => suite::crash::rot(&Repo::find()?, options).map(print),
+        "faults" => suite::faults::faults(&Repo::find()?, options).map(print),
         "wide" => suite::crash::wide(&Repo::find()?, options).map(|_| ()),
         "fuzz" => suite::fuzz::fuzz(&Repo::find()?, options).map(print),
         "loom" => suite::memory::loom(&Repo::find()?, options).map(print),

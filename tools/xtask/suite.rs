@@ -9,6 +9,7 @@ use crate::step::{self, Failure, Outcome, Step, Totals};
 use crate::{check, judges, tools};
 
 pub(crate) mod crash;
+pub(crate) mod faults;
 pub(crate) mod fuzz;
 pub(crate) mod memory;
 pub(crate) mod sim;
@@ -28,6 +29,7 @@ pub(crate) fn test(repo: &Repo, options: &Options) -> Result<(), Failure> {
         step::run(&before),
         check::check(repo, &Options::default()),
         step::run(&[Step::new("crash", move || crash::short(repo, options))]),
+        step::run(&[Step::new("faults", move || faults::faults(repo, &Options::default()))]),
         step::run(&[Step::new("judges", move || judges::judges(repo, options))]),
     ] {
         match outcome {

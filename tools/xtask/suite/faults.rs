@@ -1,0 +1,26 @@
+//! `cargo xtask faults`: a program of `tests/` that needs a machine of its own. It says what the machine lacks and skips that.
+
+use crate::options::Options;
+use crate::repo::Repo;
+use crate::step::{Failure, Outcome, Totals};
+use crate::suite;
+
+/// Real faults of disk, memory, network and clock; all, or those whose names hold one of the words.
+pub(crate) fn faults(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
+    let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
+    program(repo, options.release, "faults", &words)
+}
+
+fn program(repo: &Repo, release: bool, name: &str, words: &[&str]) -> Result<Outcome, Failure> {
+    // The whole workspace, so that features are those of the other tests and nothing is built twice.
+    let mut cargo = repo.cargo(&["test", "--workspace", "--test", name]);
+    if release {
+        cargo.arg("--release");
+    }
+    cargo.arg("--").args(words);
+    let totals = suite::counted(&mut cargo)?;
+    if totals == Totals::default() {
+        return Ok(Outcome::Skipped("nothing of it can be run here, see above".to_owned()));
+    }
+    Ok(Outcome::Tested(totals))
+}
