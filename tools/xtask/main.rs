@@ -43,6 +43,8 @@ cargo xtask COMMAND
                     N single bits of data directories flipped: harmless, or found and never served
   faults [--release] [NAME…]
                     real faults of disk, memory, network and clock (tests/faults); wants root
+  powercut [--rounds N]
+                    cuts the power of a guest machine under load, N times; wants qemu and nbdkit
   wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back
   fuzz [--minutes N] [TARGET…]
                     tests/fuzz by coverage, 15 minutes a target; needs cargo-fuzz
@@ -89,6 +91,7 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "sim" => suite::sim::sim(&Repo::find()?, options).map(|_| ()),
         "rot" => suite::crash::rot(&Repo::find()?, options).map(print),
         "faults" => suite::faults::faults(&Repo::find()?, options).map(print),
+        "powercut" => suite::faults::powercut(&Repo::find()?, options).map(print),
         "wide" => suite::crash::wide(&Repo::find()?, options).map(|_| ()),
         "fuzz" => suite::fuzz::fuzz(&Repo::find()?, options).map(print),
         "loom" => suite::memory::loom(&Repo::find()?, options).map(print),

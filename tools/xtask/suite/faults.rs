@@ -1,14 +1,23 @@
-//! `cargo xtask faults`: a program of `tests/` that needs a machine of its own. It says what the machine lacks and skips that.
+//! `cargo xtask faults` and `powercut`: programs of `tests/` that need a machine of their own. Each says what
+//! the machine lacks and skips that.
 
 use crate::options::Options;
 use crate::repo::Repo;
 use crate::step::{Failure, Outcome, Totals};
 use crate::suite;
 
+const CUTS: u32 = 20;
+
 /// Real faults of disk, memory, network and clock; all, or those whose names hold one of the words.
 pub(crate) fn faults(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
     let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
     program(repo, options.release, "faults", &words)
+}
+
+/// Power cuts of a guest whose disk forgets what was not flushed. Always the release build: the guest is slow.
+pub(crate) fn powercut(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
+    let cuts = options.rounds.unwrap_or(CUTS).to_string();
+    program(repo, true, "powercut", &[&cuts])
 }
 
 fn program(repo: &Repo, release: bool, name: &str, words: &[&str]) -> Result<Outcome, Failure> {
