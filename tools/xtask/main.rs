@@ -45,6 +45,8 @@ cargo xtask COMMAND
                     real faults of disk, memory, network and clock (tests/faults); wants root
   powercut [--rounds N]
                     cuts the power of a guest machine under load, N times; wants qemu and nbdkit
+  soak [--minutes N]
+                    2,000 partitions under everything at once within stated bounds, writes perf/run/
   wide [--release]  10,000 partitions within 1,024 descriptors, stopped, started again, read back
   fuzz [--minutes N] [TARGET…]
                     tests/fuzz by coverage, 15 minutes a target; needs cargo-fuzz
@@ -92,6 +94,7 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "rot" => suite::crash::rot(&Repo::find()?, options).map(print),
         "faults" => suite::faults::faults(&Repo::find()?, options).map(print),
         "powercut" => suite::faults::powercut(&Repo::find()?, options).map(print),
+        "soak" => suite::faults::soak(&Repo::find()?, options).map(print),
         "wide" => suite::crash::wide(&Repo::find()?, options).map(|_| ()),
         "fuzz" => suite::fuzz::fuzz(&Repo::find()?, options).map(print),
         "loom" => suite::memory::loom(&Repo::find()?, options).map(print),

@@ -1,4 +1,4 @@
-//! `cargo xtask faults` and `powercut`: programs of `tests/` that need a machine of their own. Each says what
+//! `cargo xtask faults`, `powercut` and `soak`: programs of `tests/` that need a machine, or minutes, of their own. Each says what
 //! the machine lacks and skips that.
 
 use crate::options::Options;
@@ -7,6 +7,7 @@ use crate::step::{Failure, Outcome, Totals};
 use crate::suite;
 
 const CUTS: u32 = 20;
+const SOAK_MINUTES: u64 = 30;
 
 /// Real faults of disk, memory, network and clock; all, or those whose names hold one of the words.
 pub(crate) fn faults(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
@@ -18,6 +19,12 @@ pub(crate) fn faults(repo: &Repo, options: &Options) -> Result<Outcome, Failure>
 pub(crate) fn powercut(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
     let cuts = options.rounds.unwrap_or(CUTS).to_string();
     program(repo, true, "powercut", &[&cuts])
+}
+
+/// Many partitions under everything at once, and what the broker may take of the machine meanwhile.
+pub(crate) fn soak(repo: &Repo, options: &Options) -> Result<Outcome, Failure> {
+    let minutes = options.minutes.unwrap_or(SOAK_MINUTES).to_string();
+    program(repo, true, "soak", &[&minutes])
 }
 
 fn program(repo: &Repo, release: bool, name: &str, words: &[&str]) -> Result<Outcome, Failure> {
