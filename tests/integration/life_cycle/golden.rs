@@ -10,8 +10,8 @@ use kolk_layout::journal::group::{GROUP_HEADER_BYTES, GROUP_MAGIC};
 use kolk_layout::journal::snapshot::SNAPSHOT_HEADER_BYTES;
 use kolk_model::checksum::{crc32c, crc32c_append};
 
-use crate::broker::{Broker, Place};
 use crate::broker::command::{inspect, kolk_ok};
+use crate::broker::{Broker, Place};
 
 /// Ended by a clean stop and by SIGKILL: the latter has records in its journal alone.
 const STOPPED: &str = "directory-1-stopped.tar.gz";
