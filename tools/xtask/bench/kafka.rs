@@ -149,6 +149,8 @@ impl Lab<'_> {
                 answers.push(json!({ "cell": name, "answer": answer }));
             }
         }
+        // The first broker after files were deleted is slower, whichever door it is asked by.
+        self.door("native")?;
         let doors = ["native", "kafka"];
         let order = if number.is_multiple_of(2) { [1, 0] } else { [0, 1] };
         for door in order.into_iter().filter_map(|index: usize| doors.get(index).copied()) {
