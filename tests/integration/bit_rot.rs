@@ -121,7 +121,7 @@ impl Trial<'_> {
             return Err(format!("the start ended with {}:\n{log}", refused.status));
         }
         self.named(found)?;
-        if !names(log, self.flip) {
+        if !names(log, self.flip, &self.pristine.data) {
             return Err(format!("the refusal does not name the file:\n{log}"));
         }
         Ok(Verdict::Refused)
@@ -159,7 +159,7 @@ impl Trial<'_> {
         }
         if offline {
             self.named(found)?;
-            if !names(&log, self.flip) {
+            if !names(&log, self.flip, &self.pristine.data) {
                 return Err(format!("the log does not name the file:\n{log}"));
             }
             return Ok((Verdict::Offline, content));
@@ -209,21 +209,37 @@ impl Trial<'_> {
 }
 
 /// Whether a broker's log names the file, or of a journal its folder.
-fn names(log: &str, flip: &Flip) -> bool {
+fn names(log: &str, flip: &Flip, pristine: &Path) -> bool {
     let file = flip.file.to_string_lossy();
     let folder = flip.file.parent().expect("in a folder").to_string_lossy();
     match flip.kind {
-        // As `topics/…/…log at 4096: …`, and the damage begins at or before the byte.
-        Kind::Segment => log.split(&format!("{file} at ")).skip(1).any(|rest| {
-            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            digits.parse().is_ok_and(|at: usize| at <= flip.position)
-        }),
+        // As `topics/…/…log at 4096: …`, and the damage begins at or before the byte, or with the next batch.
+        Kind::Segment => {
+            let segment = std::fs::read(pristine.join(&flip.file)).expect("a pristine segment");
+            let at_most = batch_behind(&segment, flip.position);
+            log.split(&format!("{file} at ")).skip(1).any(|rest| {
+                let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                digits.parse().is_ok_and(|at: usize| at <= at_most)
+            })
+        }
         Kind::Journal | Kind::Snapshot => {
             let shard = folder.rsplit('/').next().unwrap_or_default();
             log.contains(&*folder) || log.contains(&format!("journal of shard {shard}"))
         }
         _ => log.contains(&*file),
     }
+}
+
+/// Where the batch behind the one that holds a byte begins. Where compaction left gaps, a base offset that has become too large
+/// is noticed there.
+fn batch_behind(segment: &[u8], position: usize) -> usize {
+    let mut at = 0;
+    while at <= position {
+        let length = segment.get(at + 8..at + 12).expect("a whole batch");
+        let length = u32::from_be_bytes(length.try_into().expect("four bytes"));
+        at += 12 + usize::try_from(length).expect("64 bits");
+    }
+    at
 }
 
 /// The segment files below a data directory.
