@@ -113,6 +113,8 @@ impl<I: Io> Log<I> {
         // A log that recovery found damaged has no bytes in memory; what it lost is gone already.
         let covered = state.writer.covered.max(end.position);
         let held = active.tail.start() <= flushed && covered <= active.tail.end();
+        let offline = matches!(state.phase, Phase::Offline(_));
+        assert!(held || offline, "{}: {flushed} to {covered} is not in memory", self.id());
         let damage = match &state.phase {
             // The disk's refusal took nothing away: all that is not synced stands in the snapshot, and a start tries again.
             Phase::Offline(Damage::Device { .. }) if held => None,

@@ -188,7 +188,7 @@ fn settle<I: Io>(shard: &Rc<Shard<I>>, shares: Vec<Share<I>>, sync: bool) {
     }
     for share in shares {
         let level = if sync { Level::Durable } else { Level::Written };
-        share.log.grouped(share.covered);
+        share.log.grouped(share.segment, share.covered);
         if let Some(start) = share.log_start.filter(|_| sync) {
             share.log.log_start_saved(start);
         }

@@ -16,6 +16,8 @@ use kolk_layout::journal::group::{GroupBuilder, Record, RecordKind};
 pub(crate) struct Share<I: Io> {
     pub(crate) log: Log<I>,
     pub(crate) mark: Mark,
+    /// The segment that was active then.
+    pub(crate) segment: Offset,
     /// End of what this and all earlier groups hold of the log.
     pub(crate) covered: u64,
     pub(crate) redo: Option<(u64, u64)>,
@@ -79,7 +81,7 @@ impl<I: Io> Log<I> {
         let sync = if wanted { SyncPolicy::EachGroup } else { SyncPolicy::OnDemand };
         let (mark, covered) = (state.writer.queued_mark, state.writer.queued);
         let log = self.clone();
-        (Some(Share { log, mark, covered, redo, control, log_start }), sync)
+        (Some(Share { log, mark, segment, covered, redo, control, log_start }), sync)
     }
 
     /// Adds what there is to say besides bytes: whether there is anything, and the log start in it.
@@ -118,10 +120,13 @@ impl<I: Io> Log<I> {
         }
     }
 
-    /// The group with this log's `share` has completed.
-    pub(crate) fn grouped(&self, covered: u64) {
+    /// The group with this log's `share` has completed. A roll does not wait for a log start that is raised meanwhile: what is
+    /// said of the segment before is no news of this one.
+    pub(crate) fn grouped(&self, segment: Offset, covered: u64) {
         let mut state = self.inner.state.borrow_mut();
-        state.writer.covered = state.writer.covered.max(covered);
+        if state.active().base == segment {
+            state.writer.covered = state.writer.covered.max(covered);
+        }
     }
 
     /// The group that raises the log start is durable: the records below are given up.

@@ -578,6 +578,32 @@ fn retention_gives_up_whole_old_segments_only() {
 }
 
 #[test]
+fn a_log_start_that_is_raised_during_a_roll_costs_no_record() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        on(&sim, |io, storage| async move {
+            let log = create(&storage, 0).await;
+            let (other, own) = (log.clone(), io.clone());
+            io.spawn(async move {
+                loop {
+                    let start = other.log_start().max(Offset::new(other.durable().get() / 2));
+                    if other.set_log_start(start.next()).await.is_err() {
+                        own.sleep(Duration::from_micros(50)).await;
+                    }
+                }
+            });
+            fill(&io, &log, 90).await;
+            storage.shutdown().await.unwrap();
+        });
+        on(&Sim::with_disk(sim.crash(), seed), |_, storage| async move {
+            let log = storage.log(id(0)).unwrap();
+            assert_eq!((log.damage(), log.log_end()), (None, Offset::new(90 + 30)));
+            read_all(&log).await;
+        });
+    }
+}
+
+#[test]
 fn a_raised_log_start_is_told_of_once_it_is_durable() {
     let sim = Sim::new(3);
     on(&sim, |io, storage| async move {
