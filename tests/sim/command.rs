@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::run::{Ran, run};
 use crate::scenario::{Scenario, files};
+use crate::trace::Telling;
 
 /// Where the scenarios lie, beside this crate's manifest.
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenario");
@@ -21,7 +22,7 @@ pub(crate) struct Command {
     first_seed: u64,
     scenario: Option<PathBuf>,
     jobs: u64,
-    loud: bool,
+    telling: Telling,
     canaries: bool,
     /// Leave the slow scenarios out.
     short: bool,
@@ -50,7 +51,7 @@ impl Command {
             first_seed: 0,
             scenario: None,
             jobs: threads,
-            loud: false,
+            telling: Telling::default(),
             canaries: false,
             short: false,
         };
@@ -65,10 +66,11 @@ impl Command {
                 "--seed" => {
                     command.first_seed = number(value()?)?;
                     command.seeds = 1;
-                    command.loud = true;
+                    command.telling.events = true;
                 }
                 "--scenario" => command.scenario = Some(PathBuf::from(value()?)),
                 "--jobs" => command.jobs = number(value()?)?.max(1),
+                "--files" => command.telling.files = Some(value()?),
                 "--canaries" => command.canaries = true,
                 "--short" => command.short = true,
                 _ => return Err(format!("unknown option {word}")),
@@ -98,7 +100,7 @@ impl Command {
         if failed > 0 {
             return Err(format!("{failed} seeds failed"));
         }
-        if self.loud
+        if self.telling.events
             && let Some(judged) = results.first()
         {
             println!("seed {}: hash {:#018x}", judged.seed, judged.ran.hash);
@@ -136,7 +138,7 @@ impl Command {
             loop {
                 let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
                 let Some((file, scenario, seed)) = plan.get(at) else { return done };
-                let judged = twice(file, scenario, *seed, self.loud);
+                let judged = twice(file, scenario, *seed, &self.telling);
                 if judged.is_bad() && told.fetch_add(1, Ordering::Relaxed) < TOLD_MAX {
                     tell(&judged);
                 }
@@ -161,7 +163,7 @@ impl Command {
             let seeds = self.first_seed..self.first_seed + CANARY_SEEDS;
             let mut caught = None;
             for seed in seeds {
-                let ran = run(&scenario, seed, false);
+                let ran = run(&scenario, seed, &Telling::default());
                 if let Some(violation) = ran.violation {
                     caught = Some((seed, violation));
                     break;
@@ -183,12 +185,12 @@ impl Command {
 }
 
 /// Runs a seed and its replay.
-fn twice(file: &Path, scenario: &Scenario, seed: u64, loud: bool) -> Judged {
-    if loud {
+fn twice(file: &Path, scenario: &Scenario, seed: u64, telling: &Telling) -> Judged {
+    if telling.events {
         println!("{}: {}", file.display(), scenario.about);
     }
-    let ran = run(scenario, seed, loud);
-    let again = run(scenario, seed, false);
+    let ran = run(scenario, seed, telling);
+    let again = run(scenario, seed, &Telling::default());
     let other = (again.hash != ran.hash).then_some(again.hash);
     Judged { seed, file: file.to_path_buf(), ran, other }
 }

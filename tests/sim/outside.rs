@@ -14,7 +14,7 @@ use crate::client::producer::Lane;
 use crate::outside::ledger::{Book, Promise};
 use crate::outside::record::RecordId;
 use crate::scenario::Scenario;
-use crate::trace::Trace;
+use crate::trace::{Telling, Trace};
 
 pub(crate) mod ledger;
 pub(crate) mod record;
@@ -26,6 +26,8 @@ pub(crate) type Place = (usize, u32);
 pub(crate) struct Outside {
     pub(crate) scenario: Scenario,
     pub(crate) trace: Trace,
+    /// Files whose operations are told.
+    pub(crate) files: Option<String>,
     chance: RefCell<Chance>,
     /// The topics that were answered, by place in the scenario.
     pub(crate) topics: RefCell<BTreeMap<usize, TopicId>>,
@@ -46,7 +48,7 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
-    pub(crate) fn new(scenario: &Scenario, seed: u64, trace: Trace) -> Self {
+    pub(crate) fn new(scenario: &Scenario, seed: u64, telling: &Telling) -> Self {
         let mut books = BTreeMap::new();
         for (place, topic) in scenario.topic.iter().enumerate() {
             for partition in 0..topic.partitions {
@@ -56,7 +58,8 @@ impl Outside {
         Self {
             lanes: Lane::all(scenario).into_iter().map(RefCell::new).collect(),
             scenario: scenario.clone(),
-            trace,
+            trace: Trace::new(telling.events),
+            files: telling.files.clone(),
             chance: RefCell::new(Chance::new(seed ^ 0x0c11_e475)),
             topics: RefCell::default(),
             books: RefCell::new(books),

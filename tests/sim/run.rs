@@ -14,7 +14,7 @@ use crate::client::{admin, churn, reader};
 use crate::outside::Outside;
 use crate::outside::ledger::Promise;
 use crate::scenario::Scenario;
-use crate::trace::Trace;
+use crate::trace::Telling;
 use crate::verdict::{Violation, judged, violated};
 use broker::Broker;
 
@@ -40,8 +40,8 @@ pub(crate) struct Ran {
 }
 
 /// Runs a scenario with a seed.
-pub(crate) fn run(scenario: &Scenario, seed: u64, loud: bool) -> Ran {
-    let outside = Rc::new(Outside::new(scenario, seed, Trace::new(loud)));
+pub(crate) fn run(scenario: &Scenario, seed: u64, telling: &Telling) -> Ran {
+    let outside = Rc::new(Outside::new(scenario, seed, telling));
     let mut course = Course {
         outside: Rc::clone(&outside),
         chance: Chance::new(seed ^ 0x11_fe5),
@@ -70,6 +70,21 @@ struct Course {
     disk: SimDisk,
     boot: u64,
     steps: u64,
+}
+
+/// Tells at the end of a life, whatever ends it, what was done to some files.
+struct FilesTold<'a> {
+    sim: &'a Sim,
+    part: Option<String>,
+}
+
+impl Drop for FilesTold<'_> {
+    fn drop(&mut self) {
+        let Some(part) = &self.part else { return };
+        for op in self.sim.operations().iter().filter(|op| op.path.contains(part.as_str())) {
+            println!("      {:?} {} at {} of {}", op.op, op.path, op.position, op.bytes);
+        }
+    }
 }
 
 /// A broker once it serves.
@@ -130,6 +145,7 @@ impl Course {
             .note(format_args!("life {life}: {shards} shards, {steps} steps, {end:?}"));
         fault::between_lives(&self.outside, &mut self.disk, &mut self.chance);
         let sim = self.machine(life);
+        let told = FilesTold { sim: &sim, part: self.outside.files.clone() };
         let full = fault::begin(&self.outside, &sim, &mut self.chance);
         let serving = Serving::default();
         let outside = Rc::clone(&self.outside);
@@ -167,6 +183,7 @@ impl Course {
             (End::PowerCut, _) => self.outside.ended(Promise::PowerLoss),
             _ => self.outside.ended(Promise::ProcessCrash),
         }
+        drop(told);
         self.end(sim, end);
     }
 

@@ -9,6 +9,15 @@ use crate::chance::mix;
 /// Lines kept for the message of a failure.
 const LINES_MAX: usize = 60;
 
+/// What is told of a run while it goes on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Telling {
+    /// Every event.
+    pub(crate) events: bool,
+    /// The disk's operations on files whose path contains this, at the end of each life.
+    pub(crate) files: Option<String>,
+}
+
 /// The events of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {

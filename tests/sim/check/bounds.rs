@@ -47,8 +47,9 @@ pub(crate) fn leftovers(disk: &SimDisk) {
     let files = disk.files();
     for path in files.iter().filter(|path| path.starts_with("/data/topics/")) {
         let kept = match path.rsplit_once('.') {
-            // An index that was being saved when the broker stopped: the next start removes it.
-            Some((_, "log" | "snapshot" | "checkpoint" | "tmp")) => true,
+            Some((_, "log" | "snapshot" | "checkpoint")) => true,
+            // What was being made when the broker stopped: the next start removes it.
+            Some((_, "tmp" | "swap")) => true,
             Some((segment, "index")) => files.binary_search(&format!("{segment}.log")).is_ok(),
             _ => false,
         };
