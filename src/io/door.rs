@@ -313,13 +313,9 @@ pub struct Space {
 pub struct WriteSyncTiming {
     /// From the call to the completion of both, in nanoseconds.
     pub total_ns: u64,
-    /// The fdatasync's share in nanoseconds, on calls where it was sampled: telling the write's
-    /// end costs a wake-up, so only one call in [`SYNC_SAMPLE_EVERY`] asks for it.
+    /// The fdatasync's share in nanoseconds, where the end of the write was seen.
     pub fdatasync_ns: Option<u64>,
 }
-
-/// One durable write of an executor in this many reports the fdatasync's own time.
-pub const SYNC_SAMPLE_EVERY: u64 = 32;
 
 /// Asserts what every direct transfer must keep: alignment of position and length.
 pub(crate) fn assert_aligned(op: Op, position: u64, bytes: u64) {

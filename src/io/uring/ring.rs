@@ -19,7 +19,6 @@ use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, opcode};
 
 use super::kernel::eventfd;
-use crate::door::SYNC_SAMPLE_EVERY;
 use crate::wait::Bell;
 use slots::{Abandoned, Answers, Half, Noted, Slots, Token, UNHEEDED};
 
@@ -58,8 +57,6 @@ pub struct RingCounts {
 /// What the running kernel can do.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Features {
-    /// A linked pair may keep quiet about its first half's success (5.17).
-    pub(super) quiet_success: bool,
     /// `ftruncate` goes through the ring (6.9).
     pub(super) ftruncate: bool,
     /// An enter may wait for a limited time (5.11).
@@ -94,8 +91,6 @@ pub(super) struct Ring {
     /// Rung when something waits for submission.
     pub(super) pushed: Bell,
     counts: Cell<RingCounts>,
-    /// Linked pairs started.
-    pairs: Cell<u64>,
     /// Reused between turns, so that reaping allocates nothing.
     wakers: RefCell<Vec<Waker>>,
     /// Reused between gather sends.
@@ -113,7 +108,6 @@ impl Ring {
         let mut probe = Probe::new();
         uring.submitter().register_probe(&mut probe)?;
         let features = Features {
-            quiet_success: uring.params().is_feature_skip_cqe_on_success(),
             ftruncate: probe.is_supported(opcode::Ftruncate::CODE),
             timed_wait: uring.params().is_feature_ext_arg(),
         };
@@ -131,7 +125,6 @@ impl Ring {
             features,
             pushed: Bell::new(),
             counts: Cell::default(),
-            pairs: Cell::default(),
             wakers: RefCell::default(),
             iovecs: RefCell::default(),
         })
@@ -173,8 +166,9 @@ impl Ring {
         InFlight { ring: Rc::clone(self), token, cancel: Cancel::Never }
     }
 
-    /// Starts a linked pair: the second is run only if the first did all it was asked. The first
-    /// answers once in [`SYNC_SAMPLE_EVERY`] times, or if it fails: an answer is a wake-up.
+    /// Starts a linked pair: the second is run only if the first did not fail. Both answer, though an answer is a wake-up: Linux
+    /// 6.18 can take a short write for no failure, runs the second, and of a write that was to keep quiet when it succeeds
+    /// nobody hears that it was short (seen on a file system in user space).
     ///
     /// # Safety
     /// As for [`Ring::start`], for both.
@@ -183,17 +177,10 @@ impl Ring {
         held: Held,
         build: impl FnOnce(&mut Held) -> [Entry; 2],
     ) -> InFlight {
-        let pair = self.pairs.replace(self.pairs.get() + 1);
-        let quiet = self.features.quiet_success && !pair.is_multiple_of(SYNC_SAMPLE_EVERY);
-        let (answers, flags) = if quiet {
-            (Answers::LastUnlessFirstFails, Flags::IO_LINK | Flags::SKIP_SUCCESS)
-        } else {
-            (Answers::Two, Flags::IO_LINK)
-        };
-        let token = self.insert(answers, held);
+        let token = self.insert(Answers::Two, held);
         if let Some(token) = token {
             let [first, last] = self.with_held(token, build);
-            let first = first.flags(flags).user_data(token.user_data(Half::First));
+            let first = first.flags(Flags::IO_LINK).user_data(token.user_data(Half::First));
             let last = last.user_data(token.user_data(Half::Last));
             // SAFETY: the caller's promise; the table holds `held` until the kernel has answered.
             unsafe { self.push(&[first, last]) };

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::shard::{Runtime, ShardSpec, run_here, spawn_shard};
 use super::uring_io::UringIo;
 use crate::buf::{AlignedBuf, AlignedSlice, TailBuf};
-use crate::door::{File, Io, OpenMode, SYNC_SAMPLE_EVERY};
+use crate::door::{File, Io, OpenMode};
 use crate::error::{IoError, Op};
 use crate::wait::Completion;
 
@@ -74,16 +74,13 @@ fn written_pages_are_read_back() {
 }
 
 #[test]
-fn some_durable_writes_tell_the_share_of_the_sync() {
+fn durable_writes_tell_the_share_of_the_sync() {
     on_shard(|io, dir| async move {
         let file = create(&io, &dir.join("f")).await;
-        let mut sampled = Vec::new();
-        for nth in 0..2 * SYNC_SAMPLE_EVERY {
+        for nth in 0..10 {
             let timing = file.write_and_sync_at(nth * 4096, vec![page(1)]).await.unwrap();
-            assert!(timing.fdatasync_ns.is_none_or(|ns| ns < timing.total_ns));
-            sampled.extend(timing.fdatasync_ns);
+            assert!(timing.fdatasync_ns.is_some_and(|ns| ns < timing.total_ns), "{timing:?}");
         }
-        assert!(sampled.len() >= 2, "{sampled:?}");
     });
 }
 

@@ -116,10 +116,7 @@ impl UringFile {
     }
 
     fn check_pair(&self, wanted: u64, finished: &Finished) -> Result<(), IoError> {
-        // The write keeps quiet when it has succeeded and is not sampled.
-        if let Some(written) = finished.outcome.first {
-            self.check_written(wanted, written)?;
-        }
+        self.check_written(wanted, finished.outcome.first.unwrap_or(-libc::ECANCELED))?;
         finished.result().map(drop).map_err(|errno| self.error(Op::Sync, errno))
     }
 }

@@ -99,8 +99,6 @@ pub(in crate::uring) enum Answers {
     One,
     /// A linked pair that answers both times.
     Two,
-    /// A linked pair whose first half answers only when it fails; its second then never does.
-    LastUnlessFirstFails,
 }
 
 /// What the kernel said.
@@ -214,7 +212,6 @@ impl Slots {
         entry.complete = match entry.answers {
             Answers::One => last.is_some(),
             Answers::Two => first.is_some() && last.is_some(),
-            Answers::LastUnlessFirstFails => first.is_some() || last.is_some(),
         };
         if !entry.complete {
             return Noted::Nothing;
@@ -358,11 +355,6 @@ mod tests {
         assert!(matches!(slots.answer(both.user_data(Half::Last), 0), Noted::Wake(None)));
         let outcome = take(&mut slots, both).unwrap();
         assert_eq!((outcome.first, outcome.last), (Some(5), Some(0)));
-        for half in [Half::First, Half::Last] {
-            let quiet = slots.insert(Answers::LastUnlessFirstFails, Held::default());
-            assert!(matches!(slots.answer(quiet.user_data(half), -5), Noted::Wake(None)));
-            assert!(take(&mut slots, quiet).is_some());
-        }
         assert_eq!(slots.in_kernel(), 0);
     }
 }
