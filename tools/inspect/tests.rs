@@ -86,7 +86,7 @@ fn a_flipped_byte_of_a_segment_names_the_batch_and_spares_the_other_log() {
 }
 
 #[test]
-fn a_head_byte_that_no_crc_covers_is_found_through_the_index() {
+fn a_head_byte_that_no_crc_covers_is_found() {
     let fixture = Fixture::new();
     let segment = fixture.of_log("00000000000000000000.log");
     // The lowest byte of the first batch's leader epoch; the batches after it fall back.
@@ -94,12 +94,12 @@ fn a_head_byte_that_no_crc_covers_is_found_through_the_index() {
     let report = look(fixture.dir.path());
     assert_eq!(report.damage.len(), 1, "{:?}", report.damage);
     assert_eq!(report.damage[0].file, segment);
-    // The last batch's: no batch follows whose epoch would fall.
+    // The last batch's: no batch follows whose epoch would fall, but the log knows who wrote when.
     let fixture = Fixture::new();
     let content = std::fs::read(fixture.path(&segment)).unwrap();
     fixture.flip(&segment, content.len() / 4 * 3 + 15);
     let report = look(fixture.dir.path());
-    assert!(report.damage[0].reason.contains("head bytes"), "{:?}", report.damage);
+    assert!(report.damage[0].reason.contains("leader epoch"), "{:?}", report.damage);
 }
 
 #[test]
