@@ -16,7 +16,7 @@ use fuser::{
     ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
-use super::{Absent, need_root};
+use super::{Absent, need_root, run};
 use crate::broker::Place;
 use tree::Tree;
 
@@ -146,6 +146,15 @@ impl Disk {
         state.rules.clear();
         state.cut.clear();
         state.tree.cut_power();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // The end of the session alone leaves the mount behind. Lazily, as for the others.
+        if let Err(Absent(why)) = run("umount", &["-l", &self.folder.to_string_lossy()]) {
+            eprintln!("{why}");
+        }
     }
 }
 
