@@ -358,11 +358,11 @@ fn a_full_disk_refuses_and_recovers_by_itself() {
 fn a_roll_that_found_no_room_leaves_no_segment_behind() {
     for seed in 0..20 {
         let sim = Sim::new(seed);
-        // The first two allocations are those of the first segment and its growth; then the disk is full for some rolls.
+        // Now a segment finds no room to grow, now the next one none to begin.
         let kind = FaultKind::Errno(28);
         sim.inject(
             Fault { times: 1 + seed % 3, ..Fault::eio(Op::Allocate, ".log").with_kind(kind) }
-                .after(2),
+                .after(seed % 10),
         );
         on(&sim, |io, storage| async move {
             let log = create(&storage, 0).await;
