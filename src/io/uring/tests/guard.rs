@@ -36,10 +36,11 @@ fn a_durable_append_costs_few_system_calls_and_little_cpu() {
         let (after, cpu) = (io.ring_counts(), thread_cpu_us() - cpu);
         let enters = after.enters - counts.enters;
         // A wake-up costs about ten calls more on glommio, which can't be seen from here; the CPU
-        // shows if they become many (its polling trap cost 1,900 calls and 3.9 ms each).
+        // shows if they become many (its polling trap cost 1,900 calls and 3.9 ms each). Two an append
+        // at most: for the end of the write and for that of the sync.
         let wakes = after.doorbells - counts.doorbells;
-        assert!(enters + 10 * wakes < 20 * APPENDS, "{enters} calls, {wakes} wake-ups");
-        assert!(enters <= 3 * APPENDS, "{enters} calls for {APPENDS} appends");
+        assert!(enters + 10 * wakes < 30 * APPENDS, "{enters} calls, {wakes} wake-ups");
+        assert!(enters <= 4 * APPENDS, "{enters} calls for {APPENDS} appends");
         assert!(cpu < 500 * APPENDS, "{cpu} us of CPU for {APPENDS} appends");
     });
 }
