@@ -12,7 +12,8 @@ const KOLK: &str = env!("CARGO_BIN_EXE_kolk");
 const DISK_BYTES: u64 = 512 << 20;
 /// Where an unpacked kernel package is, if not below `/`.
 const KERNEL_VARIABLE: &str = "KOLK_GUEST_KERNEL";
-/// Drivers in the order in which they need each other; what the kernel has built in is no file.
+/// Drivers, roughly in the order in which they need each other; what the kernel has built in is no file. The guest goes through
+/// them twice, since `virtio` and `virtio_ring` need each other one way or the other, by version.
 const MODULES: [&str; 10] = [
     "virtio.ko",
     "virtio_ring.ko",
@@ -33,7 +34,9 @@ const INIT: &str = "#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox mount -t devtmpfs dev /dev
-for module in $(/bin/busybox cat /modules/order); do /bin/busybox insmod /modules/$module; done
+for pass in 1 2; do
+for module in $(/bin/busybox cat /modules/order); do /bin/busybox insmod /modules/$module 2>/dev/null; done
+done
 /bin/busybox ip link set lo up
 /bin/busybox ip addr add 10.0.2.15/24 dev eth0
 /bin/busybox ip link set eth0 up

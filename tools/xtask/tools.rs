@@ -18,10 +18,17 @@ const NEEDED: [(&str, &str); 6] = [
     ("setpriv", "util-linux"),
 ];
 
+/// Programs that only tests of real faults call, which say so and skip themselves without them.
+const WANTED: [(&str, &str); 3] =
+    [("faketime", "faketime"), ("fusermount3", "fuse3"), ("mkfs.ext4", "e2fsprogs")];
+
 /// Looks for what the tests need. Installs Debian packages only where a throw-away machine says
 /// `CI=true` and we are root; elsewhere it says what is missing.
 pub(crate) fn install(repo: &Repo) -> Result<Outcome, Failure> {
-    let missing: Vec<_> = NEEDED.into_iter().filter(|(program, _)| !on_path(program)).collect();
+    let mut missing: Vec<_> = NEEDED.into_iter().filter(|(program, _)| !on_path(program)).collect();
+    if in_ci() && is_root() {
+        missing.extend(WANTED.into_iter().filter(|(program, _)| !on_path(program)));
+    }
     if !missing.is_empty() {
         apt_install(repo, missing.iter().map(|(_, package)| *package).collect())?;
     }
