@@ -146,7 +146,7 @@ impl<I: Io> Controller<I> {
         let CreateTopicOp { name, partitions, config, intent } = op;
         let partitions = partitions.unwrap_or(self.state.settings.partitions_default);
         let random = self.state.io.random_u64();
-        let now = TimestampMs::new(self.state.io.wall_clock().as_ms());
+        let now = TimestampMs::new(self.state.wall_clock().as_ms());
         (NewTopic { name, partitions, config, random, now }, intent)
     }
 

@@ -11,12 +11,13 @@ use kolk_model::ids::TopicPartition;
 use kolk_model::time::TimestampMs;
 use kolk_partition::saving::{SNAPSHOT_NAME, SaveWhen};
 
-use crate::housekeeping::clock::{ClockGuard, Trust};
+use crate::metadata::CONTROLLER;
 use crate::owner::{apply, loading};
+use crate::state::clock::Trust;
 use crate::state::{Hosted, Phase, ShardState};
 
-mod clock;
 pub(crate) mod compaction;
+pub(crate) mod known_time;
 
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -28,17 +29,17 @@ struct Tick {
 
 /// Runs as long as the shard.
 pub(crate) async fn run<I: Io>(state: Rc<ShardState<I>>) {
-    let (now, wall) = (state.io.now(), state.io.wall_clock());
-    let distrust = Duration::from_millis(state.settings.clock_distrust_ms);
-    let mut guard = ClockGuard::new(now, wall, distrust);
     let interval = Duration::from_millis(state.settings.housekeeping_ms.max(1));
     loop {
         state.io.sleep(interval).await;
         if state.phase.get() != Phase::Open {
             return;
         }
+        if state.id == CONTROLLER {
+            known_time::save_if_due(&state).await;
+        }
         let (now, wall) = (state.io.now(), state.io.wall_clock());
-        let trust = guard.tick(now, wall);
+        let trust = state.clock_trust();
         pass(&state, Tick { now, wall, trust }).await;
     }
 }

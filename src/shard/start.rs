@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use kolk_coord::catalogue::codec::{CATALOGUE_BYTES_MAX, DecodeError};
 use kolk_coord::catalogue::{Catalogue, TopicStatus};
@@ -12,6 +13,7 @@ use kolk_coord::command::{CatalogueError, Command};
 use kolk_coord::topic::ClusterId;
 use kolk_io::door::Io;
 use kolk_io::error::IoError;
+use kolk_layout::clock::ClockError;
 use kolk_layout::journal::current::CURRENT_BYTES_MAX;
 use kolk_log::error::{LogError, RecoveryError};
 use kolk_log::recovery::image::ShardImage;
@@ -27,6 +29,8 @@ use kolk_partition::partition::{Partition, log_config};
 
 use crate::controller::Controller;
 use crate::housekeeping;
+use crate::housekeeping::known_time;
+use crate::housekeeping::known_time::CLOCK_PATH;
 use crate::message::ProducerIdBlock;
 use crate::metadata::{CONTROLLER, Metadata, Placement};
 use crate::owner::{apply, group, loading, pump};
@@ -34,6 +38,7 @@ use crate::settings::ShardSettings;
 use crate::shard::Shard;
 use crate::state::bell::Bell;
 use crate::state::budget::Budget;
+use crate::state::clock::{ClockGuard, KnownTime};
 use crate::state::groups::Groups;
 use crate::state::lane::Lane;
 use crate::state::waiters::Waiters;
@@ -57,6 +62,15 @@ pub enum StartError {
         /// What is wrong with it.
         #[source]
         error: DecodeError,
+    },
+    /// The file that says what time it was is of a newer kolk.
+    #[error("{path}: {error}", path = path.display())]
+    Clock {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: ClockError,
     },
     /// The catalogue does not take the beginning of a run: a bug.
     #[error("the run can't begin: {0}")]
@@ -123,6 +137,7 @@ pub struct ShardPart {
     placement: Placement,
     image: ShardImage,
     catalogue: Catalogue,
+    known_time: KnownTime,
 }
 
 impl ShardPart {
@@ -142,15 +157,16 @@ pub async fn recover<I: Io>(io: &I, plan: &StartPlan<'_>) -> Result<RecoveredNod
     let StartPlan { dir, shards, log, boot, accept_loss } = *plan;
     let placement = Placement::new(shards);
     let path = dir.join(CATALOGUE_PATH);
-    let mut catalogue = match read_catalogue(io, &path).await? {
+    let (mut catalogue, known_time) = match read_catalogue(io, &path).await? {
         Some(catalogue) => {
             // The first start writes it last: whoever has it has served, and its journals hold what was acknowledged.
             refuse_without_journals(io, dir).await?;
-            catalogue
+            (catalogue, read_known_time(io, &dir.join(CLOCK_PATH)).await?)
         }
         None => {
             let (high, low) = (io.random_u64(), io.random_u64());
-            Catalogue::new(ClusterId::new(u128::from(high) << 64 | u128::from(low)))
+            let cluster = ClusterId::new(u128::from(high) << 64 | u128::from(low));
+            (Catalogue::new(cluster), KnownTime::First)
         }
     };
     let fate = |id: TopicId| match catalogue.status(id) {
@@ -167,6 +183,9 @@ pub async fn recover<I: Io>(io: &I, plan: &StartPlan<'_>) -> Result<RecoveredNod
     remove_deleted_topics(io, dir, &fate).await?;
     io.sync_dir(&dir.join("topics")).await?;
     catalogue.apply(Command::BeginRun)?;
+    if known_time == KnownTime::First {
+        known_time::write(io, &dir.join(CLOCK_PATH), io.wall_clock()).await?;
+    }
     io.write_file_atomic(&path, &catalogue.encode()).await?;
     let report = RecoveryReport {
         cluster: catalogue.cluster(),
@@ -186,6 +205,7 @@ pub async fn recover<I: Io>(io: &I, plan: &StartPlan<'_>) -> Result<RecoveredNod
         placement,
         image,
         catalogue: catalogue.clone(),
+        known_time,
     };
     let parts = (0..shards).zip(recovered.shards).map(part).collect();
     Ok(RecoveredNode { parts, report })
@@ -197,6 +217,15 @@ async fn read_catalogue<I: Io>(io: &I, path: &Path) -> Result<Option<Catalogue>,
     Catalogue::decode(&bytes)
         .map(Some)
         .map_err(|error| StartError::Catalogue { path: path.to_path_buf(), error })
+}
+
+async fn read_known_time<I: Io>(io: &I, path: &Path) -> Result<KnownTime, StartError> {
+    known_time::read(io, path).await.map_err(|error| match error {
+        known_time::ReadError::Io(error) => StartError::Io(error),
+        known_time::ReadError::Newer(error) => {
+            StartError::Clock { path: path.to_path_buf(), error }
+        }
+    })
 }
 
 async fn refuse_without_journals<I: Io>(io: &I, dir: &Path) -> Result<(), StartError> {
@@ -219,12 +248,14 @@ impl<I: Io> Shard<I> {
         settings: ShardSettings,
         metrics: Rc<ShardMetrics>,
     ) -> Result<Self, StartError> {
-        let ShardPart { dir, shard, placement, image, catalogue } = part;
+        let ShardPart { dir, shard, placement, image, catalogue, known_time } = part;
         let storage =
             ShardLog::open(io.clone(), &dir, image, settings.log.clone(), Rc::clone(&metrics))
                 .await?;
         let metadata = Metadata::new(&catalogue, placement);
         let now = io.now();
+        let distrust = Duration::from_millis(settings.clock_distrust_ms);
+        let clock = ClockGuard::new(now, io.wall_clock(), known_time, distrust);
         let lanes = || Lanes {
             requests: Lane::new(),
             replies: Lane::new(),
@@ -260,6 +291,9 @@ impl<I: Io> Shard<I> {
             to_load: RefCell::new(VecDeque::new()),
             to_load_bell: Bell::default(),
             groups: Groups::new(settings.group.changed_by(catalogue.brokers())),
+            clock: RefCell::new(clock),
+            clock_path: dir.join(CLOCK_PATH),
+            clock_saved_at: Cell::new(None),
             settings,
         });
         host_all(&state, &catalogue).await;

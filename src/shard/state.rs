@@ -3,12 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use kolk_coord::command::Event;
 use kolk_io::door::Io;
-use kolk_io::time::Monotonic;
+use kolk_io::time::{Monotonic, WallClock};
 use kolk_log::shard_log::ShardLog;
 use kolk_metric::shard::ShardMetrics;
 use kolk_model::error::ErrorCode;
@@ -27,6 +28,7 @@ use crate::state::lane::Lane;
 pub(crate) mod bell;
 pub(crate) mod budget;
 pub(crate) mod census;
+pub(crate) mod clock;
 pub(crate) mod groups;
 pub(crate) mod lane;
 pub(crate) mod side_by_side;
@@ -35,6 +37,7 @@ pub(crate) mod waiters;
 use bell::Bell;
 use budget::Budget;
 use census::Census;
+use clock::{ClockGuard, Trust};
 use waiters::{TooManyWait, Waiters};
 
 /// A partition that this shard owns and whose log is open.
@@ -81,6 +84,11 @@ pub(crate) struct ShardState<I: Io> {
     pub(crate) to_load: RefCell<VecDeque<TopicPartition>>,
     pub(crate) to_load_bell: Bell,
     pub(crate) groups: Groups,
+    /// Whether the wall clock may be believed.
+    pub(crate) clock: RefCell<ClockGuard>,
+    /// Where what time it is is written down; on the controller, when that was done last.
+    pub(crate) clock_path: PathBuf,
+    pub(crate) clock_saved_at: Cell<Option<Monotonic>>,
 }
 
 /// The two lanes to another shard.
@@ -142,6 +150,19 @@ impl<I: Io> ShardState<I> {
             ),
             Some(_) => Refusal::no_such_partition(id),
         }
+    }
+
+    /// Looks at both clocks: whether anything may be forgotten by the wall clock.
+    pub(crate) fn clock_trust(&self) -> Trust {
+        self.clock.borrow_mut().tick(self.io.now(), self.io.wall_clock())
+    }
+
+    /// The time that is written down beside what may be forgotten by it: never earlier than what is believed, so that a clock that
+    /// is behind for a while makes nothing old.
+    pub(crate) fn wall_clock(&self) -> WallClock {
+        let wall = self.io.wall_clock();
+        let believed = self.clock.borrow().believed(self.io.now());
+        believed.map_or(wall, |believed| believed.max(wall))
     }
 
     /// Every partition of this shard, by id.

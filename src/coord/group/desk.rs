@@ -16,8 +16,19 @@ pub struct Moment {
     pub now_ms: u64,
     /// The wall clock.
     pub wall: TimestampMs,
+    /// Whether anything may be forgotten by it.
+    pub trust: WallTrust,
     /// A number that nobody can guess and no other moment has.
     pub random: u128,
+}
+
+/// Whether the host believes its wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WallTrust {
+    /// It does.
+    Believed,
+    /// The clock has jumped: nothing is old because of it.
+    Doubted,
 }
 
 /// The host's name for a request that waits for its answer.
@@ -70,7 +81,12 @@ impl Desk {
     pub(super) const fn new(settings: GroupSettings) -> Self {
         Self {
             settings,
-            moment: Moment { now_ms: 0, wall: TimestampMs::NONE, random: 0 },
+            moment: Moment {
+                now_ms: 0,
+                wall: TimestampMs::NONE,
+                trust: WallTrust::Doubted,
+                random: 0,
+            },
             records: Vec::new(),
             answers: Vec::new(),
             written: 0,

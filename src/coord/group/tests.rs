@@ -14,7 +14,7 @@ use crate::group::answer::{
     DescribedGroup, FetchedOffsets, GroupAnswer, JoinRefused, Joined, Left, Synced,
 };
 use crate::group::coordinator::Coordinator;
-use crate::group::desk::{Moment, Ticket};
+use crate::group::desk::{Moment, Ticket, WallTrust};
 use crate::group::ids::{Generation, GroupId, InstanceId, MemberId};
 use crate::group::record::{OffsetValue, Record, RecordKey};
 use crate::group::request::{
@@ -104,7 +104,12 @@ impl Host {
     }
 
     fn with(settings: GroupSettings) -> Self {
-        let moment = Moment { now_ms: 1, wall: TimestampMs::new(1_000_000), random: 7 };
+        let moment = Moment {
+            now_ms: 1,
+            wall: TimestampMs::new(1_000_000),
+            trust: WallTrust::Believed,
+            random: 7,
+        };
         let mut coordinator = Coordinator::new(settings);
         coordinator.loaded(moment);
         Self {

@@ -11,30 +11,26 @@ use kolk_model::ids::TopicPartition;
 use kolk_model::map::Set;
 use kolk_model::time::TimestampMs;
 
-use crate::housekeeping::clock::{ClockGuard, Trust};
+use crate::state::clock::Trust;
 use crate::state::{Phase, ShardState};
 
 /// Runs as long as the shard. A task of its own: a pass over a large log takes minutes, and retention must not wait for it.
 pub(crate) async fn run<I: Io>(state: Rc<ShardState<I>>) {
-    let distrust = Duration::from_millis(state.settings.clock_distrust_ms);
-    let mut guard = ClockGuard::new(state.io.now(), state.io.wall_clock(), distrust);
     let interval = Duration::from_millis(state.settings.compaction_ms.max(1));
     loop {
         state.io.sleep(interval).await;
         if state.phase.get() != Phase::Open {
             return;
         }
-        // Tombstones go by the wall clock: one that jumped must not take them early.
-        if guard.tick(state.io.now(), state.io.wall_clock()) == Trust::Agree {
-            round(&state).await;
-        }
+        round(&state).await;
     }
 }
 
 /// Compacts until no log is due; each at most once, so that one that fails does not keep the others waiting.
 async fn round<I: Io>(state: &Rc<ShardState<I>>) {
     let mut seen = Set::new();
-    while state.phase.get() == Phase::Open {
+    // Tombstones go by the wall clock: one that jumped, since the last log too, must not take them early.
+    while state.phase.get() == Phase::Open && state.clock_trust() == Trust::Agree {
         let Some((log, order)) = dirtiest(state, &seen).await else { return };
         seen.insert(log.id());
         compact(state, &log, order).await;

@@ -20,7 +20,7 @@ pub(crate) fn append<I: Io>(
     };
     let ProduceOp { batches, wait, expected_next_offset, .. } = op;
     let append = Append { waiter, batches, wait, expected_next_offset };
-    let now = state.io.wall_clock();
+    let now = state.wall_clock();
     let appending = hosted.borrow_mut().append(append, now);
     match appending {
         Appending::Done(result) => Some(result.map_err(Refusal::from)),

@@ -46,7 +46,7 @@ async fn load<I: Io>(state: &ShardState<I>, id: TopicPartition) {
         // Only batches without a producer are appended meanwhile.
         (partition.log().clone(), partition.limits().producers_max, partition.log().log_end())
     };
-    let now = TimestampMs::new(state.io.wall_clock().as_ms());
+    let now = TimestampMs::new(state.wall_clock().as_ms());
     let loaded = load_producers(&state.io, &log, end, producers_max, now).await;
     if let Err(error) = &loaded {
         tracing::warn!(log = %id, %error, "producers not read, their appends are refused for now");
@@ -63,7 +63,7 @@ async fn load<I: Io>(state: &ShardState<I>, id: TopicPartition) {
             partition.leave_snapshot_alone();
         }
         let loaded = loaded.map(|loaded| loaded.producers);
-        partition.producers_loaded(loaded, state.io.wall_clock(), &mut effects);
+        partition.producers_loaded(loaded, state.wall_clock(), &mut effects);
         if let Some(offset) = snapshot {
             partition.snapshot_saved(offset, state.io.now());
         }

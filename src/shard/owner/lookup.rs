@@ -61,7 +61,7 @@ pub(crate) async fn list_offset<I: Io>(
 /// Waits until what was appended so far is visible; what never will be is not waited for.
 async fn settle<I: Io>(state: &ShardState<I>, hosted: &Hosted<I>) -> Result<(), Refusal> {
     let waiter = state.waiters.open_local()?;
-    let now = state.io.wall_clock();
+    let now = state.wall_clock();
     let appending = hosted.borrow_mut().wait_visible(waiter, now);
     match appending {
         Appending::Done(_) => state.waiters.close(waiter),
@@ -144,7 +144,7 @@ async fn await_durable<I: Io>(
 ) -> Result<(), Refusal> {
     let hosted = state.partition(id)?;
     let waiter = state.waiters.open_local()?;
-    let now = state.io.wall_clock();
+    let now = state.wall_clock();
     let appending = hosted.borrow_mut().wait_durable(waiter, offset, now);
     if let Appending::Done(result) = appending {
         state.waiters.close(waiter);

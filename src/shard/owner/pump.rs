@@ -38,7 +38,7 @@ fn take<I: Io>(state: &ShardState<I>, event: LogEvent, effects: &mut Vec<Effect>
         }
         LogEvent::Unblocked(id) => {
             if let Some(hosted) = state.hosted.borrow().get(&id) {
-                hosted.borrow_mut().unblocked(state.io.wall_clock(), effects);
+                hosted.borrow_mut().unblocked(state.wall_clock(), effects);
             }
         }
         LogEvent::Fenced(id) => fence(state, id, effects),

@@ -13,7 +13,9 @@ use kolk_log::error::LogError;
 use kolk_model::ids::ShardId;
 use kolk_partition::saving::{SNAPSHOT_NAME, SaveWhen};
 
+use crate::housekeeping::known_time;
 use crate::message::Request;
+use crate::metadata::CONTROLLER;
 use crate::shard::Shard;
 use crate::state::side_by_side::side_by_side;
 use crate::state::{Phase, ShardState};
@@ -99,6 +101,9 @@ async fn come_to_rest<I: Io>(state: &Rc<ShardState<I>>, limit: Duration) -> Resu
     // The last quarter is for the snapshot and the producers.
     let write = (limit / 4 * 3).saturating_sub(state.io.now() - begun);
     state.storage.shutdown_within(write).await?;
+    if state.id == CONTROLLER {
+        known_time::save(state).await;
+    }
     save_producers(state, begun + limit / 10 * 9).await;
     Ok(())
 }

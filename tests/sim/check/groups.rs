@@ -6,7 +6,7 @@ use std::time::Duration;
 use kolk_coord::group::OFFSETS_TOPIC;
 use kolk_coord::group::answer::GroupAnswer;
 use kolk_coord::group::coordinator::Coordinator;
-use kolk_coord::group::desk::{Moment, Ticket};
+use kolk_coord::group::desk::{Moment, Ticket, WallTrust};
 use kolk_coord::group::ids::GroupId;
 use kolk_coord::group::request::GroupRequest;
 use kolk_coord::group::topics::Topics;
@@ -95,7 +95,8 @@ pub(crate) async fn replayed(broker: &Broker, outside: &Outside) {
 
 fn moment(broker: &Broker) -> Moment {
     let wall = TimestampMs::new(broker.io.wall_clock().as_ms());
-    Moment { now_ms: broker.io.now().as_ns() / 1_000_000, wall, random: 1 }
+    let now_ms = broker.io.now().as_ns() / 1_000_000;
+    Moment { now_ms, wall, trust: WallTrust::Believed, random: 1 }
 }
 
 /// Another coordinator from the records that a reader of the topic is given.

@@ -8,7 +8,7 @@ use kolk_model::time::TimestampMs;
 
 use super::{Coordinator, Group};
 use crate::group::answer::{FetchedOffsets, GroupState};
-use crate::group::desk::Timer;
+use crate::group::desk::{Timer, WallTrust};
 use crate::group::ids::GroupId;
 use crate::group::offsets::Offsets;
 use crate::group::record::{OffsetValue, Record, RecordKey};
@@ -174,6 +174,9 @@ impl Coordinator {
     /// Forgets offsets that nobody uses for too long, and groups of which nothing is left then.
     pub(super) fn expire_offsets(&mut self) {
         self.expiry_timer = None;
+        if self.desk.moment.trust == WallTrust::Doubted {
+            return self.expect_expiry(self.desk.settings.offsets_retention_check_interval_ms);
+        }
         let from = self.expiry_after.take();
         let from = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.groups.range::<GroupId, _>((from, Bound::Unbounded));

@@ -144,6 +144,18 @@ fn offsets_without_members_expire_after_their_last_commit() {
 }
 
 #[test]
+fn nothing_expires_by_a_clock_that_is_doubted() {
+    let mut host = Host::new();
+    host.commit(commit("t", 1)).unwrap();
+    host.moment.trust = WallTrust::Doubted;
+    host.wait(9 * DAY_MS);
+    assert_eq!(host.offsets(), [("t".to_owned(), 0, 1)]);
+    host.moment.trust = WallTrust::Believed;
+    host.wait(DAY_MS);
+    assert_eq!(host.offsets(), []);
+}
+
+#[test]
 fn offsets_of_an_empty_group_expire_from_when_it_became_empty() {
     let mut host = Host::new();
     let joined = host.stable(1).remove(0);

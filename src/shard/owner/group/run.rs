@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use kolk_coord::group::answer::{GroupAnswer, ListedGroup};
 use kolk_coord::group::coordinator::Coordinator;
-use kolk_coord::group::desk::{Effects, Moment, Ticket};
+use kolk_coord::group::desk::{Effects, Moment, Ticket, WallTrust};
 use kolk_coord::group::record::Record;
 use kolk_coord::group::request::RequestKind;
 use kolk_coord::group::topics::Topics;
@@ -31,6 +31,7 @@ use crate::message::Reply;
 use crate::metadata::Metadata;
 use crate::owner::append::append;
 use crate::request::{ProduceOp, Refusal};
+use crate::state::clock::Trust;
 use crate::state::groups::{Asked, Seat, Standing};
 use crate::state::waiters::Waiting;
 use crate::state::{Phase, ShardState};
@@ -175,7 +176,7 @@ impl<I: Io> Host<I> {
 
     async fn append(&self, records: &[Record]) -> Result<(), Refusal> {
         let state = &self.state;
-        let now = TimestampMs::new(state.io.wall_clock().as_ms());
+        let now = TimestampMs::new(state.wall_clock().as_ms());
         let batches = encode(records, now)
             .map_err(|error| Refusal::new(ErrorCode::MessageTooLarge, error.to_string()))?;
         let op = ProduceOp {
@@ -217,7 +218,11 @@ impl<I: Io> Host<I> {
         let io = &self.state.io;
         Moment {
             now_ms: io.now().as_ns() / 1_000_000,
-            wall: TimestampMs::new(io.wall_clock().as_ms()),
+            wall: TimestampMs::new(self.state.wall_clock().as_ms()),
+            trust: match self.state.clock_trust() {
+                Trust::Agree => WallTrust::Believed,
+                Trust::Differ => WallTrust::Doubted,
+            },
             random: u128::from(io.random_u64()) << 64 | u128::from(io.random_u64()),
         }
     }

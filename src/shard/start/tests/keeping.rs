@@ -73,6 +73,54 @@ fn a_clock_that_runs_ahead_deletes_nothing() {
 }
 
 #[test]
+fn a_clock_that_jumps_between_two_runs_deletes_nothing_until_it_has_run_evenly_for_a_day() {
+    for seed in 0..3 {
+        let sim = Sim::new(seed);
+        let (node, topic) = sim.run(|io| async move {
+            let node = Node::start(io, 2).await;
+            let config = overrides(&[("segment.bytes", "65536"), ("retention.ms", "60000")]);
+            let topic = node.create_with("web", 1, config).await.unwrap();
+            fill(&node, topic, 30).await;
+            (node, topic)
+        });
+        let now = sim.io().wall_clock();
+        drop(node);
+        let sim = Sim::with_disk(sim.kill(), seed);
+        let two_hours = 2 * 3_600 * 1_000_000_000;
+        sim.set_wall_clock(WallClock::new(now.as_ns() + two_hours));
+        sim.run(move |io| async move {
+            let node = Node::start(io, 1).await;
+            node.io.sleep(Duration::from_hours(23)).await;
+            assert_eq!(log_start(&node, topic).await, 0);
+            node.io.sleep(Duration::from_hours(2)).await;
+            assert!(log_start(&node, topic).await > 0, "the clock was set right, after all");
+        });
+    }
+}
+
+#[test]
+fn a_restart_within_the_hour_goes_on_with_retention_by_time() {
+    let sim = Sim::new(4);
+    let topic = sim.run(|io| async move {
+        let node = Node::start(io, 2).await;
+        let config = overrides(&[("segment.bytes", "65536"), ("retention.ms", "60000")]);
+        let topic = node.create_with("web", 1, config).await.unwrap();
+        node.io.sleep(Duration::from_hours(5)).await;
+        fill(&node, topic, 30).await;
+        topic
+    });
+    let now = sim.io().wall_clock();
+    let sim = Sim::with_disk(sim.kill(), 5);
+    let half_an_hour = 30 * 60 * 1_000_000_000;
+    sim.set_wall_clock(WallClock::new(now.as_ns() + half_an_hour));
+    sim.run(move |io| async move {
+        let node = Node::start(io, 1).await;
+        node.io.sleep(Duration::from_secs(20)).await;
+        assert!(log_start(&node, topic).await > 0);
+    });
+}
+
+#[test]
 fn a_compacted_topic_keeps_its_segments() {
     check(1, |node| async move {
         let config = overrides(&[
@@ -106,6 +154,33 @@ fn producers_that_are_idle_for_long_are_forgotten() {
         // Forgotten, so it may begin anywhere, as Kafka allows.
         assert!(!send(1, 17).await.unwrap().duplicate);
         assert_eq!(code(send(2, 9).await), ErrorCode::OutOfOrderSequence);
+    });
+}
+
+#[test]
+fn a_producer_is_not_forgotten_for_a_clock_that_was_behind_when_it_appended() {
+    let sim = Sim::new(6);
+    let (node, topic) = sim.run(|io| async move {
+        let node = Rc::new(Node::start(io, 2).await);
+        let topic = node.create("web", 1).await;
+        node.io.sleep(Duration::from_secs(5)).await;
+        (node, topic)
+    });
+    let send = |node: &Node, topic| {
+        node.shard(0).produce(produce_op(at(topic, 0), batch_of(1, 0, &["x"])))
+    };
+    let right = sim.io().wall_clock();
+    let month = 30 * 24 * 3_600 * 1_000_000_000;
+    sim.set_wall_clock(WallClock::new(right.as_ns() - month));
+    let behind = Rc::clone(&node);
+    sim.run(move |_| async move {
+        assert!(!send(&behind, topic).await.unwrap().duplicate);
+        behind.io.sleep(Duration::from_secs(10)).await;
+    });
+    sim.set_wall_clock(right);
+    sim.run(move |_| async move {
+        node.io.sleep(Duration::from_secs(10)).await;
+        assert!(send(&node, topic).await.unwrap().duplicate);
     });
 }
 

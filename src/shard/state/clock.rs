@@ -1,5 +1,5 @@
 //! Whether the wall clock may be believed. Retention by time deletes for ever, so a clock that jumps must not
-//! drive it (rule 21 of the storage rules).
+//! drive it (rule 21 of the storage rules), whether it jumps while the broker runs or between two runs.
 
 use std::time::Duration;
 
@@ -8,9 +8,20 @@ use kolk_io::time::{Monotonic, WallClock};
 /// Wall and monotonic clock may drift apart by so much.
 const DISAGREEMENT_MAX: i128 = 3_600 * 1_000_000_000;
 
+/// What time it is, as far as a start knows without its wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KnownTime {
+    /// The data directory is new: there is nothing that a wrong clock could delete.
+    First,
+    /// The last run believed this.
+    At(WallClock),
+    /// The last run has not left it, or it is not readable.
+    Lost,
+}
+
 /// Compares how far both clocks have come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ClockGuard {
+pub(crate) struct ClockGuard {
     /// Wall clock minus monotonic clock, in nanoseconds, when they last agreed.
     trusted: i128,
     /// The same at the last tick.
@@ -22,20 +33,38 @@ pub(super) struct ClockGuard {
 
 /// Whether the two clocks tell the same story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(crate) enum Trust {
     Agree,
     Differ,
 }
 
 impl ClockGuard {
-    pub(super) fn new(now: Monotonic, wall: WallClock, distrust: Duration) -> Self {
-        let distance = distance(now, wall);
-        Self { trusted: distance, last: distance, stable_since: None, distrust }
+    /// A guard from the start of a run on. A machine that was off for more than an hour can't be told from a clock that jumped: both
+    /// wait for the time of distrust.
+    pub(crate) fn new(
+        now: Monotonic,
+        wall: WallClock,
+        known: KnownTime,
+        distrust: Duration,
+    ) -> Self {
+        let last = distance(now, wall);
+        let trusted = match known {
+            KnownTime::First => last,
+            KnownTime::At(known) => distance(now, known),
+            KnownTime::Lost => NEVER,
+        };
+        let jumped = (last - trusted).abs() > DISAGREEMENT_MAX;
+        if jumped {
+            tracing::warn!(
+                "the wall clock is not where the last run left it, no retention by time for now"
+            );
+        }
+        Self { trusted, last, stable_since: jumped.then_some(now), distrust }
     }
 
     /// Takes a reading of both clocks. After a jump of the wall clock they differ until it jumps back, or has
     /// run evenly for the time of distrust: then somebody had set it right.
-    pub(super) fn tick(&mut self, now: Monotonic, wall: WallClock) -> Trust {
+    pub(crate) fn tick(&mut self, now: Monotonic, wall: WallClock) -> Trust {
         let distance = distance(now, wall);
         let jumped = (distance - self.last).abs() > DISAGREEMENT_MAX;
         self.last = distance;
@@ -65,7 +94,16 @@ impl ClockGuard {
             _ => Trust::Differ,
         }
     }
+
+    /// What time it is by the monotonic clock and the distance that was believed last; `None` if none was.
+    pub(crate) fn believed(&self, now: Monotonic) -> Option<WallClock> {
+        let ns = self.trusted.checked_add(i128::from(now.as_ns()))?;
+        u64::try_from(ns).ok().map(WallClock::new)
+    }
 }
+
+/// A distance that no two clocks have.
+const NEVER: i128 = i128::MIN / 4;
 
 fn distance(now: Monotonic, wall: WallClock) -> i128 {
     i128::from(wall.as_ns()) - i128::from(now.as_ns())
@@ -79,9 +117,14 @@ mod tests {
 
     /// Ticks at (monotonic, wall) hours after a start at (0, 100); the time of distrust is 24 hours.
     fn check(ticks: &[(u64, u64, Trust)]) {
+        check_after(KnownTime::First, ticks);
+    }
+
+    /// The same, where the run begins with what the last one has left.
+    fn check_after(known: KnownTime, ticks: &[(u64, u64, Trust)]) {
         let at = |now, wall| (Monotonic::new(now * HOUR), WallClock::new(wall * HOUR));
         let (now, wall) = at(0, 100);
-        let mut guard = ClockGuard::new(now, wall, Duration::from_hours(24));
+        let mut guard = ClockGuard::new(now, wall, known, Duration::from_hours(24));
         for (now, wall, trust) in ticks {
             let (now, wall) = at(*now, *wall);
             assert_eq!(guard.tick(now, wall), *trust, "at {now:?}, {wall:?}");
@@ -132,5 +175,37 @@ mod tests {
             (26, 190_006, Trust::Differ),
             (44, 190_024, Trust::Agree),
         ]);
+    }
+
+    #[test]
+    fn a_clock_that_goes_on_from_the_last_run_is_believed_at_once() {
+        check_after(KnownTime::At(WallClock::new(99 * HOUR)), &[(1, 101, Trust::Agree)]);
+    }
+
+    #[test]
+    fn a_jump_between_two_runs_is_a_jump() {
+        for known in [2, 98, 102, 90_000] {
+            let ticks =
+                [(1, 101, Trust::Differ), (23, 123, Trust::Differ), (24, 124, Trust::Agree)];
+            check_after(KnownTime::At(WallClock::new(known * HOUR)), &ticks);
+        }
+        let known = KnownTime::At(WallClock::new(40 * HOUR));
+        check_after(known, &[(1, 101, Trust::Differ), (2, 42, Trust::Agree)]);
+    }
+
+    #[test]
+    fn a_clock_of_which_nothing_is_known_is_believed_after_a_day() {
+        check_after(KnownTime::Lost, &[(1, 101, Trust::Differ), (24, 124, Trust::Agree)]);
+    }
+
+    #[test]
+    fn what_is_believed_goes_on_by_the_monotonic_clock_while_the_wall_clock_is_wrong() {
+        let at = |hour| Monotonic::new(hour * HOUR);
+        let day = Duration::from_hours(24);
+        let mut guard = ClockGuard::new(at(0), WallClock::new(100 * HOUR), KnownTime::First, day);
+        assert_eq!(guard.tick(at(1), WallClock::new(9_000 * HOUR)), Trust::Differ);
+        assert_eq!(guard.believed(at(2)), Some(WallClock::new(102 * HOUR)));
+        let lost = ClockGuard::new(at(0), WallClock::new(100 * HOUR), KnownTime::Lost, day);
+        assert_eq!(lost.believed(at(2)), None);
     }
 }
