@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod churn;
+pub(crate) mod consumers;
 pub(crate) mod groups;
 pub(crate) mod producer;
 pub(crate) mod reader;
@@ -43,6 +44,12 @@ pub(crate) fn start(broker: &Rc<Broker>, outside: &Rc<Outside>) {
         let (broker, outside) = both();
         let group = groups::with_member(number);
         broker.io.clone().spawn(async move { groups::run_member(&broker, &outside, &group).await });
+    }
+    let members = (0..outside.scenario.group.consumers)
+        .flat_map(|group| (0..consumers::MEMBERS).map(move |number| (group, number)));
+    for place in members {
+        let (broker, outside) = both();
+        broker.io.clone().spawn(async move { consumers::run(&broker, &outside, place).await });
     }
     if outside.scenario.admin.churn_ms > 0 {
         let (broker, outside) = both();

@@ -4,7 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kolk_io::door::Io;
+use kolk_io::sim::SimIo;
+use kolk_io::time::WallClock;
 use kolk_model::ids::{PartitionId, TopicId, TopicPartition};
+use kolk_model::time::TimestampMs;
 
 use crate::chance::Chance;
 use crate::check::{acknowledged, offsets};
@@ -41,6 +45,8 @@ pub(crate) struct Outside {
     pub(crate) faults: Cell<bool>,
     /// A good copy of something may be gone.
     pub(crate) excuse: RefCell<Option<String>>,
+    /// How far the machine's wall clock is ahead of the right time, in ns.
+    pub(crate) clock_ahead_ns: Cell<i64>,
     /// Records that were acknowledged.
     pub(crate) acknowledged: Cell<u64>,
     /// Records that readers have seen.
@@ -68,6 +74,7 @@ impl Outside {
             churn: RefCell::default(),
             faults: Cell::new(false),
             excuse: RefCell::default(),
+            clock_ahead_ns: Cell::new(0),
             acknowledged: Cell::new(0),
             read: Cell::new(0),
         }
@@ -76,6 +83,12 @@ impl Outside {
     /// Draws.
     pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Chance) -> T) -> T {
         draw(&mut self.chance.borrow_mut())
+    }
+
+    /// What a clock that is right shows.
+    pub(crate) fn time(&self, io: &SimIo) -> TimestampMs {
+        let ns = io.wall_clock().as_ns().saturating_add_signed(-self.clock_ahead_ns.get());
+        TimestampMs::new(WallClock::new(ns).as_ms())
     }
 
     /// Some time, up to so many microseconds.
@@ -120,10 +133,10 @@ impl Outside {
         }
     }
 
-    /// A broker has started and says where a log lies; what was promised less than is owed may be gone.
-    pub(crate) fn restarted(&self, place: Place, (start, end): (u64, u64)) {
+    /// A broker has started and says where a log lies `now`; what was promised less than is owed may be gone.
+    pub(crate) fn restarted(&self, place: Place, (start, end): (u64, u64), now: TimestampMs) {
         let lost = self.with_book(place, |book| {
-            crate::check::watermarks::started(book, start);
+            crate::check::watermarks::started(book, start, now);
             let owed = std::mem::replace(&mut book.owed, Promise::Nothing);
             let lost = acknowledged::restarted(book, end, owed);
             book.seen = true;

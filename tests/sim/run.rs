@@ -8,7 +8,7 @@ use kolk_io::door::Io;
 use kolk_io::sim::{Sim, SimDisk, SimIo};
 
 use crate::chance::{Chance, mix};
-use crate::check::{acknowledged, bounds, damage, groups, producers, progress};
+use crate::check::{acknowledged, bounds, consumers, damage, groups, producers, progress};
 use crate::client;
 use crate::client::{admin, churn, reader};
 use crate::outside::Outside;
@@ -19,6 +19,7 @@ use crate::verdict::{Violation, judged, violated};
 use broker::Broker;
 
 pub(crate) mod broker;
+pub(crate) mod clock;
 pub(crate) mod fault;
 
 /// Steps of a clean stop, at most.
@@ -151,7 +152,14 @@ impl Course {
         let outside = Rc::clone(&self.outside);
         let start = Start { shards, boot: self.boot, unread };
         let slot = Rc::clone(&serving);
-        sim.run_steps(steps, move |io| async move {
+        // Nobody knows the time before the first start.
+        let jumps = if life == 0 {
+            Vec::new()
+        } else {
+            clock::begin(&self.outside, &sim, &mut self.chance, steps)
+        };
+        let first = jumps.first().copied().unwrap_or(steps);
+        sim.run_steps(first, move |io| async move {
             let watch = io.clone();
             io.spawn(async move {
                 // On a disk that hangs time goes on all the same.
@@ -165,6 +173,10 @@ impl Course {
                 std::future::pending::<()>().await;
             }
         });
+        for (at, next) in jumps.iter().zip(jumps.iter().skip(1).chain([&steps])) {
+            clock::jump(&self.outside, &sim, &mut self.chance);
+            sim.run_steps(next - at, |_| std::future::pending::<()>());
+        }
         if full {
             // Full for a while, with whatever is under way; then there is room again.
             let more = self.chance.between(run.steps_min, run.steps_max / 2);
@@ -237,6 +249,7 @@ impl Course {
                 };
                 client::start(&broker, &outside);
                 progress::awaited(&broker, &outside).await;
+                consumers::settled(&broker, &outside).await;
                 groups::replayed(&broker, &outside).await;
                 *slot.borrow_mut() = Some(broker);
             });
@@ -289,12 +302,13 @@ async fn begin(io: SimIo, start: Start, outside: &Outside) -> Option<Rc<Broker>>
     if !unread {
         for (place, start, end) in readable {
             let found = reader::read_whole(&broker, outside, place, (start, end)).await;
-            let Some(found) = found else { continue };
+            let Some((start, found)) = found else { continue };
             outside.with_book(place, |book| {
                 acknowledged::read_whole(book, (start, end), &found);
             });
         }
     }
+    consumers::kept(&broker, outside).await;
     groups::kept(&broker, outside).await;
     for lane in 0..outside.lanes.len() {
         producers::send_again(&broker, outside, lane).await;
@@ -321,7 +335,7 @@ async fn take_stock(broker: &Broker, outside: &Outside) -> Vec<(crate::outside::
             let Some(marks) = state.marks.filter(|_| state.refusal.is_none()) else { continue };
             let (start, end) = (marks.log_start.get(), marks.log_end.get());
             outside.trace.note(format_args!("{place:?} is {start} to {end}"));
-            outside.restarted(place, (start, end));
+            outside.restarted(place, (start, end), outside.time(&broker.io));
             outside.with_book(place, |book| {
                 // Recovery has synced all it serves.
                 for fact in book.facts.values_mut() {

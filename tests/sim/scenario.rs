@@ -94,6 +94,8 @@ pub(crate) struct Storage {
     pub(crate) housekeeping_ms: u64,
     pub(crate) compaction_ms: u64,
     pub(crate) producer_save_ms: u64,
+    /// How often groups are looked through for offsets that nobody uses any more.
+    pub(crate) offsets_check_ms: u64,
 }
 
 impl Default for Storage {
@@ -108,6 +110,7 @@ impl Default for Storage {
             housekeeping_ms: 200,
             compaction_ms: 100,
             producer_save_ms: 300,
+            offsets_check_ms: 600_000,
         }
     }
 }
@@ -122,7 +125,11 @@ impl Storage {
             producer_save_bytes: 32 << 10,
             offsets_topic_partitions: 3,
             waiters_max: 4096,
-            group: GroupSettings { initial_rebalance_delay_ms: 10, ..GroupSettings::default() },
+            group: GroupSettings {
+                initial_rebalance_delay_ms: 10,
+                offsets_retention_check_interval_ms: self.offsets_check_ms,
+                ..GroupSettings::default()
+            },
             log: LogSettings {
                 journal_file_bytes: self.journal_file_kib << 10,
                 journal_files: self.journal_files,
@@ -171,6 +178,17 @@ impl Topic {
     /// Whether the broker gives up old records by itself.
     pub(crate) fn forgets(&self) -> bool {
         self.setting("retention.bytes").is_some() || self.setting("retention.ms").is_some()
+    }
+
+    /// How long records are kept at least, where their age is all that ends them.
+    pub(crate) fn keeps_ms(&self) -> Option<i64> {
+        let by_size = self.setting("retention.bytes").is_some();
+        self.setting("retention.ms").filter(|_| !by_size)?.parse().ok()
+    }
+
+    /// Whether a life sees more than one segment of it.
+    pub(crate) fn rolls(&self) -> bool {
+        self.setting("segment.bytes").is_some() || self.setting("segment.ms").is_some()
     }
 }
 
@@ -252,6 +270,8 @@ pub(crate) struct Groups {
     pub(crate) committers: u32,
     /// Groups with members that join, commit and leave.
     pub(crate) members: u32,
+    /// Groups of the consumer protocol, each with three members that come and go.
+    pub(crate) consumers: u32,
 }
 
 /// What an administrator does meanwhile.
@@ -320,12 +340,19 @@ pub(crate) enum FaultKind {
     FlipBit,
     /// A sync is answered and not done.
     LyingSync,
+    /// The wall clock is set to another time, by up to thirty days: between lives, and now and then in one.
+    Clock,
 }
 
 impl FaultKind {
     /// Whether a good copy of what was acknowledged may be gone: then it has to be missed aloud instead of kept.
     pub(crate) const fn takes_copies(self) -> bool {
         matches!(self, Self::Rot | Self::Misdirect | Self::LyingSync | Self::FlipBit)
+    }
+
+    /// Whether the disk behaves otherwise while it is in force.
+    pub(crate) const fn is_of_a_life(self) -> bool {
+        !matches!(self, Self::Rot | Self::Clock)
     }
 }
 

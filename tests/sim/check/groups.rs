@@ -19,6 +19,7 @@ use kolk_model::records::Records;
 use kolk_model::time::TimestampMs;
 use kolk_shard::request::{FetchOp, FetchSlot};
 
+use crate::client::consumers::group_of;
 use crate::client::groups::{Known, ask, heartbeat, offsets_of};
 use crate::outside::Outside;
 use crate::run::broker::Broker;
@@ -64,7 +65,8 @@ fn stored_offset(answer: &GroupAnswer) -> Option<u64> {
 
 /// Holds the groups' clients still and compares every coordinator with its replayed log.
 pub(crate) async fn replayed(broker: &Broker, outside: &Outside) {
-    let groups: Vec<String> = outside.groups.known.borrow().keys().cloned().collect();
+    let mut groups: Vec<String> = outside.groups.known.borrow().keys().cloned().collect();
+    groups.extend((0..outside.scenario.group.consumers).map(group_of));
     let Some(topic) = broker.connect().metadata().topic_named(OFFSETS_TOPIC).cloned() else {
         return;
     };
@@ -78,7 +80,10 @@ pub(crate) async fn replayed(broker: &Broker, outside: &Outside) {
         let own =
             groups.iter().filter(|group| GroupId::new(group).partition(topic.partitions) == number);
         for (nth, group) in own.enumerate() {
-            for request in [offsets_of(group), GroupRequest::Describe(GroupId::new(group))] {
+            let id = || GroupId::new(group);
+            let (classic, consumer) =
+                (GroupRequest::Describe(id()), GroupRequest::ConsumerDescribe(id()));
+            for request in [offsets_of(group), classic, consumer] {
                 let lives = ask(broker, request.clone()).await;
                 let ticket = Ticket(nth as u64);
                 other.handle(moment(broker), &Nothing, ticket, request);

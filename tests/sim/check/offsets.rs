@@ -1,4 +1,4 @@
-//! An offset that was told or read is never given to another record, and a record has one offset.
+//! An offset that was told or read is never given to another record, and a record that is kept has one offset.
 
 use crate::outside::ledger::{Book, Fact, Promise};
 use crate::outside::record::RecordId;
@@ -14,7 +14,8 @@ pub(crate) fn stands(book: &mut Book, offset: u64, id: RecordId, promise: Promis
     };
     demand(NAME, !sent.refused, || format!("{name}: {id} at {offset} was refused before"));
     let place = sent.place.replace(offset);
-    demand(NAME, place.is_none_or(|place| place == offset), || {
+    // What was given up is no more, and may be sent once more.
+    demand(NAME, place.is_none_or(|place| place == offset || place < book.start), || {
         format!("{name}: {id} is at {offset} and at {place:?}")
     });
     if offset < book.start {

@@ -37,7 +37,8 @@ pub(crate) async fn send_again(broker: &Broker, outside: &Outside, lane: usize) 
         match broker.connect().produce(op).await {
             Ok(produced) => {
                 let found = produced.base_offset.get();
-                demand(NAME, produced.duplicate && found == base, || {
+                let given_up = base < produced.log_start.get();
+                demand(NAME, produced.duplicate && found == base || given_up, || {
                     format!("lane {lane}: a batch at {base} was sent again: {produced:?}")
                 });
             }

@@ -1,8 +1,10 @@
 //! High watermark and log start never fall, the one is never below the other, and what was acknowledged at the topic's level is
 //! shown to every reader that asks afterwards.
 
+use kolk_model::time::TimestampMs;
 use kolk_shard::request::Watermarks;
 
+use crate::check::retention;
 use crate::outside::ledger::Book;
 use crate::verdict::demand;
 
@@ -17,8 +19,15 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    /// Takes down what the next answer says; `shown_below` is where acknowledged records ended when the question was asked.
-    pub(crate) fn follow(&mut self, book: &Book, marks: Watermarks, shown_below: u64) {
+    /// Takes down what the next answer, which came `now`, says; `shown_below` is where acknowledged records ended when the question
+    /// was asked.
+    pub(crate) fn follow(
+        &mut self,
+        book: &mut Book,
+        marks: Watermarks,
+        shown_below: u64,
+        now: TimestampMs,
+    ) {
         if book.excuse.is_some() {
             return;
         }
@@ -32,13 +41,14 @@ impl Followed {
         demand(NAME, high >= shown_below, || {
             format!("{name}: {marks:?}, records below {shown_below} were acknowledged before")
         });
-        started(book, start);
+        started(book, start, now);
+        book.raise_start(start);
         *self = Self { start, high, end };
     }
 }
 
 /// The log starts where it was asked to or where retention has brought it, and never lower than it was said to be.
-pub(crate) fn started(book: &Book, start: u64) {
+pub(crate) fn started(book: &Book, start: u64, now: TimestampMs) {
     if book.excuse.is_some() {
         return;
     }
@@ -49,4 +59,5 @@ pub(crate) fn started(book: &Book, start: u64) {
     demand(NAME, start <= book.start_asked || book.forgets, || {
         format!("{name}: starts at {start}, at most {} was asked for", book.start_asked)
     });
+    retention::given_up(book, start, now);
 }

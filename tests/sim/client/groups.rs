@@ -16,6 +16,7 @@ use kolk_model::error::ErrorCode;
 use kolk_model::ids::{PartitionId, TopicName};
 use kolk_model::offset::Offset;
 
+use crate::client::consumers::Consumers;
 use crate::outside::Outside;
 use crate::run::broker::Broker;
 use crate::verdict::violated;
@@ -35,7 +36,11 @@ pub(crate) struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     pub(crate) known: RefCell<BTreeMap<String, Known>>,
+    /// Members of groups of the consumer protocol.
+    pub(crate) consumers: RefCell<Consumers>,
     pub(crate) hold: Cell<bool>,
+    /// Nobody leaves.
+    pub(crate) calm: Cell<bool>,
     under_way: Cell<u64>,
 }
 
@@ -48,6 +53,17 @@ impl Groups {
     /// A life has ended: what was under way has no end.
     pub(crate) fn forget_life(&self) {
         self.under_way.set(0);
+        self.consumers.borrow_mut().values_mut().for_each(|consumer| consumer.unsure = true);
+    }
+
+    /// Something is under way.
+    pub(crate) fn began(&self) {
+        self.under_way.set(self.under_way.get() + 1);
+    }
+
+    /// It has been answered.
+    pub(crate) fn ended(&self) {
+        self.under_way.set(self.under_way.get() - 1);
     }
 
     pub(crate) fn with<T>(&self, group: &str, act: impl FnOnce(&mut Known) -> T) -> T {
@@ -81,25 +97,38 @@ pub(crate) async fn ask(broker: &Broker, request: GroupRequest) -> GroupAnswer {
     }
 }
 
-/// A request that stores an offset for nobody in particular of the group.
-pub(crate) fn commit(outside: &Outside, group: &str, offset: u64) -> Option<GroupRequest> {
-    let topic = TopicName::new(&outside.scenario.topic.first()?.name).ok()?;
-    let one = OffsetToCommit {
-        topic,
-        partition: PartitionId::new(0),
-        offset: Offset::new(offset),
-        leader_epoch: None,
-        metadata: String::new(),
-    };
-    Some(GroupRequest::CommitOffsets(CommitOffsets {
-        group: GroupId::new(group),
-        member: MemberId::new(""),
-        instance: None,
-        generation_or_epoch: -1,
-        retention_ms: None,
-        knows_stale_epoch: true,
-        offsets: vec![one],
-    }))
+/// An offset to be stored, and by whom.
+pub(crate) struct Commit {
+    pub(crate) group: String,
+    /// Empty: nobody in particular.
+    pub(crate) member: MemberId,
+    /// The member's epoch or generation; -1: none.
+    pub(crate) epoch: i32,
+    pub(crate) partition: u32,
+    pub(crate) offset: u64,
+}
+
+impl Commit {
+    /// The request for it, about the first topic.
+    pub(crate) fn request(&self, outside: &Outside) -> Option<GroupRequest> {
+        let topic = TopicName::new(&outside.scenario.topic.first()?.name).ok()?;
+        let one = OffsetToCommit {
+            topic,
+            partition: PartitionId::new(self.partition),
+            offset: Offset::new(self.offset),
+            leader_epoch: None,
+            metadata: String::new(),
+        };
+        Some(GroupRequest::CommitOffsets(CommitOffsets {
+            group: GroupId::new(&self.group),
+            member: self.member.clone(),
+            instance: None,
+            generation_or_epoch: self.epoch,
+            retention_ms: None,
+            knows_stale_epoch: true,
+            offsets: vec![one],
+        }))
+    }
 }
 
 /// A request for all offsets of a group.
@@ -125,10 +154,17 @@ pub(crate) async fn run_committer(broker: &Broker, outside: &Outside, group: &st
             known.asked += 1;
             known.asked
         });
-        let Some(request) = commit(outside, group, next) else { return };
-        groups.under_way.set(groups.under_way.get() + 1);
+        let commit = Commit {
+            group: group.to_owned(),
+            member: MemberId::new(""),
+            epoch: -1,
+            partition: 0,
+            offset: next,
+        };
+        let Some(request) = commit.request(outside) else { return };
+        groups.began();
         let answer = ask(broker, request).await;
-        groups.under_way.set(groups.under_way.get() - 1);
+        groups.ended();
         match answer {
             GroupAnswer::CommitOffsets(Ok(codes)) if codes == [ErrorCode::None] => {
                 outside.trace.note(format_args!("{group} has stored {next}"));
@@ -148,7 +184,7 @@ pub(crate) async fn run_member(broker: &Broker, outside: &Outside, group: &str) 
         if groups.hold.get() {
             continue;
         }
-        groups.under_way.set(groups.under_way.get() + 1);
+        groups.began();
         let member = groups.with(group, |known| known.member.clone());
         match member {
             Some((member, generation)) => {
@@ -165,7 +201,7 @@ pub(crate) async fn run_member(broker: &Broker, outside: &Outside, group: &str) 
             }
             None => join(broker, outside, group).await,
         }
-        groups.under_way.set(groups.under_way.get() - 1);
+        groups.ended();
     }
 }
 

@@ -165,10 +165,10 @@ fn next_round(broker: &Broker, outside: &Outside, lane: usize, place: Place) -> 
     let mut own = own.borrow_mut();
     let own = &mut *own;
     let in_flight = outside.draw(|chance| chance.between(1, own.of.in_flight));
-    let now = TimestampMs::new(broker.io.wall_clock().as_ms());
+    let now = outside.time(&broker.io);
     while (own.unanswered.len() as u64) < in_flight {
         let batch = own.make(outside, now);
-        outside.with_book(place, |book| batch.ids.iter().for_each(|id| book.send(*id)));
+        outside.with_book(place, |book| batch.ids.iter().for_each(|id| book.send(*id, now)));
         own.unanswered.push_back(batch);
     }
     if own.of.idempotent {
@@ -239,6 +239,7 @@ fn accept(outside: &Outside, lane: usize, batch: &Batch, produced: Produced) {
         batch.ids.len(),
         if produced.duplicate { ", again" } else { "" },
     ));
+    outside.with_book(own.place, |book| book.raise_start(produced.log_start.get()));
     outside.acknowledge(own.place, base, &batch.ids, promise);
     own.answered += 1;
     if own.of.idempotent {

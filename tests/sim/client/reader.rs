@@ -29,7 +29,8 @@ pub(crate) async fn run(broker: &Broker, outside: &Outside, place: Place, number
             continue;
         }
         if let Some(marks) = slot.marks {
-            outside.with_book(place, |book| followed.follow(book, marks, shown_below));
+            let now = outside.time(&broker.io);
+            outside.with_book(place, |book| followed.follow(book, marks, shown_below, now));
         }
         let next = match slot.result {
             Ok(answer) => {
@@ -83,14 +84,16 @@ async fn fetch(
     broker.connect().fetch(op).await.pop()
 }
 
-/// Reads a partition from its start to its end, as they are now; `None` where it can't be read and need not be.
+/// Reads a partition from its start to its end, as they are now; `None` where it can't be read and need not be. Gives the start,
+/// which retention may have raised meanwhile, and the records.
 pub(crate) async fn read_whole(
     broker: &Broker,
     outside: &Outside,
     place: Place,
-    (start, end): (u64, u64),
-) -> Option<Vec<Found>> {
+    (mut start, end): (u64, u64),
+) -> Option<(u64, Vec<Found>)> {
     let (mut found, mut from) = (Vec::new(), start);
+    let forgets = outside.with_book(place, |book| book.forgets);
     let name = outside.with_book(place, |book| book.name());
     while from < end {
         let slot = fetch(broker, outside, place, from, Duration::ZERO).await?;
@@ -104,6 +107,12 @@ pub(crate) async fn read_whole(
                 from = next;
             }
             Err(refusal) => {
+                let raised = slot.marks.map_or(0, |marks| marks.log_start.get());
+                if refusal.code == ErrorCode::OffsetOutOfRange && forgets && raised > from {
+                    (start, from) = (raised, raised);
+                    found.clear();
+                    continue;
+                }
                 let unreadable = outside.faults.get()
                     && matches!(
                         refusal.code,
@@ -117,5 +126,5 @@ pub(crate) async fn read_whole(
         }
     }
     found.retain(|found| found.offset < end);
-    Some(found)
+    Some((start, found))
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kolk_model::time::TimestampMs;
+
 use crate::outside::record::RecordId;
 use crate::scenario::Topic;
 
@@ -24,8 +26,10 @@ pub(crate) struct Fact {
 }
 
 /// What became of a record that was sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
+    /// When it was made, by a clock that is right.
+    pub(crate) at: TimestampMs,
     /// Where it stands, if that is known.
     pub(crate) place: Option<u64>,
     /// It was refused: it may not be there.
@@ -43,6 +47,10 @@ pub(crate) struct Book {
     pub(crate) keys: Option<u64>,
     /// Whether retention takes records away.
     pub(crate) forgets: bool,
+    /// How long it keeps them at least, in ms, where nothing but their age ends them.
+    pub(crate) keeps_ms: Option<i64>,
+    /// Whether there is ever more than the segment that is written to.
+    pub(crate) rolls: bool,
     pub(crate) facts: BTreeMap<u64, Fact>,
     pub(crate) sent: BTreeMap<RecordId, Sent>,
     /// The log start that was answered or read: it never falls.
@@ -69,6 +77,8 @@ impl Book {
             visible,
             keys: if of.compacts() { of.keys } else { None },
             forgets: of.forgets(),
+            keeps_ms: of.keeps_ms(),
+            rolls: of.rolls(),
             facts: BTreeMap::new(),
             sent: BTreeMap::new(),
             start: 0,
@@ -86,13 +96,15 @@ impl Book {
     }
 
     /// A record is about to be sent.
-    pub(crate) fn send(&mut self, id: RecordId) {
-        self.sent.entry(id).or_default();
+    pub(crate) fn send(&mut self, id: RecordId, at: TimestampMs) {
+        self.sent.entry(id).or_insert(Sent { at, place: None, refused: false });
     }
 
     /// A record was refused for good.
     pub(crate) fn refuse(&mut self, id: RecordId) {
-        self.sent.entry(id).or_default().refused = true;
+        if let Some(sent) = self.sent.get_mut(&id) {
+            sent.refused = true;
+        }
     }
 
     /// Forgets what stood at `end` and behind; tells whose records those were.
@@ -100,7 +112,9 @@ impl Book {
         let gone = self.facts.split_off(&end);
         for fact in gone.values() {
             // Nobody has it under way any more, so it must not come back either.
-            self.sent.insert(fact.id, Sent { place: None, refused: true });
+            if let Some(sent) = self.sent.get_mut(&fact.id) {
+                (sent.place, sent.refused) = (None, true);
+            }
         }
         self.shown_below = self.shown_below.min(end);
         gone.values().map(|fact| fact.id.lane).collect()

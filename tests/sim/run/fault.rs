@@ -27,7 +27,7 @@ pub(crate) fn begin(outside: &Outside, sim: &Sim, chance: &mut Chance) -> bool {
     let mut full = false;
     outside.faults.set(false);
     for fault in &outside.scenario.fault {
-        if fault.kind == FaultKind::Rot || !chance.percent(fault.percent) {
+        if !fault.kind.is_of_a_life() || !chance.percent(fault.percent) {
             continue;
         }
         outside.trace.note(format_args!("fault: {:?} on '{}'", fault.kind, fault.path));
@@ -51,7 +51,7 @@ pub(crate) fn begin(outside: &Outside, sim: &Sim, chance: &mut Chance) -> bool {
             }
             FaultKind::FlipBit => inject(sim, fault, SimFaultKind::FlipBit, chance),
             FaultKind::LyingSync => inject(sim, fault, SimFaultKind::Lie, chance),
-            FaultKind::Rot => {}
+            FaultKind::Rot | FaultKind::Clock => {}
         }
     }
     full
