@@ -3,6 +3,7 @@
 pub(crate) mod acknowledged;
 pub(crate) mod bounds;
 pub(crate) mod bytes;
+pub(crate) mod compacted;
 pub(crate) mod consumers;
 pub(crate) mod damage;
 pub(crate) mod groups;

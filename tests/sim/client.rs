@@ -17,6 +17,7 @@ use crate::run::broker::Broker;
 /// Starts all clients of a life.
 pub(crate) fn start(broker: &Rc<Broker>, outside: &Rc<Outside>) {
     outside.groups.forget_life();
+    outside.still.set(false);
     let both = || (Rc::clone(broker), Rc::clone(outside));
     for lane in 0..outside.lanes.len() {
         let (broker, outside) = both();

@@ -45,6 +45,10 @@ pub(crate) struct Outside {
     pub(crate) faults: Cell<bool>,
     /// A good copy of something may be gone.
     pub(crate) excuse: RefCell<Option<String>>,
+    /// What partitions with a limit of bytes were told to keep.
+    pub(crate) kept: RefCell<BTreeMap<Place, u64>>,
+    /// Producers are to send nothing for a while.
+    pub(crate) still: Cell<bool>,
     /// How far the machine's wall clock is ahead of the right time, in ns.
     pub(crate) clock_ahead_ns: Cell<i64>,
     /// Records that were acknowledged.
@@ -74,6 +78,8 @@ impl Outside {
             churn: RefCell::default(),
             faults: Cell::new(false),
             excuse: RefCell::default(),
+            kept: RefCell::default(),
+            still: Cell::new(false),
             clock_ahead_ns: Cell::new(0),
             acknowledged: Cell::new(0),
             read: Cell::new(0),

@@ -24,6 +24,9 @@ pub(crate) mod fault;
 
 /// Steps of a clean stop, at most.
 const STOP_STEPS_MAX: u64 = 400_000;
+/// Lives in a hundred at whose end a broker is looked at while it is still, and steps for that, at most.
+const LOOK_PERCENT: u64 = 30;
+const LOOK_STEPS_MAX: u64 = 400_000;
 /// Steps of the last life, at most.
 const LAST_STEPS_MAX: u64 = 3_000_000;
 
@@ -189,6 +192,7 @@ impl Course {
         let broker = serving.borrow_mut().take();
         if let Some(broker) = &broker {
             bounds::memory(broker, &self.outside.scenario);
+            self.look_small(&sim, broker);
         }
         match (end, broker) {
             (End::Stop, Some(broker)) => self.stop(&sim, &broker),
@@ -197,6 +201,23 @@ impl Course {
         }
         drop(told);
         self.end(sim, end);
+    }
+
+    /// Looks now and then at what a broker keeps on a disk that is well, where topics have a limit.
+    fn look_small(&mut self, sim: &Sim, broker: &Rc<Broker>) {
+        let scenario = &self.outside.scenario;
+        let limits = scenario.topic.iter().any(|topic| topic.bytes_max().is_some());
+        if !limits || !scenario.fault.is_empty() || !self.chance.percent(LOOK_PERCENT) {
+            return;
+        }
+        let (looking, outside) = (Rc::clone(broker), Rc::clone(&self.outside));
+        let looked = sim.run_steps(LOOK_STEPS_MAX, move |_| async move {
+            bounds::kept_small(&looking, &outside).await;
+        });
+        if looked.is_none() {
+            violated("progress", format!("a still broker takes more than {LOOK_STEPS_MAX} steps"));
+        }
+        sim.with_disk_mut(|disk| bounds::files(disk, broker, &self.outside));
     }
 
     /// Ends a machine: the process alone, or the power as well.
@@ -265,6 +286,7 @@ impl Course {
                 return;
             };
             bounds::memory(&broker, &self.outside.scenario);
+            self.look_small(&sim, &broker);
             self.stop(&sim, &broker);
             if !self.outside.is_excused() {
                 sim.with_disk_mut(|disk| {
@@ -303,8 +325,9 @@ async fn begin(io: SimIo, start: Start, outside: &Outside) -> Option<Rc<Broker>>
         for (place, start, end) in readable {
             let found = reader::read_whole(&broker, outside, place, (start, end)).await;
             let Some((start, found)) = found else { continue };
+            let now = outside.time(&broker.io);
             outside.with_book(place, |book| {
-                acknowledged::read_whole(book, (start, end), &found);
+                acknowledged::read_whole(book, (start, end), &found, now);
             });
         }
     }

@@ -159,6 +159,9 @@ pub(crate) struct Topic {
     pub(crate) settings: std::collections::BTreeMap<String, String>,
     /// Different keys in a partition; without, records have no key that compaction knows.
     pub(crate) keys: Option<u64>,
+    /// Records in a hundred that are tombstones, where there are keys.
+    #[serde(default)]
+    pub(crate) tombstone_percent: u64,
 }
 
 impl Topic {
@@ -178,6 +181,18 @@ impl Topic {
     /// Whether the broker gives up old records by itself.
     pub(crate) fn forgets(&self) -> bool {
         self.setting("retention.bytes").is_some() || self.setting("retention.ms").is_some()
+    }
+
+    /// How long tombstones are kept at least, in ms.
+    pub(crate) fn tombstones_ms(&self) -> i64 {
+        let told = self.setting("delete.retention.ms").and_then(|ms| ms.parse().ok());
+        told.unwrap_or(24 * 60 * 60 * 1000)
+    }
+
+    /// How many bytes of a partition the broker keeps at most, once it has come to it: the limit, and the segment that exceeds it.
+    pub(crate) fn bytes_max(&self) -> Option<u64> {
+        let number = |name| self.setting(name).and_then(|text| text.parse::<u64>().ok());
+        Some(number("retention.bytes")? + number("segment.bytes")?)
     }
 
     /// How long records are kept at least, where their age is all that ends them.
@@ -201,6 +216,10 @@ pub(crate) struct Producers {
     /// Whether they number their batches and send them again until they are answered.
     #[serde(default = "yes")]
     pub(crate) idempotent: bool,
+    /// Whether they append only where they believe the log to end, and learn where that is when they are refused. Such a producer
+    /// is not idempotent.
+    #[serde(default)]
+    pub(crate) conditional: bool,
     /// What replies wait for; one is drawn for each batch.
     #[serde(default = "topic_level")]
     pub(crate) waits: Vec<String>,
@@ -366,6 +385,9 @@ impl Scenario {
             producers.levels().map_err(|error| format!("{shown}: {error}"))?;
             if !scenario.topic.iter().any(|topic| topic.name == producers.topic) {
                 return Err(format!("{shown}: there is no topic {}", producers.topic));
+            }
+            if producers.conditional && producers.idempotent {
+                return Err(format!("{shown}: a conditional producer is not idempotent"));
             }
         }
         Ok(scenario)

@@ -126,6 +126,13 @@ impl SimDisk {
         Some(content.read(0, usize::try_from(content.len()).ok()?))
     }
 
+    /// Returns a file's length, `None` when it does not exist.
+    #[must_use]
+    pub fn file_bytes(&self, path: &str) -> Option<u64> {
+        let node = self.find(Path::new(path)).ok()?;
+        Some(self.content(node).ok()?.len())
+    }
+
     /// Returns the bytes that its files use.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {

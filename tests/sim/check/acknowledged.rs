@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kolk_model::time::TimestampMs;
+
 use crate::check::bytes::Found;
-use crate::check::offsets;
+use crate::check::{compacted, offsets};
 use crate::outside::ledger::{Book, Promise};
 use crate::verdict::demand;
 
@@ -22,8 +24,13 @@ pub(crate) fn restarted(book: &mut Book, end: u64, survives: Promise) -> BTreeSe
     book.cut(end)
 }
 
-/// Everything from `start` to `end` was read: compares it with what is known.
-pub(crate) fn read_whole(book: &mut Book, (start, end): (u64, u64), found: &[Found]) {
+/// Everything from `start` to `end` was read by `now`: compares it with what is known.
+pub(crate) fn read_whole(
+    book: &mut Book,
+    (start, end): (u64, u64),
+    found: &[Found],
+    now: TimestampMs,
+) {
     let name = book.name();
     let mut numbers: BTreeMap<u32, u64> = BTreeMap::new();
     let mut seen = BTreeSet::new();
@@ -47,16 +54,5 @@ pub(crate) fn read_whole(book: &mut Book, (start, end): (u64, u64), found: &[Fou
         });
         return;
     }
-    let mut newest: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    let keys = book.keys.unwrap_or(1);
-    for found in found {
-        newest.insert(found.id.key(keys), found.offset);
-    }
-    let there: BTreeSet<u64> = found.iter().map(|found| found.offset).collect();
-    for (offset, fact) in book.facts.range(start..end) {
-        let replaced = newest.get(&fact.id.key(keys)).is_some_and(|newer| newer > offset);
-        demand(NAME, there.contains(offset) || replaced, || {
-            format!("{name}: {} at {offset} is gone and nothing has replaced it", fact.id)
-        });
-    }
+    compacted::read_whole(book, (start, end), found, now);
 }

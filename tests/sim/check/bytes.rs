@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use kolk_model::batch::batches;
-use kolk_model::records::Records;
+use kolk_model::records::{RecordView, Records};
 
-use crate::outside::record::RecordId;
+use crate::outside::record::{HEADER, RecordId};
 use crate::verdict::{demand, violated};
 
 const NAME: &str = "bytes";
@@ -14,6 +14,8 @@ const NAME: &str = "bytes";
 pub(crate) struct Found {
     pub(crate) offset: u64,
     pub(crate) id: RecordId,
+    /// It has no value.
+    pub(crate) tombstone: bool,
     /// Its producer numbers its batches, so that order is promised.
     pub(crate) numbered: bool,
 }
@@ -38,11 +40,12 @@ pub(crate) fn records(place: &str, from: u64, answer: &[Bytes]) -> (Vec<Found>, 
         };
         for record in records {
             let offset = record.offset.get();
-            let Some(id) = record.value.and_then(RecordId::parse) else {
+            let Some(id) = id_of(&record) else {
                 violated(NAME, format!("{place}: the record at {offset} is not as it was sent"))
             };
             if offset >= from {
-                found.push(Found { offset, id, numbered: batch.producer_id().is_some() });
+                let (tombstone, numbered) = (record.value.is_none(), batch.producer_id().is_some());
+                found.push(Found { offset, id, tombstone, numbered });
             }
         }
         let end = batch.next_offset().get();
@@ -50,4 +53,16 @@ pub(crate) fn records(place: &str, from: u64, answer: &[Bytes]) -> (Vec<Found>, 
         next = end;
     }
     (found, next)
+}
+
+/// The name in the value; that of a tombstone is in its header.
+fn id_of(record: &RecordView<'_>) -> Option<RecordId> {
+    match record.value {
+        Some(value) => RecordId::parse(value),
+        None => {
+            let mut headers = record.headers;
+            let named = headers.find(|one| one.key == HEADER.as_bytes())?;
+            named.value.and_then(RecordId::parse)
+        }
+    }
 }

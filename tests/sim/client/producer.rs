@@ -12,16 +12,18 @@ use kolk_model::compression::Compression;
 use kolk_model::durability::{AckLevel, Durability};
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::Sequence;
+use kolk_model::offset::Offset;
+use kolk_model::records::Header;
 use kolk_model::time::TimestampMs;
 use kolk_shard::request::{AssignedProducer, ProduceOp, Produced, Refusal};
 use kolk_shard::shard::Shard;
 
 use crate::outside::ledger::Promise;
-use crate::outside::record::RecordId;
+use crate::outside::record::{HEADER, RecordId};
 use crate::outside::{Outside, Place};
 use crate::run::broker::Broker;
 use crate::scenario::{Producers, Scenario};
-use crate::verdict::violated;
+use crate::verdict::{demand, violated};
 
 /// Batches that a partition remembers of a producer.
 const WINDOW: usize = 5;
@@ -41,6 +43,8 @@ pub(crate) struct Lane {
     pub(crate) window: VecDeque<(Batch, u64)>,
     /// Batches that were answered.
     pub(crate) answered: u64,
+    /// Where a conditional producer believes the log to end.
+    expected: Option<u64>,
 }
 
 /// A batch as it was sent.
@@ -70,6 +74,7 @@ impl Lane {
                     unanswered: VecDeque::new(),
                     window: VecDeque::new(),
                     answered: 0,
+                    expected: None,
                 });
             }
         }
@@ -81,6 +86,12 @@ impl Lane {
         self.unanswered.len()
     }
 
+    /// Whether the last batch that was answered lies below the log start.
+    fn ends_below(&self, start: u64) -> bool {
+        let last = self.window.back();
+        last.is_some_and(|(batch, base)| base + batch.ids.len() as u64 <= start)
+    }
+
     /// Records that were answered are gone, as they were allowed to: a real producer asks for another id then.
     pub(crate) fn lost(&mut self) {
         self.identity = None;
@@ -90,7 +101,9 @@ impl Lane {
 
     /// Makes the next batch.
     fn make(&mut self, outside: &Outside, now: TimestampMs) -> Batch {
-        let keys = outside.scenario.topic.get(self.place.0).and_then(|topic| topic.keys);
+        let topic = outside.scenario.topic.get(self.place.0);
+        let keys = topic.and_then(|topic| topic.keys);
+        let tombstones = topic.map_or(0, |topic| topic.tombstone_percent);
         let of = &self.of;
         let (levels, count, large) = (&self.levels, self.levels.len(), of.large_percent);
         let (wait, records, bytes) = outside.draw(|chance| {
@@ -106,9 +119,15 @@ impl Lane {
         for _ in 0..records {
             let id = RecordId { lane: self.number, number: self.records };
             self.records += 1;
-            let value = id.value(usize::try_from(bytes).unwrap_or(0));
             let key = keys.map(|keys| id.key(keys));
-            if builder.append(now, key.as_deref(), Some(&value), &[]).is_ok() {
+            let added = if id.is_tombstone(tombstones) {
+                let name = id.value(0);
+                builder.append(now, key.as_deref(), None, &[Header::new(HEADER, &name)])
+            } else {
+                let value = id.value(usize::try_from(bytes).unwrap_or(0));
+                builder.append(now, key.as_deref(), Some(&value), &[])
+            };
+            if added.is_ok() {
                 ids.push(id);
             }
         }
@@ -131,6 +150,13 @@ pub(crate) async fn run(broker: &Broker, outside: &Outside, lane: usize) {
         if !identify(outside, lane, &shard).await {
             broker.io.sleep(Duration::from_millis(5)).await;
             continue;
+        }
+        if !learn_end(outside, lane, &shard).await {
+            broker.io.sleep(Duration::from_millis(5)).await;
+            continue;
+        }
+        while outside.still.get() {
+            broker.io.sleep(Duration::from_millis(1)).await;
         }
         let batches = next_round(broker, outside, lane, place);
         let well = round(broker, outside, lane, &shard, batches).await;
@@ -157,6 +183,21 @@ async fn identify(outside: &Outside, lane: usize, shard: &Shard<kolk_io::sim::Si
         }
         Err(_) => false,
     }
+}
+
+/// Asks where the log ends, for a conditional producer that does not know.
+async fn learn_end(outside: &Outside, lane: usize, shard: &Shard<kolk_io::sim::SimIo>) -> bool {
+    let Some(own) = outside.lanes.get(lane) else { return false };
+    if !own.borrow().of.conditional || own.borrow().expected.is_some() {
+        return true;
+    }
+    let place = own.borrow().place;
+    let Some(partition) = outside.partition(place) else { return false };
+    let Ok(described) = shard.describe_topic(partition.topic).await else { return false };
+    let of = described.partitions.iter().find(|state| state.partition == partition.partition);
+    let end = of.and_then(|state| state.marks).map(|marks| marks.log_end.get());
+    own.borrow_mut().expected = end;
+    end.is_some()
 }
 
 /// What to send now: all that is not answered yet, topped up; what is sent once is forgotten at once.
@@ -191,18 +232,23 @@ async fn round(
     let idempotent = own.borrow().of.idempotent;
     let network = outside.scenario.network;
     let mut answers = Vec::new();
+    // One behind the other: where the first is refused, so are the others.
+    let mut expected = own.borrow_mut().expected.take();
     for batch in batches {
         let op = ProduceOp {
             partition,
             batches: batch.bytes.clone(),
             wait: batch.wait,
-            expected_next_offset: None,
+            expected_next_offset: expected.map(Offset::new),
         };
-        answers.push((batch, shard.produce(op)));
+        let count = batch.ids.len() as u64;
+        answers.push((batch, expected, shard.produce(op)));
+        expected = expected.map(|end| end + count);
     }
     let breaks = outside
         .draw(|chance| chance.percent(network.break_percent).then(|| chance.index(answers.len())));
-    for (nth, (batch, answer)) in answers.into_iter().enumerate() {
+    let mut well = true;
+    for (nth, (batch, expected, answer)) in answers.into_iter().enumerate() {
         if breaks == Some(nth) {
             outside.trace.note(format_args!("lane {lane} loses its connection"));
             return false;
@@ -210,16 +256,26 @@ async fn round(
         let answer = answer.await;
         broker.io.sleep(outside.some_us(network.delay_us_max)).await;
         match answer {
-            Ok(produced) => accept(outside, lane, &batch, produced),
+            Ok(produced) => {
+                let base = produced.base_offset.get();
+                demand("conditional", expected.is_none_or(|expected| expected == base), || {
+                    format!("lane {lane}: appended at {base}, only at {expected:?} it was to be")
+                });
+                accept(outside, lane, &batch, produced);
+            }
             Err(refusal) => {
                 refuse(outside, lane, &batch, &refusal, nth == 0);
+                well = false;
                 if idempotent {
                     return false;
                 }
             }
         }
     }
-    true
+    if well {
+        own.borrow_mut().expected = expected;
+    }
+    well || !own.borrow().of.conditional
 }
 
 /// A batch was answered with its offset.
@@ -263,14 +319,22 @@ fn refuse(outside: &Outside, lane: usize, batch: &Batch, refusal: &Refusal, firs
     let Some(own) = outside.lanes.get(lane) else { return };
     let (place, idempotent) = (own.borrow().place, own.borrow().of.idempotent);
     outside.trace.note(format_args!("lane {lane}: {}", refusal.code));
-    let excused = outside.with_book(place, |book| book.excuse.is_some());
+    let (excused, start) = outside.with_book(place, |book| (book.excuse.is_some(), book.start));
     match refusal.code {
         ErrorCode::ShuttingDown | ErrorCode::Overloaded => {}
+        // Another writer came first.
+        ErrorCode::WrongNextOffset if own.borrow().of.conditional => {}
         // What came before it was refused for another reason.
         ErrorCode::OutOfOrderSequence if !first => {}
         // A producer that the partition does not know may begin anywhere: its first batch was refused, for want of room, and a
         // smaller one behind it was not. As with Kafka, it needs another id then.
         ErrorCode::OutOfOrderSequence if outside.faults.get() && own.borrow().window.is_empty() => {
+            own.borrow_mut().lost();
+            return;
+        }
+        // All that it was answered for was given up, so what it sends again may have been stored and given up, too: a start knows no
+        // more of it then.
+        ErrorCode::OutOfOrderSequence if own.borrow().ends_below(start) => {
             own.borrow_mut().lost();
             return;
         }

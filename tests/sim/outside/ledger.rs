@@ -45,6 +45,11 @@ pub(crate) struct Book {
     pub(crate) visible: Promise,
     /// Different keys, where compaction takes records away.
     pub(crate) keys: Option<u64>,
+    /// Tombstones in a hundred records, and how long each stays at least, in ms.
+    pub(crate) tombstone_percent: u64,
+    pub(crate) tombstones_ms: i64,
+    /// Offsets at which compaction was seen to have left nothing.
+    pub(crate) gone: BTreeSet<u64>,
     /// Whether retention takes records away.
     pub(crate) forgets: bool,
     /// How long it keeps them at least, in ms, where nothing but their age ends them.
@@ -76,6 +81,9 @@ impl Book {
             partition,
             visible,
             keys: if of.compacts() { of.keys } else { None },
+            tombstone_percent: if of.compacts() { of.tombstone_percent } else { 0 },
+            tombstones_ms: of.tombstones_ms(),
+            gone: BTreeSet::new(),
             forgets: of.forgets(),
             keeps_ms: of.keeps_ms(),
             rolls: of.rolls(),
@@ -110,6 +118,8 @@ impl Book {
     /// Forgets what stood at `end` and behind; tells whose records those were.
     pub(crate) fn cut(&mut self, end: u64) -> BTreeSet<u32> {
         let gone = self.facts.split_off(&end);
+        // Nothing was left there, and what comes there now is something else.
+        self.gone.split_off(&end);
         for fact in gone.values() {
             // Nobody has it under way any more, so it must not come back either.
             if let Some(sent) = self.sent.get_mut(&fact.id) {

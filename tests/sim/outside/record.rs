@@ -4,6 +4,8 @@ use crate::chance::mix;
 
 /// Bytes before the filling: lane, number, length.
 const HEAD_BYTES: usize = 16;
+/// The header that names a tombstone, which has no value.
+pub(crate) const HEADER: &str = "id";
 
 /// Names a record for ever: whose it is, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +47,11 @@ impl RecordId {
         let id = Self { lane: u32::from_le_bytes(*lane), number: u64::from_le_bytes(*number) };
         let bytes = usize::try_from(u32::from_le_bytes(*bytes)).ok()?;
         (bytes == value.len() && id.value(bytes) == value).then_some(id)
+    }
+
+    /// Whether it is a tombstone in a topic with so many of them in a hundred records.
+    pub(crate) const fn is_tombstone(self, percent: u64) -> bool {
+        mix(self.number ^ ((self.lane as u64) << 40) ^ 0x70b5) % 100 < percent
     }
 
     /// The key of a compacted topic with so many keys in a partition.
