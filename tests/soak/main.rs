@@ -107,6 +107,8 @@ struct Sample {
     memory: f64,
     descriptors: f64,
     disk: f64,
+    /// Of `disk`, what the journals take.
+    journal_disk: f64,
     journal: f64,
     records: f64,
 }
@@ -182,6 +184,7 @@ fn sample(place: &Place, broker: &Broker<'_>, begun: Instant, load: &Load) -> Sa
         memory: broker.memory_bytes() as f64,
         descriptors: broker.descriptors() as f64,
         disk: disk_bytes(&place.data()) as f64,
+        journal_disk: disk_bytes(&place.data().join("journal")) as f64,
         journal: place.metric("kolk_journal_live_bytes").unwrap_or_default(),
         records: load.produced.load(Ordering::Relaxed) as f64,
     }
@@ -238,12 +241,12 @@ fn write_run(samples: &[Sample], minutes: u64, load: &Load) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("perf/run").join(name);
     std::fs::create_dir_all(&folder).expect("the checkout is writable");
     let mut rows =
-        "seconds,memory_bytes,descriptors,disk_bytes,journal_live_bytes,records\n".to_owned();
+        "seconds,memory_bytes,descriptors,disk_bytes,journal_disk_bytes,journal_live_bytes,records\n".to_owned();
     for s in samples.iter().step_by(5) {
-        let Sample { seconds, memory, descriptors, disk, journal, records } = s;
+        let Sample { seconds, memory, descriptors, disk, journal_disk, journal, records } = s;
         writeln!(
             rows,
-            "{seconds:.0},{memory:.0},{descriptors:.0},{disk:.0},{journal:.0},{records:.0}"
+            "{seconds:.0},{memory:.0},{descriptors:.0},{disk:.0},{journal_disk:.0},{journal:.0},{records:.0}"
         )
         .expect("a string takes all");
     }
@@ -262,6 +265,11 @@ fn write_run(samples: &[Sample], minutes: u64, load: &Load) {
             bound: DESCRIPTORS_MAX as f64,
         },
         Panel { title: "disk, MiB", points: line(|s| s.disk / MIB as f64), bound: mib(DISK_MAX) },
+        Panel {
+            title: "of it the journals, MiB",
+            points: line(|s| s.journal_disk / MIB as f64),
+            bound: mib(2 * JOURNAL_FILES * JOURNAL_FILE_BYTES),
+        },
         Panel {
             title: "live journal, MiB",
             points: line(|s| s.journal / MIB as f64),
