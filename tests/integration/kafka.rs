@@ -175,6 +175,24 @@ fn check_fenced(wire: &mut KafkaWire, now: i32, ended: &[(i32, i64)]) {
         let told = &told.topics[0].partitions[0];
         assert_eq!((told.error_code, told.leader_epoch, told.end_offset), (0, *epoch, *end));
     }
+    check_listed_epochs(wire, now, ended[0].0);
+}
+
+/// The oldest record is still of the epoch that wrote it; the next one will be of the current epoch.
+fn check_listed_epochs(wire: &mut KafkaWire, now: i32, first: i32) {
+    for (timestamp, epoch) in [(-2, first), (-1, now)] {
+        let partition = list_offsets::RequestPartition {
+            partition_index: 0,
+            current_leader_epoch: now,
+            timestamp,
+        };
+        let topic =
+            list_offsets::RequestTopic { name: "orders".to_owned(), partitions: vec![partition] };
+        let request = list_offsets::Request { topics: vec![topic], ..Default::default() };
+        let listed: list_offsets::Response = wire.call(7, &request);
+        let listed = &listed.topics[0].partitions[0];
+        assert_eq!((listed.error_code, listed.leader_epoch), (0, epoch), "at {timestamp}");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(crate) async fn list_offset<I: Io>(
     let at = |offset: Offset| ListedOffset {
         offset: Some(offset),
         timestamp: None,
-        leader_epoch: Some(epoch_at(&log.epochs(), offset).unwrap_or_else(|| log.epoch())),
+        leader_epoch: Some(epoch_at(&log.epochs(), (log.epoch(), log.log_end()), offset)),
     };
     match place {
         OffsetPlace::Beginning => Ok(at(marks.log_start)),
@@ -99,12 +99,14 @@ fn end_of(
     Some(EpochEnd { epoch, end })
 }
 
-/// The epoch that wrote, or will write, an offset.
+/// The epoch that wrote an offset; from the log's end on the current one, which will.
 fn epoch_at(
     epochs: &[kolk_layout::journal::snapshot::EpochStart],
+    (current, log_end): (LeaderEpoch, Offset),
     offset: Offset,
-) -> Option<LeaderEpoch> {
-    epochs.iter().rev().find(|entry| entry.start <= offset).map(|entry| entry.epoch)
+) -> LeaderEpoch {
+    let wrote = epochs.iter().rev().find(|entry| entry.start <= offset);
+    wrote.filter(|_| offset < log_end).map_or(current, |entry| entry.epoch)
 }
 
 /// Forgets the records before an offset (`None` = the high watermark); gives the log start, which is durable.
@@ -260,5 +262,18 @@ mod tests {
             let found = found.map(|found| (found.epoch.get(), found.end.get()));
             assert_eq!(found, expected, "epoch {asked}");
         }
+    }
+
+    #[test]
+    fn an_offset_has_the_epoch_that_wrote_it_or_will() {
+        let start =
+            |epoch, start| EpochStart { epoch: LeaderEpoch::new(epoch), start: Offset::new(start) };
+        let epochs = [start(2, 10), start(5, 30)];
+        let current = (LeaderEpoch::new(7), Offset::new(40));
+        for (offset, expected) in [(10, 2), (29, 2), (30, 5), (39, 5), (40, 7)] {
+            let found = epoch_at(&epochs, current, Offset::new(offset));
+            assert_eq!(found.get(), expected, "offset {offset}");
+        }
+        assert_eq!(epoch_at(&[], (LeaderEpoch::new(3), Offset::ZERO), Offset::ZERO).get(), 3);
     }
 }
