@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use kolk_layout::field::{PAGE_BYTES, index};
 use kolk_layout::journal::group::{
-    GROUP_HEADER_BYTES, GroupBuilder, GroupPlace, RECORD_ENTRY_BYTES,
+    GROUP_HEADER_BYTES, GroupBuilder, GroupPlace, RECORD_ENTRY_BYTES, Record,
 };
 use kolk_layout::journal::snapshot::{SNAPSHOT_HEADER_BYTES, Snapshot};
 use kolk_layout::segment::index::SegmentIndex;
 use kolk_model::checksum::{crc32c, crc32c_append};
-use kolk_model::offset::Offset;
+use kolk_model::offset::{FilePosition, Offset};
 
 use crate::recovery::history::{Step, find_groups, follow};
 use crate::recovery::replay::{ReplayCounts, Replayed, replay};
-use crate::tests::fuzz::{Chance, IDENTITY, group, indexed, redo, snapshot};
+use crate::tests::fuzz::{
+    Chance, IDENTITY, chain, group, group_of, indexed, redo, snapshot, sound,
+};
 
 const CASES: u64 = 2_500;
 
@@ -53,11 +55,15 @@ fn check(log: &Replayed, seed: u64) {
 
 #[test]
 fn lying_snapshots_are_refused_or_replayed() {
-    let valid = snapshot().encode(IDENTITY);
+    let valid = [snapshot(), sound()].map(|snapshot| snapshot.encode(IDENTITY));
     let mut accepted = 0;
-    for seed in 1..=CASES {
+    for (seed, valid) in (1..=CASES).zip(valid.iter().cycle()) {
         let (mut chance, mut bytes) = (Chance(seed), valid.clone());
         scribble(&mut chance, &mut bytes[SNAPSHOT_HEADER_BYTES..]);
+        if chance.below(8) == 0 {
+            // The group that it ends with.
+            scribble(&mut chance, &mut bytes[16..24]);
+        }
         let checksum = crc32c(&bytes[SNAPSHOT_HEADER_BYTES..]);
         put(&mut bytes, 56, &checksum.to_le_bytes());
         let checksum = crc32c(&bytes[..60]);
@@ -84,57 +90,82 @@ fn seal(bytes: &mut [u8]) -> u32 {
     checksum
 }
 
+/// A lie that agrees with itself: as many bytes, some pages further on.
+fn shift(chance: &mut Chance, record: &mut Record) {
+    let pages = PAGE_BYTES * (1 + chance.below(4) as u64);
+    record.from = FilePosition::new(record.from.get() + pages);
+    record.to = FilePosition::new(record.to.get() + pages);
+}
+
 #[test]
 fn lying_groups_damage_their_log_and_no_memory() {
-    let mut damaged = 0;
+    let (mut damaged, mut whole) = (0, 0);
     for seed in 1..=CASES {
         let mut chance = Chance(seed);
         let (mut journal, mut previous) = (Vec::new(), 77);
-        for sequence in 5..9 {
-            let (mut bytes, _) = group(sequence, previous, &[1; 5000]);
-            if chance.below(3) == 0 {
+        let (mut shifted, mut scribbled) = (None, false);
+        for (sequence, (mut record, payload)) in (5..).zip(chain()) {
+            if chance.below(8) == 0 {
+                shift(&mut chance, &mut record);
+                shifted = shifted.or(Some(record.next_offset));
+            }
+            let (mut bytes, _) = group_of(sequence, previous, &record, &payload);
+            if chance.below(8) == 0 {
                 let (from, to) = (GROUP_HEADER_BYTES, GROUP_HEADER_BYTES + RECORD_ENTRY_BYTES);
                 scribble(&mut chance, &mut bytes[from..to]);
+                scribbled = true;
             }
             if chance.below(8) == 0 {
                 // The numbers of the group itself.
                 scribble(&mut chance, &mut bytes[16..40]);
+                scribbled = true;
             }
             previous = seal(&mut bytes);
             journal.extend_from_slice(&bytes);
         }
         let mut found = BTreeMap::new();
         find_groups(IDENTITY, &Bytes::from(journal), &mut found).unwrap();
-        let history = follow(snapshot(), found);
+        let history = follow(sound(), found);
         assert!(history.steps.len() <= 8, "seed {seed}: {} steps of 4 groups", history.steps.len());
         let (mut logs, mut counts) = (BTreeMap::new(), ReplayCounts::default());
         replay(history, "journal/9/3", &mut logs, &mut counts);
         logs.values().for_each(|log| check(log, seed));
+        if let Some(offset) = shifted.filter(|_| !scribbled) {
+            let believed = logs.values().any(|log| log.next_offset >= offset);
+            assert!(!believed, "seed {seed}: a gap in the segment is passed over");
+        }
         damaged += u64::from(logs.values().any(|log| log.damage.is_some()));
+        whole += u64::from(logs.values().all(|log| log.damage.is_none()));
     }
     assert!(damaged > CASES / 10, "{damaged} were damaged");
+    assert!(whole > CASES / 10, "{whole} were whole: nothing was looked at");
 }
 
-/// A number in one group may claim that 2^60 others were acknowledged: they are one gap.
+/// A number in one group may claim that 2^60 others were acknowledged, or all that there can be: they are one gap.
 #[test]
 fn a_gap_costs_the_same_whatever_its_length() {
-    let far = 1 << 60;
     let (near, _) = group(5, 77, b"near");
-    let place =
-        GroupPlace { sequence: far, durable_sequence: far - 1, low_water: 1, previous_checksum: 0 };
-    let mut builder = GroupBuilder::default();
-    builder.push(&redo(4), 4, crc32c(b"away"));
-    let (mut bytes, _) = builder.head(IDENTITY, place);
-    bytes.extend_from_slice(b"away");
-    bytes.resize(index(builder.total_bytes()), 0);
-    let mut found = BTreeMap::new();
-    find_groups(IDENTITY, &Bytes::from([near, bytes].concat()), &mut found).unwrap();
-    let history = follow(snapshot(), found);
-    let lost = history.steps.iter().find_map(|step| match step {
-        Step::Lost { first, last } => Some((*first, *last)),
-        Step::Records(..) => None,
-    });
-    assert_eq!((history.steps.len(), lost), (3, Some((6, far - 1))));
+    for far in [1 << 60, u64::MAX] {
+        let place = GroupPlace {
+            sequence: far,
+            durable_sequence: far - 1,
+            low_water: 1,
+            previous_checksum: 0,
+        };
+        let mut builder = GroupBuilder::default();
+        builder.push(&redo(4), 4, crc32c(b"away"));
+        let (mut bytes, _) = builder.head(IDENTITY, place);
+        bytes.extend_from_slice(b"away");
+        bytes.resize(index(builder.total_bytes()), 0);
+        let mut found = BTreeMap::new();
+        find_groups(IDENTITY, &Bytes::from([&near[..], &bytes].concat()), &mut found).unwrap();
+        let history = follow(snapshot(), found);
+        let lost = history.steps.iter().find_map(|step| match step {
+            Step::Lost { first, last } => Some((*first, *last)),
+            Step::Records(..) => None,
+        });
+        assert_eq!((history.steps.len(), lost), (3, Some((6, far - 1))));
+    }
 }
 
 #[test]
@@ -145,8 +176,9 @@ fn lying_indexes_are_refused_or_answer() {
     for seed in 1..=CASES {
         let (mut chance, mut bytes) = (Chance(seed), valid.clone());
         let entry = 48 + 32 * chance.below((bytes.len() - 48) / 32);
-        // Not the position: it is the one field that the entries before decide.
-        scribble(&mut chance, &mut bytes[entry + 12..entry + 32]);
+        // Position and length are decided by the other entries as well: few such lies are believed.
+        let from = entry + 12 * chance.below(2);
+        scribble(&mut chance, &mut bytes[from..entry + 32]);
         let checksum = crc32c(&bytes[48..]);
         put(&mut bytes, 36, &checksum.to_le_bytes());
         let checksum = crc32c(&bytes[..44]);

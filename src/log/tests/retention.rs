@@ -17,7 +17,7 @@ use kolk_model::time::TimestampMs;
 
 use crate::error::{AppendRefused, LogError};
 use crate::log::retention::Retention;
-use crate::log::{Log, parse_segment_name};
+use crate::log::{Log, parse_index_name, parse_segment_name};
 use crate::settings::{LogConfig, SyncPolicy};
 use crate::tests::life::{id, start};
 
@@ -137,11 +137,15 @@ async fn bases(io: &SimIo, log: &Log<SimIo>) -> (Vec<u64>, Vec<u64>) {
     (state.segments.iter().map(|segment| segment.base.get()).collect(), found)
 }
 
-/// No file is left of a segment that lies below the log start.
+/// No file is left of a segment that lies below the log start, nor of its index.
 async fn check_files(io: &SimIo, log: &Log<SimIo>) {
     let (known, found) = bases(io, log).await;
     let left = found.iter().find(|base| **base < known[0]);
     assert_eq!(left, None, "the log has the segments {known:?}, its directory {found:?}");
+    for entry in io.list_dir(&log.dir()).await.unwrap_or_default() {
+        let index = parse_index_name(&entry.name);
+        assert!(index.is_none_or(|base| base.get() >= known[0]), "{} is left", entry.name);
+    }
 }
 
 /// As soon as a pass is over no segment is left that lies below the log start.
@@ -153,17 +157,21 @@ fn check_segments(log: &Log<SimIo>) {
 
 async fn trim(io: &SimIo, log: &Log<SimIo>, model: &Shared) {
     let (start, durable) = (log.log_start().get(), log.durable().get());
-    // Sometimes beyond the end.
-    let wanted = start + io.random_u64() % (durable - start + 1) / 4 + io.random_u64() % 40 / 39;
-    model.borrow_mut().asked.max_to(wanted);
+    let beyond = io.random_u64().is_multiple_of(8);
+    let wanted = match io.random_u64() {
+        chance if beyond => durable + 1 + chance % 3,
+        chance => start + chance % (durable - start + 1) / 4,
+    };
+    model.borrow_mut().asked.max_to(wanted.min(durable));
     match log.set_log_start(Offset::new(wanted)).await {
         Ok(()) => {
+            assert!(!beyond, "{wanted} is beyond {durable}");
             assert!(log.log_start().get() >= wanted);
             check_segments(log);
             model.borrow_mut().given_up.max_to(wanted);
         }
         Err(LogError::OffsetOutOfRange { .. }) => {
-            assert!(wanted > durable, "{wanted} is not beyond {durable}");
+            assert!(beyond, "{wanted} is not beyond {durable}");
         }
         Err(other) => panic!("{other}"),
     }
@@ -179,12 +187,26 @@ impl MaxTo for u64 {
     }
 }
 
+/// Limits that the oldest segment is just within: its newest record has the very time, or the others have just the bytes.
+fn set_edge(retention: &mut Retention, bases: &[u64], model: &Model) {
+    let [oldest, next, ..] = *bases else { return };
+    if retention.bytes_max.is_some() {
+        retention.bytes_max = Some(model.bytes_from(next));
+    }
+    if let Some((limit, newest)) = retention.before.as_mut().zip(model.newest(oldest, next)) {
+        *limit = TimestampMs::new(newest);
+    }
+}
+
 /// One pass of retention, judged by the model alone: what went had to go, and what had to go went.
-async fn retain(io: &SimIo, log: &Log<SimIo>, model: &Shared, retention: Retention) {
+async fn retain(io: &SimIo, log: &Log<SimIo>, model: &Shared, mut retention: Retention) {
     let before = log.log_start().get();
     let (sealed, _) = bases(io, log).await;
     let from = |offset: u64| model.borrow().bytes_from(offset);
     let left: BTreeMap<u64, u64> = sealed.iter().map(|base| (*base, from(*base))).collect();
+    if io.random_u64().is_multiple_of(2) {
+        set_edge(&mut retention, &sealed, &model.borrow());
+    }
     model.borrow_mut().asked.max_to(sealed.last().copied().unwrap_or(0));
     // The active segment may be rolled and given up while we look.
     model.borrow_mut().asked.max_to(log.log_end().get());
