@@ -90,6 +90,14 @@ fn is_ended(stream: &mut TcpStream) -> bool {
     matches!(stream.read(&mut [0]), Ok(0)) || stream.take_error().is_ok_and(|error| error.is_some())
 }
 
+/// Whether a connection stays open. It asks for a topic that there is not yet: the answer is behind the one to the question
+/// whether there is room, until which all others may be answered.
+fn comes_in(door: SocketAddr, topic: &str) -> bool {
+    let topic = metadata::RequestTopic { name: Some(topic.to_owned()), ..Default::default() };
+    let request = metadata::Request { topics: Some(vec![topic]), ..Default::default() };
+    KafkaWire::open(door).try_call::<_, metadata::Response>(12, &request).is_some()
+}
+
 #[test]
 fn connections_count_over_all_doors_and_shards() {
     const CAP: usize = 6;
@@ -100,9 +108,9 @@ fn connections_count_over_all_doors_and_shards() {
         let doors: Vec<_> = shards.chain([place.kafka(), place.native()]).collect();
         assert_eq!(doors.len(), CAP);
         let mut open: Vec<_> = doors.iter().map(|door| KafkaWire::open(*door)).collect();
-        for wire in &mut open[..CAP - 1] {
-            // Behind the question whether there is room.
-            brokers(wire);
+        for (number, wire) in open[..CAP - 1].iter_mut().enumerate() {
+            // Goes the same way as the question whether there is room, behind it.
+            wire.topic(&format!("first-{number}"));
         }
         for door in &doors {
             let mut one_more = TcpStream::connect(door).expect("the kernel takes it");
@@ -111,8 +119,10 @@ fn connections_count_over_all_doors_and_shards() {
         // One of another shard makes room.
         drop(open.swap_remove(0));
         let begin = Instant::now();
-        let request = metadata::Request { topics: None, ..Default::default() };
-        while KafkaWire::open(doors[3]).try_call::<_, metadata::Response>(12, &request).is_none() {
+        for number in 0.. {
+            if comes_in(doors[3], &format!("room-{number}")) {
+                break;
+            }
             assert!(begin.elapsed() < CLOSED_WAIT, "{setting}: nobody comes in any more");
         }
         brokers(&mut open[1]);
