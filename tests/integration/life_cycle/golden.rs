@@ -16,6 +16,11 @@ use crate::broker::{Broker, Place};
 /// Ended by a clean stop and by SIGKILL: the latter has records in its journal alone.
 const STOPPED: &str = "directory-1-stopped.tar.gz";
 const KILLED: &str = "directory-1-killed.tar.gz";
+/// What their catalogues say, as `kolk inspect` puts it.
+const STOPPED_CATALOGUE: &str =
+    "cluster 79f4c557df7a9243697c5fa008d5bcca, run 1: 4 topics, 8 partitions";
+const KILLED_CATALOGUE: &str =
+    "cluster b0be95b872c6aabbf77c0037c6c64d4e, run 1: 4 topics, 8 partitions";
 /// A version that no release has.
 const NEWER: u32 = 99;
 
@@ -66,10 +71,11 @@ fn check_records(place: &Place) {
     assert!(!topics.contains("deleted"), "a deleted topic came back:\n{topics}");
 }
 
-fn check_directory(archive: &str, name: &str) {
+fn check_directory(archive: &str, catalogue: &str, name: &str) {
     let place = place_with(archive, name);
     let (code, said) = inspect(&place.data());
     assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(catalogue), "not {catalogue}:\n{said}");
     for shards in [3, 1] {
         let broker = start(&place, shards);
         check_records(&place);
@@ -86,12 +92,12 @@ fn check_directory(archive: &str, name: &str) {
 
 #[test]
 fn a_directory_of_version_1_is_read_whole_after_a_clean_stop() {
-    check_directory(STOPPED, "golden-stopped");
+    check_directory(STOPPED, STOPPED_CATALOGUE, "golden-stopped");
 }
 
 #[test]
 fn a_directory_of_version_1_is_read_whole_after_a_kill() {
-    check_directory(KILLED, "golden-killed");
+    check_directory(KILLED, KILLED_CATALOGUE, "golden-killed");
 }
 
 /// All files and folders below the data directory; of files their bytes. The lock says who has it, and nothing else.
