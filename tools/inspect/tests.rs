@@ -8,6 +8,8 @@ use std::path::Path;
 
 use kolk_layout::journal::snapshot::{Snapshot, SnapshotKind};
 use kolk_layout::segment::compacted::{CHECKPOINT_NAME, CompactionPoint, Swap};
+use kolk_layout::segment::index::{IndexedBatch, SegmentIndex};
+use kolk_layout::segment::scan::{Offsets, Scan};
 use kolk_model::ids::PartitionId;
 use kolk_model::offset::Offset;
 
@@ -402,6 +404,36 @@ fn a_compacted_segment_is_whole_where_the_checkpoint_says_so() {
     check_damage(&fixture, &fixture.of_log(segment), 0, "base offset 10, expected 0");
     fixture.flip(&fixture.of_log(CHECKPOINT_NAME), 20);
     check_damage(&fixture, &fixture.of_log(CHECKPOINT_NAME), 0, "damaged");
+}
+
+/// As the broker takes it: it is the segment that does not match, and its partition goes offline.
+#[test]
+fn a_wrong_offset_in_a_compacted_segment_is_not_its_indexs_fault() {
+    let fixture = Fixture::new();
+    let name = "00000000000000000000.log";
+    let below = Offset::new(40);
+    let point = CompactionPoint { clean_below: below, rising_below: below, swap: None };
+    let left = compact(&fixture, name, point);
+    let index = fixture::index_of(0, &left);
+    fixture.write(&fixture.of_log("00000000000000000000.index"), &index.encode());
+    whole(&fixture);
+    let segment = fixture.of_log(name);
+    let mut bytes = left.clone();
+    bytes[7] += 1;
+    fixture.write(&segment, &bytes);
+    let report = check_damage(&fixture, &segment, 0, "head bytes");
+    assert!(report.damage.iter().all(|finding| finding.file == segment), "{:?}", report.damage);
+    // An index that is whole and tells of something else.
+    fixture.write(&segment, &left);
+    let mut other = SegmentIndex::new(Offset::ZERO, 512);
+    let mut batches = Scan::new(0, Offset::ZERO).with_offsets(Offsets::Rising);
+    let nine = Offset::new(9);
+    let told = batches.batches(&left, |batch, next| {
+        other.push(&IndexedBatch { base_offset: nine, ..*batch }, next);
+    });
+    told.unwrap();
+    fixture.write(&fixture.of_log("00000000000000000000.index"), &other.encode());
+    check_damage(&fixture, &fixture.of_log("00000000000000000000.index"), 0, "another offset");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use kolk_layout::journal::group::{GroupBuilder, GroupPlace, JournalIdentity, Rec
 use kolk_layout::journal::journal_dir;
 use kolk_layout::journal::snapshot::{EpochStart, LogSnapshot, Snapshot, SnapshotKind};
 use kolk_layout::segment::index::SegmentIndex;
-use kolk_layout::segment::scan::Scan;
+use kolk_layout::segment::scan::{Offsets, Scan};
 use kolk_log::log::{index_name, log_dir, segment_name};
 use kolk_model::batch::{BatchView, HEAD_BYTES, stamp_head};
 use kolk_model::batch_builder::BatchBuilder;
@@ -52,7 +52,7 @@ pub(super) fn batch(base: u64, count: u64, epoch: u32, codec: Compression) -> Ve
 
 pub(super) fn index_of(base: u64, segment: &[u8]) -> SegmentIndex {
     let mut index = SegmentIndex::new(Offset::new(base), 512);
-    let mut scan = Scan::new(0, Offset::new(base));
+    let mut scan = Scan::new(0, Offset::new(base)).with_offsets(Offsets::Rising);
     scan.batches(segment, |batch, next| index.push(batch, next)).unwrap();
     index
 }
