@@ -31,7 +31,7 @@ pub struct ShardSettings {
     /// Milliseconds after which they are saved again if anything was appended. Default: 300,000. Restart.
     pub producer_save_ms: u64,
     /// Milliseconds that a disagreement of wall and monotonic clock must last until retention by time believes the wall
-    /// clock again. Default: 86,400,000. Restart.
+    /// clock again; at a start an hour is enough. Default: 86,400,000. Restart.
     pub clock_distrust_ms: u64,
     /// Milliseconds that a clean stop waits for requests in flight, once for its own and once for
     /// those of other shards. Default: 2,000. Restart.

@@ -7,6 +7,9 @@ use kolk_io::time::{Monotonic, WallClock};
 
 /// Wall and monotonic clock may drift apart by so much.
 const DISAGREEMENT_MAX: i128 = 3_600 * 1_000_000_000;
+/// A clock that is not where the last run left it has to run evenly for so long at most. Nearly always the machine was off; were the
+/// wait as long as after a jump that was seen, a machine that is off every night would never delete anything.
+const START_DISTRUST_MAX: Duration = Duration::from_hours(1);
 
 /// What time it is, as far as a start knows without its wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,9 @@ pub(crate) struct ClockGuard {
     last: i128,
     /// Since when the clocks have kept the distance `last`, while that is not the trusted one.
     stable_since: Option<Monotonic>,
+    /// For how long it has to be kept.
+    wait: Duration,
+    /// The same after a jump that was seen.
     distrust: Duration,
 }
 
@@ -40,7 +46,7 @@ pub(crate) enum Trust {
 
 impl ClockGuard {
     /// A guard from the start of a run on. A machine that was off for more than an hour can't be told from a clock that jumped: both
-    /// wait for the time of distrust.
+    /// wait, an hour at most.
     pub(crate) fn new(
         now: Monotonic,
         wall: WallClock,
@@ -59,7 +65,8 @@ impl ClockGuard {
                 "the wall clock is not where the last run left it, no retention by time for now"
             );
         }
-        Self { trusted, last, stable_since: jumped.then_some(now), distrust }
+        let wait = distrust.min(START_DISTRUST_MAX);
+        Self { trusted, last, stable_since: jumped.then_some(now), wait, distrust }
     }
 
     /// Takes a reading of both clocks. After a jump of the wall clock they differ until it jumps back, or has
@@ -81,9 +88,10 @@ impl ClockGuard {
                 "the wall clock jumped by more than an hour, no retention by time for now"
             );
             self.stable_since = Some(now);
+            self.wait = self.distrust;
         }
         match self.stable_since {
-            Some(since) if now - since >= self.distrust => {
+            Some(since) if now - since >= self.wait => {
                 tracing::warn!(
                     "the wall clock has run evenly since its jump, retention by time goes on"
                 );
@@ -185,17 +193,27 @@ mod tests {
     #[test]
     fn a_jump_between_two_runs_is_a_jump() {
         for known in [2, 98, 102, 90_000] {
-            let ticks =
-                [(1, 101, Trust::Differ), (23, 123, Trust::Differ), (24, 124, Trust::Agree)];
+            let ticks = [(0, 100, Trust::Differ), (1, 101, Trust::Agree), (2, 102, Trust::Agree)];
             check_after(KnownTime::At(WallClock::new(known * HOUR)), &ticks);
         }
         let known = KnownTime::At(WallClock::new(40 * HOUR));
-        check_after(known, &[(1, 101, Trust::Differ), (2, 42, Trust::Agree)]);
+        check_after(known, &[(0, 100, Trust::Differ), (2, 42, Trust::Agree)]);
     }
 
     #[test]
-    fn a_clock_of_which_nothing_is_known_is_believed_after_a_day() {
-        check_after(KnownTime::Lost, &[(1, 101, Trust::Differ), (24, 124, Trust::Agree)]);
+    fn a_clock_of_which_nothing_is_known_is_believed_after_an_hour() {
+        check_after(KnownTime::Lost, &[(0, 100, Trust::Differ), (1, 101, Trust::Agree)]);
+    }
+
+    #[test]
+    fn a_jump_while_a_start_is_doubted_takes_the_day_of_every_jump() {
+        let ticks = [
+            (0, 100, Trust::Differ),
+            (1, 90_000, Trust::Differ),
+            (24, 90_023, Trust::Differ),
+            (25, 90_024, Trust::Agree),
+        ];
+        check_after(KnownTime::Lost, &ticks);
     }
 
     #[test]

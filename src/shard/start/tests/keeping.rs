@@ -73,7 +73,7 @@ fn a_clock_that_runs_ahead_deletes_nothing() {
 }
 
 #[test]
-fn a_clock_that_jumps_between_two_runs_deletes_nothing_until_it_has_run_evenly_for_a_day() {
+fn a_clock_that_jumps_between_two_runs_deletes_nothing_until_it_has_run_evenly_for_an_hour() {
     for seed in 0..3 {
         let sim = Sim::new(seed);
         let (node, topic) = sim.run(|io| async move {
@@ -90,9 +90,9 @@ fn a_clock_that_jumps_between_two_runs_deletes_nothing_until_it_has_run_evenly_f
         sim.set_wall_clock(WallClock::new(now.as_ns() + two_hours));
         sim.run(move |io| async move {
             let node = Node::start(io, 1).await;
-            node.io.sleep(Duration::from_hours(23)).await;
+            node.io.sleep(Duration::from_mins(55)).await;
             assert_eq!(log_start(&node, topic).await, 0);
-            node.io.sleep(Duration::from_hours(2)).await;
+            node.io.sleep(Duration::from_mins(10)).await;
             assert!(log_start(&node, topic).await > 0, "the clock was set right, after all");
         });
     }
