@@ -37,10 +37,13 @@ pub(crate) fn heard(outside: &Outside, place: Place, epoch: i32, news: Option<&B
     }
 }
 
-/// A member's heartbeat was refused.
+/// A member's heartbeat was refused. A group knows a member's epoch and the one before (KIP-848): one lost answer does not put it
+/// out, two in a row may.
 pub(crate) fn refused(outside: &Outside, place: Place, code: ErrorCode) {
     let consumers = outside.groups.consumers.borrow();
-    demand(NAME, outside.faults.get(), || format!("{:?} is out: {code}", consumers.get(&place)));
+    let own = consumers.get(&place);
+    let behind = code == ErrorCode::FencedMemberEpoch && own.is_some_and(|own| own.unanswered > 2);
+    demand(NAME, behind || outside.faults.get(), || format!("{own:?} is out: {code}"));
 }
 
 /// A commit was answered; `wrong`: it was one of another epoch.
@@ -50,7 +53,8 @@ pub(crate) fn committed(
     answer: &Result<Vec<ErrorCode>, ErrorCode>,
     wrong: bool,
 ) {
-    let unsure = outside.groups.consumers.borrow().get(&place).is_some_and(|own| own.unsure);
+    let unsure =
+        outside.groups.consumers.borrow().get(&place).is_some_and(|own| own.unanswered > 0);
     let right = match answer {
         Ok(codes) => codes == &[ErrorCode::None] && !wrong,
         // Its epoch has risen and it was not told.

@@ -39,8 +39,8 @@ pub(crate) struct Consumer {
     pub(crate) epoch: i32,
     /// What it reads.
     pub(crate) owned: BTreeSet<Part>,
-    /// An answer was lost since it was last told anything: it may be further than it knows.
-    pub(crate) unsure: bool,
+    /// Heartbeats since it was last told anything, their answers lost or on the way: it may be further than it knows.
+    pub(crate) unanswered: u32,
     /// The last offset that was answered as stored, and the last that was asked for.
     pub(crate) stored: Option<u64>,
     pub(crate) asked: u64,
@@ -69,14 +69,19 @@ impl Consumer {
 
     /// It is out, and will come back as somebody else.
     fn gone(&mut self) {
-        (self.standing, self.epoch) = (Standing::Away, 0);
-        self.owned.clear();
+        self.fenced();
         self.lives += 1;
+    }
+
+    /// It is behind the group: it gives up what it has and joins again.
+    fn fenced(&mut self) {
+        (self.standing, self.epoch, self.unanswered) = (Standing::Away, 0, 0);
+        self.owned.clear();
     }
 
     fn request(&self, place: Place, topics: Vec<String>) -> GroupRequest {
         let joins = self.standing == Standing::Away;
-        let full = joins || self.unsure;
+        let full = joins || self.unanswered > 0;
         let mut owned: BTreeMap<TopicId, Vec<i32>> = BTreeMap::new();
         for (topic, partition) in &self.owned {
             owned.entry(*topic).or_default().push(*partition);
@@ -135,10 +140,13 @@ async fn turn(broker: &Broker, outside: &Outside, place: Place) {
         _ => {}
     }
     let topics = outside.scenario.topic.iter().map(|topic| topic.name.clone()).collect();
-    let request = with(outside, place, |consumer| consumer.request(place, topics));
+    let request = with(outside, place, |consumer| {
+        let request = consumer.request(place, topics);
+        consumer.unanswered += 1;
+        request
+    });
     let answer = ask(broker, request).await;
     if loses_answer(outside) {
-        with(outside, place, |consumer| consumer.unsure = true);
         return;
     }
     match answer {
@@ -149,7 +157,8 @@ async fn turn(broker: &Broker, outside: &Outside, place: Place) {
             if !left {
                 check::refused(outside, place, refused.code);
             }
-            with(outside, place, Consumer::gone);
+            let fenced = !left && refused.code == ErrorCode::FencedMemberEpoch;
+            with(outside, place, if fenced { Consumer::fenced } else { Consumer::gone });
         }
         _ => {}
     }
@@ -180,7 +189,7 @@ fn take(outside: &Outside, place: Place, heard: &Heard) {
             let member = &heard.member;
             outside.trace.note(format_args!("{member} has {count} in {}", heard.epoch));
         }
-        (consumer.standing, consumer.epoch, consumer.unsure) = (Standing::In, heard.epoch, false);
+        (consumer.standing, consumer.epoch, consumer.unanswered) = (Standing::In, heard.epoch, 0);
         if let Some(news) = news {
             consumer.owned = news;
         }

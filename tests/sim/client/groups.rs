@@ -53,7 +53,6 @@ impl Groups {
     /// A life has ended: what was under way has no end.
     pub(crate) fn forget_life(&self) {
         self.under_way.set(0);
-        self.consumers.borrow_mut().values_mut().for_each(|consumer| consumer.unsure = true);
     }
 
     /// Something is under way.

@@ -86,7 +86,10 @@ impl ConsumerGroup {
         }
         self.session_timeout_ms = request.session_timeout_ms;
         let had = self.members.get(&id).map(|member| member.has.assigned.clone());
-        let is_full = request.epoch == 0
+        // One that is behind has not heard what it was told last.
+        let is_behind = self.members.get(&id).is_some_and(|one| one.has.epoch != request.epoch);
+        let is_full = is_behind
+            || request.epoch == 0
             || request.rebalance_timeout_ms.is_some()
                 && request.topics.is_some()
                 && request.owned.is_some();
@@ -171,8 +174,9 @@ impl ConsumerGroup {
         refuse(code, code.hint())
     }
 
-    /// A member speaks in its epoch, or in the one before if it has nothing that it should not have: then the
-    /// answer with the newer one was lost. One that joins has nothing at all.
+    /// A member speaks in its epoch, or in the one before if it has nothing that could be another's: then the answer with the newer
+    /// one was lost. What it is asked to give up is still its own; Kafka fences a member that missed that. One that joins has nothing
+    /// at all.
     fn check_epoch(&self, request: &ConsumerHeartbeat) -> Result<(), Refused> {
         let Some(member) = self.members.get(&request.member) else { return Ok(()) };
         if request.epoch == 0 || request.epoch == member.has.epoch {
@@ -180,8 +184,11 @@ impl ConsumerGroup {
         }
         let fits = request.owned.as_ref().is_some_and(|owned| {
             owned.iter().all(|(topic, partitions)| {
-                let assigned = member.has.assigned.get(topic);
-                partitions.iter().all(|one| assigned.is_some_and(|has| has.contains(one)))
+                let parts = [&member.has.assigned, &member.has.revoking];
+                let has = |one| {
+                    parts.iter().any(|part| part.get(topic).is_some_and(|all| all.contains(one)))
+                };
+                partitions.iter().all(has)
             })
         });
         if request.epoch == member.has.epoch_before && fits {

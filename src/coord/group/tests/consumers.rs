@@ -266,6 +266,24 @@ fn an_answer_that_was_lost_is_given_again() {
     assert_eq!(host.beat(more).unwrap_err().code, ErrorCode::FencedMemberEpoch);
 }
 
+#[test]
+fn a_lost_answer_that_asks_for_partitions_puts_nobody_out() {
+    let mut host = Host::new();
+    host.topics.make("t", 6);
+    let mut one = consumer("m1", &["t"]);
+    one.beat(&mut host).unwrap();
+    assert_eq!(one.owned.len(), 6);
+    consumer("m2", &["t"]).beat(&mut host).unwrap();
+    one.beat(&mut host).unwrap();
+    assert_eq!((one.owned.len(), one.epoch), (3, 1), "it is asked for half");
+    consumer("m3", &["t"]).beat(&mut host).unwrap();
+    // It has given them up, and is asked for one more; it does not hear that.
+    let lost = host.beat(one.request()).unwrap();
+    assert_eq!(lost.epoch, 2);
+    one.beat(&mut host).unwrap();
+    assert_eq!((one.owned.len(), one.epoch), (2, 2));
+}
+
 impl Host {
     /// Lets one member go as far as it can.
     fn settle_one(&mut self, one: &mut Consumer) {
