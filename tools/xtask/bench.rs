@@ -2,6 +2,8 @@
 //! rounds, and the table of their ratios below `perf/run/`.
 
 mod kafka;
+
+pub(crate) mod brokers;
 mod limits;
 mod table;
 

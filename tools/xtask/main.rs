@@ -58,6 +58,10 @@ cargo xtask COMMAND
                     measures this machine's limits and the broker in one run, writes perf/run/
   bench kafka [--quick] [--rounds N] [--workload NAME]
                     one Kafka client against both doors of kolk and against Apache Kafka
+  brokers up NAME [--durability process-crash|power-loss]
+                    installs and starts kafka, nats, rabbitmq or redis on loopback and prints where it is
+  brokers down [NAME…]
+                    stops what up has started and deletes its data; without a word: which are up
 ";
 
 fn main() -> ExitCode {
@@ -100,6 +104,7 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "loom" => suite::memory::loom(&Repo::find()?, options).map(print),
         "sanitize" => suite::memory::sanitize(&Repo::find()?, options).map(print),
         "judges" => judges::judges(&Repo::find()?, options).map(|_| ()),
+        "brokers" => bench::brokers::brokers(&Repo::find()?, options),
         "bench" => bench::bench(&Repo::find()?, options),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) canaries: bool,
     /// `--workload NAME` of `bench`.
     pub(crate) workload: Option<String>,
+    /// `--durability LEVEL` of `brokers`.
+    pub(crate) durability: Option<String>,
     /// `--release`: the binary as it is shipped, not the debug build.
     pub(crate) release: bool,
     /// `--quick` of `bench`: minutes, not an hour.
@@ -49,6 +51,7 @@ impl Options {
                 "--first-seed" => options.first_seed = Some(number(&name, value())?),
                 "--scenario" => options.scenario = value(),
                 "--canaries" => options.canaries = true,
+                "--durability" => options.durability = value(),
                 "--workload" => options.workload = value(),
                 "--release" => options.release = true,
                 "--quick" => options.quick = true,

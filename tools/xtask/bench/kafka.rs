@@ -10,11 +10,12 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{Machine, unwritable};
+use crate::bench::brokers::kafka::Jars;
 use crate::options::Options;
 use crate::repo::{self, Repo};
 use crate::step::Failure;
 
-use peer::{Door, Jars, Peer};
+use peer::{Door, Peer};
 use table::Round;
 
 const ROUNDS: u32 = 5;
@@ -117,7 +118,7 @@ pub(crate) fn bench(repo: &Repo, options: &Options) -> Result<(), Failure> {
     repo::run(repo.cargo(&binaries).args(["--features", "kolk-bench/kafka"]))?;
     let scratch = repo.target.join("bench/kafka");
     std::fs::create_dir_all(&scratch).map_err(|e| unwritable(&scratch, &e))?;
-    let jars = Jars::fetch(repo, &scratch)?;
+    let jars = Jars::fetch(repo)?;
     let release = repo.target.join("release");
     let lab = Lab { repo, release, scratch, jars, quick: options.quick };
     let count = options.rounds.unwrap_or(if options.quick { ROUNDS_QUICK } else { ROUNDS }).max(1);

@@ -5,50 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::bench::brokers::kafka::{CLUSTER, HEAP, Jars, PEER};
 use crate::repo::{self, Repo};
 use crate::step::Failure;
 
 const READY_WAIT: Duration = Duration::from_secs(60);
 const STOP_WAIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
-/// Where Kafka's artifacts and settings are named.
-const PEER: &str = "perf/peer/kafka";
-const HEAP: [&str; 3] = ["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"];
 /// Clock ticks a second in /proc: the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
-
-/// Kafka's jars, below the target folder.
-pub(super) struct Jars(PathBuf);
-
-impl Jars {
-    /// Fetches them with Maven unless they are there.
-    pub(super) fn fetch(repo: &Repo, scratch: &Path) -> Result<Self, Failure> {
-        let (lib, pom) = (scratch.join("lib"), repo.root.join(PEER).join("pom.xml"));
-        let ready = lib.join("pom.xml");
-        if std::fs::read(&ready).ok() != std::fs::read(&pom).ok() {
-            let mut maven = repo.command("mvn");
-            maven.args([
-                "-q",
-                "-B",
-                "dependency:copy-dependencies",
-                "-DincludeScope=runtime",
-                "-f",
-            ]);
-            maven.arg(&pom).arg(format!("-DoutputDirectory={}", lib.display()));
-            repo::run(&mut maven)?;
-            std::fs::copy(&pom, &ready).map_err(|e| super::unwritable(&ready, &e))?;
-        }
-        Ok(Self(lib))
-    }
-
-    /// Java with a class of theirs.
-    pub(super) fn java(&self, options: &[&str], class: &str) -> Command {
-        let mut java = Command::new("java");
-        java.args(options).arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn").arg("-cp");
-        java.arg(self.0.join("*")).arg(class);
-        java
-    }
-}
 
 /// A running broker; killed when dropped, its data deleted.
 pub(super) struct Peer {
@@ -105,7 +70,7 @@ impl Peer {
         std::fs::write(&properties, text).map_err(|e| super::unwritable(&properties, &e))?;
         let quick = ["-XX:TieredStopAtLevel=1", "-Xmx256m"];
         let mut format = jars.java(&quick, "kafka.tools.StorageTool");
-        format.args(["format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"]).arg(&properties);
+        format.args(["format", "-t", CLUSTER, "-c"]).arg(&properties);
         repo::output(&mut format)?;
         let mut command = jars.java(&HEAP, "kafka.Kafka");
         command.arg(&properties);
