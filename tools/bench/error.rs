@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kolk_driver::error::DriverError;
+
 /// Errors of the load generator.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +49,9 @@ pub(crate) enum BenchError {
         /// The operating system's words.
         source: io::Error,
     },
+    /// A client of one of the brokers that are compared could not do what was asked of it.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
     /// The workload file or an option makes no sense.
     #[error("{0}")]
     Workload(String),

@@ -1,14 +1,18 @@
-//! Times of many requests: an HDR histogram and what is shown of it.
+//! Times of many requests: HDR histograms, added up over workers and rounds, and what is shown of them. Percentiles are
+//! always taken of a sum of histograms, never averaged.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use kolk_driver::clock::ns_of;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{BenchError, Outcome};
 
 /// Longer times are counted as this.
-const NS_MAX: u64 = 60_000_000_000;
+const NS_MAX: u64 = 600_000_000_000;
+/// Digits that are exact.
+const DIGITS: u8 = 3;
 
 /// Times in nanoseconds, three digits exact.
 #[derive(Clone, Debug)]
@@ -16,21 +20,44 @@ pub(crate) struct Times {
     histogram: Histogram<u64>,
 }
 
+/// A histogram as it stands in a file: the recorded values and how often each was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Buckets(pub(crate) Vec<(u64, u64)>);
+
 impl Times {
     pub(crate) fn new() -> Outcome<Self> {
-        let histogram = Histogram::new_with_bounds(1, NS_MAX, 3)
+        let histogram = Histogram::new_with_bounds(1, NS_MAX, DIGITS)
             .map_err(|error| BenchError::Workload(format!("histogram: {error}")))?;
         Ok(Self { histogram })
     }
 
+    /// The sum of histograms that were written.
+    pub(crate) fn sum<'a>(all: impl IntoIterator<Item = &'a Buckets>) -> Outcome<Self> {
+        let mut times = Self::new()?;
+        for (ns, count) in all.into_iter().flat_map(|buckets| &buckets.0) {
+            times.histogram.saturating_record_n((*ns).clamp(1, NS_MAX), *count);
+        }
+        Ok(times)
+    }
+
     pub(crate) fn record(&mut self, time: Duration) {
-        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.histogram.saturating_record(ns.clamp(1, NS_MAX));
+        self.histogram.saturating_record(ns_of(time).clamp(1, NS_MAX));
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
         // Both have the same bounds, so every value fits.
         let _refused = self.histogram.add(&other.histogram);
+    }
+
+    /// As it is written.
+    pub(crate) fn buckets(&self) -> Buckets {
+        let recorded = self.histogram.iter_recorded();
+        Buckets(recorded.map(|one| (one.value_iterated_to(), one.count_at_value())).collect())
+    }
+
+    /// The time within which this part of all was done; `None` if there were none.
+    pub(crate) fn at(&self, quantile: f64) -> Option<u64> {
+        (!self.histogram.is_empty()).then(|| self.histogram.value_at_quantile(quantile))
     }
 
     pub(crate) fn summary(&self) -> Percentiles {
@@ -41,19 +68,21 @@ impl Times {
             p90_ns: at(0.9),
             p99_ns: at(0.99),
             p999_ns: at(0.999),
+            p9999_ns: at(0.9999),
             max_ns: self.histogram.max(),
         }
     }
 }
 
 /// What is shown of a histogram.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
     pub(crate) count: u64,
     pub(crate) p50_ns: u64,
     pub(crate) p90_ns: u64,
     pub(crate) p99_ns: u64,
     pub(crate) p999_ns: u64,
+    pub(crate) p9999_ns: u64,
     pub(crate) max_ns: u64,
 }
 
@@ -77,16 +106,35 @@ impl std::fmt::Display for Percentiles {
 mod tests {
     use super::*;
 
+    fn of_us(range: std::ops::RangeInclusive<u64>) -> Times {
+        let mut times = Times::new().unwrap();
+        range.for_each(|us| times.record(Duration::from_micros(us)));
+        times
+    }
+
     #[test]
     fn percentiles_come_from_what_was_recorded() {
-        let mut times = Times::new().unwrap();
-        for us in 1..=1_000 {
-            times.record(Duration::from_micros(us));
-        }
+        let mut times = of_us(1..=1_000);
         times.record(Duration::from_secs(3_600));
         let summary = times.summary();
         assert_eq!(summary.count, 1_001);
         assert!((499_000..=502_000).contains(&summary.p50_ns), "{summary}");
         assert!(summary.max_ns >= NS_MAX, "longer times count as the longest");
+        assert_eq!(Times::new().unwrap().at(0.5), None);
+    }
+
+    #[test]
+    fn histograms_are_added_up_and_not_their_percentiles() {
+        // 990 fast ones of one worker, 10 slow ones of another: the mean of both p99 would be half a second.
+        let mut sum = of_us(1..=990);
+        let mut slow = Times::new().unwrap();
+        (0..10).for_each(|_| slow.record(Duration::from_secs(1)));
+        sum.add(&slow);
+        let summary = sum.summary();
+        assert_eq!(summary.count, 1_000);
+        assert!((980_000..=1_000_000).contains(&summary.p99_ns), "{summary}");
+        assert!(summary.p999_ns >= 1_000_000_000, "{summary}");
+        let written = [of_us(1..=990).buckets(), slow.buckets()];
+        assert_eq!(Times::sum(&written).unwrap().summary(), summary, "files add up alike");
     }
 }

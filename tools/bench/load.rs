@@ -9,6 +9,11 @@ pub(crate) mod produce;
 
 mod meter;
 
+pub(crate) mod topology;
+
+pub(crate) mod batches;
+pub(crate) mod wire;
+
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +22,7 @@ use kolk_model::ids::TopicPartition;
 use kolk_native::request::{Produce, ProducePartition, Request};
 
 use crate::error::{BenchError, Outcome};
-use crate::topology::{self, DoorPartitions};
+use crate::load::topology::DoorPartitions;
 
 pub(crate) use meter::{Limit, Throughput};
 

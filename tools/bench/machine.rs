@@ -1,5 +1,9 @@
 //! The machine that is measured on: its cores, and the time that a process has used of them.
 
+pub(crate) mod facts;
+pub(crate) mod limits;
+pub(crate) mod usage;
+
 use std::path::Path;
 use std::time::Duration;
 

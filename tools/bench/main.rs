@@ -1,33 +1,37 @@
-//! The load generator: plays a workload against a broker that it starts and stops itself, or one kind of load against any.
+//! The load generator, in two halves.
 //!
-//! A client that measures must cost less than what it measures. So it has no runtime and no tasks: threads with blocking
-//! sockets, frames that are encoded once and sent many times, no allocation and no hashing per request.
+//! `compare` and `rate-sweep` (`report`, `lab`, `play`) play workloads against brokers of any kind, each through the
+//! client that its users take (`kolk-driver`), and verify every record.
+//!
+//! `run` and the single loads (`load`) measure what kolk can do. A client that measures that must cost less than what it
+//! measures: no runtime and no tasks, threads with blocking sockets, frames that are encoded once and sent many times, no
+//! allocation and no hashing per request.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks")]
 #![allow(
     clippy::disallowed_methods,
     reason = "a load generator runs on the real machine: clocks, files, processes, threads"
 )]
 
-mod adhoc;
-mod speed;
-mod workload;
+mod command;
+
+mod report;
+
+mod lab;
+mod play;
 
 mod load;
 
-mod broker;
 mod machine;
 
-mod topology;
-
-mod batches;
 mod latency;
-mod wire;
 
 mod error;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use command::{adhoc, compare, rate_sweep, speed};
 
 /// Measures what a broker can do.
 #[derive(Debug, Parser)]
@@ -39,6 +43,8 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  kolk-bench compare -b kolk,kolk-kafka,kafka,nats -w messaging --rounds 5 --out target/messaging
+  kolk-bench rate-sweep -b kolk -w messaging --p99-ms 5
   kolk-bench run perf/workload/speed.toml --kolk target/release/kolk --scratch target/bench --quick
   kolk-bench produce -b 127.0.0.1:9640 -p 8 --record-bytes 1024 --batch-bytes 256KiB -d 10s
   kolk-bench fetch   -b 127.0.0.1:9640 --topic bench --verify
@@ -48,6 +54,12 @@ Examples:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Play a workload against several brokers in turn, and write a result and a page.
+    Compare(compare::Args),
+    /// Find the highest rate at which p99 stays under a bound.
+    RateSweep(rate_sweep::Args),
+    /// Write the page of a result again.
+    Report(compare::ReportArgs),
     /// Play a workload file: start a broker, measure, stop it.
     Run(speed::Args),
     /// Produce as fast as the broker takes it.
@@ -67,6 +79,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Compare(args) => compare::run(&args),
+        Command::RateSweep(args) => rate_sweep::run(&args),
+        Command::Report(args) => compare::report(&args),
         Command::Run(args) => speed::run(&args),
         Command::Produce(args) => adhoc::produce(&args),
         Command::Fetch(args) => adhoc::fetch(&args),

@@ -9,11 +9,11 @@ use kolk_native::request::CorrelationId;
 use super::meter::{Limit, Meter, Stage, Throughput};
 use super::produce::check;
 use super::{Target, produce_request};
-use crate::batches::{BatchShape, build};
 use crate::error::{BenchError, Outcome};
 use crate::latency::Times;
-use crate::topology::DoorPartitions;
-use crate::wire::{Wait, Wire};
+use crate::load::batches::{BatchShape, build};
+use crate::load::topology::DoorPartitions;
+use crate::load::wire::{Wait, Wire};
 
 /// Room for acknowledgements.
 const REPLY_BYTES: usize = 64 * 1024;

@@ -12,8 +12,8 @@ use super::Target;
 use super::meter::{Limit, Meter, Stage, Throughput};
 use crate::error::{BenchError, Outcome};
 use crate::latency::Times;
-use crate::topology::{DoorPartitions, bounds};
-use crate::wire::{Wait, Wire};
+use crate::load::topology::{DoorPartitions, bounds};
+use crate::load::wire::{Wait, Wire};
 
 /// What to do at the end of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,7 +76,7 @@ pub(crate) fn run(plan: &IdlePlan<'_>) -> Outcome<Idleness> {
     let answers = AtomicU64::new(0);
     let end = Instant::now() + plan.warmup + plan.time;
     let shares = shares(waiting);
-    let measured = std::thread::scope(|scope| {
+    let measured: Outcome<_> = std::thread::scope(|scope| {
         let answers = &answers;
         let threads: Vec<_> = shares
             .into_iter()

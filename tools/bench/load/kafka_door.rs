@@ -12,9 +12,9 @@ use kolk_model::durability::AckLevel;
 use super::Target;
 use super::meter::{Meter, Stage};
 use super::produce::{ProducePlan, Produced};
-use crate::batches::build;
 use crate::error::{BenchError, Outcome};
 use crate::latency::Times;
+use crate::load::batches::build;
 
 const PRODUCE_VERSION: i16 = 7;
 /// How long the broker may be silent while something is expected of it.

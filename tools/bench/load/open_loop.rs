@@ -11,11 +11,11 @@ use super::Target;
 use super::acks::{Request, requests};
 use super::meter::{Limit, Meter, Stage, Throughput};
 use super::produce::check;
-use crate::batches::BatchShape;
 use crate::error::{BenchError, Outcome};
 use crate::latency::Times;
-use crate::topology::DoorPartitions;
-use crate::wire::{Wait, Wire};
+use crate::load::batches::BatchShape;
+use crate::load::topology::DoorPartitions;
+use crate::load::wire::{Wait, Wire};
 
 const REPLY_BYTES: usize = 64 * 1024;
 /// Records that may be on their way; beyond, the broker is hopelessly behind and the run ends.

@@ -28,9 +28,9 @@ use super::fetch::{self, AtEnd, FetchPlan};
 use super::open_loop::{self, OpenLoopPlan};
 use super::produce::{self, ProducePlan};
 use super::{Limit, Target, split};
-use crate::batches::BatchShape;
 use crate::error::BenchError;
-use crate::topology::DoorPartitions;
+use crate::load::batches::BatchShape;
+use crate::load::topology::DoorPartitions;
 
 const PARTITIONS: usize = 3;
 

@@ -1,5 +1,7 @@
 //! `kolk-bench run`: every phase of a workload against a broker of its own, and one JSON object of measures.
 
+mod workload;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,19 +10,19 @@ use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
 use serde_json::{Value, json};
 
-use crate::batches::BatchShape;
-use crate::broker::metrics::Counters;
-use crate::broker::{Broker, BrokerPlan};
-use crate::error::{BenchError, Outcome};
-use crate::load::acks::{self, AckPlan};
-use crate::load::fetch::{self, AtEnd, FetchPlan};
-use crate::load::produce::{self, ProducePlan};
-use crate::load::{Limit, Target};
-use crate::machine;
-use crate::topology;
-use crate::workload::{
+use self::workload::{
     AckPhase, ColdFetchPhase, HotFetchPhase, IdlePhase, Length, ProducePhase, Workload,
 };
+use crate::error::{BenchError, Outcome};
+use crate::lab::broker::metrics::Counters;
+use crate::lab::broker::{Broker, BrokerPlan};
+use crate::load::acks::{self, AckPlan};
+use crate::load::batches::BatchShape;
+use crate::load::fetch::{self, AtEnd, FetchPlan};
+use crate::load::produce::{self, ProducePlan};
+use crate::load::topology;
+use crate::load::{Limit, Target};
+use crate::machine;
 
 /// Arguments of `kolk-bench run`.
 #[derive(Debug, clap::Args)]

@@ -9,16 +9,16 @@ use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
 use serde_json::json;
 
-use crate::batches::BatchShape;
 use crate::error::{BenchError, Outcome};
 use crate::load::acks::{self, AckPlan};
+use crate::load::batches::BatchShape;
 use crate::load::fetch::{self, AtEnd, FetchPlan};
 use crate::load::idle::{self, IdlePlan};
 use crate::load::kafka_door;
 use crate::load::open_loop::{self, OpenLoopPlan};
 use crate::load::produce::{self, ProducePlan};
+use crate::load::topology;
 use crate::load::{Limit, Target, Throughput};
-use crate::topology;
 
 /// Which broker, which topic, how many threads.
 #[derive(Debug, clap::Args)]

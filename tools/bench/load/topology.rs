@@ -9,7 +9,7 @@ use kolk_native::request::{
 };
 
 use crate::error::{BenchError, Outcome};
-use crate::wire::Wire;
+use crate::load::wire::Wire;
 
 /// Room for replies to administrative calls.
 const ADMIN_BYTES: usize = 64 * 1024;

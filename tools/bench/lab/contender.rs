@@ -1,0 +1,271 @@
+//! Who is compared: a broker, the client it is played through, and how durable it is to be.
+
+use std::path::{Path, PathBuf};
+
+use kolk_driver::protocol::Protocol;
+use kolk_model::durability::Durability;
+use serde::{Deserialize, Serialize};
+
+use super::broker::{Broker, BrokerPlan};
+use super::peer::{self, Peer};
+use crate::error::{BenchError, Outcome};
+use crate::machine::usage::Watched;
+use crate::play::workload::{Case, parse_durability};
+
+/// Which broker by which door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Kolk,
+    KolkKafka,
+    KolkKafkaShard,
+    Kafka,
+    Nats,
+    Rabbitmq,
+    Redis,
+}
+
+const KINDS: [(&str, Kind); 7] = [
+    ("kolk", Kind::Kolk),
+    ("kolk-kafka", Kind::KolkKafka),
+    ("kolk-kafka-shard", Kind::KolkKafkaShard),
+    ("kafka", Kind::Kafka),
+    ("nats", Kind::Nats),
+    ("rabbitmq", Kind::Rabbitmq),
+    ("redis", Kind::Redis),
+];
+
+/// One that is compared: `NAME` or `NAME@DURABILITY`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Contender {
+    name: &'static str,
+    kind: Kind,
+    /// `None`: what the workload says.
+    durability: Option<Durability>,
+}
+
+/// Where brokers come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    /// kolk's program.
+    pub(crate) kolk: PathBuf,
+    /// Where data goes.
+    pub(crate) scratch: PathBuf,
+    /// The command that brings a peer up and down.
+    pub(crate) peers: String,
+    /// Brokers that run already.
+    pub(crate) external: Vec<External>,
+}
+
+/// A broker that runs already and is left alone: `NAME=HOST:PORT[,pid=PID][,data=DIR]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct External {
+    name: String,
+    address: String,
+    pid: Option<u32>,
+    data: Option<PathBuf>,
+}
+
+/// What stands in the report about a contender.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Described {
+    pub(crate) label: String,
+    pub(crate) durability: String,
+    pub(crate) version: String,
+    /// Files, settings and command lines by name.
+    pub(crate) configuration: Vec<(String, String)>,
+}
+
+/// A broker that is up.
+pub(crate) struct Standing {
+    pub(crate) address: String,
+    pub(crate) watched: Watched,
+    pub(crate) version: String,
+    pub(crate) configuration: Vec<(String, String)>,
+    home: Home,
+}
+
+enum Home {
+    Own(Broker),
+    Peer(Peer),
+    Elsewhere,
+}
+
+impl Contender {
+    /// Reads `NAME` or `NAME@DURABILITY`.
+    pub(crate) fn parse(text: &str) -> Outcome<Self> {
+        let (name, durability) = match text.split_once('@') {
+            Some((name, level)) => (name, Some(level)),
+            None => (text, None),
+        };
+        let known = KINDS.iter().find(|(known, _)| *known == name);
+        let (name, kind) = known.copied().ok_or_else(|| {
+            let names = KINDS.map(|(name, _)| name).join(", ");
+            BenchError::Workload(format!("'{name}' is none of {names}"))
+        })?;
+        let level = |level| {
+            parse_durability(level).ok_or_else(|| {
+                BenchError::Workload(format!("'{level}' is neither power-loss nor process-crash"))
+            })
+        };
+        Ok(Self { name, kind, durability: durability.map(level).transpose()? })
+    }
+
+    /// As it was written.
+    pub(crate) fn label(&self) -> String {
+        match self.durability {
+            Some(level) => format!("{}@{level}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
+    /// How durable it is in a workload.
+    pub(crate) fn durability(&self, case: &Case) -> Durability {
+        self.durability.unwrap_or(case.workload.durability)
+    }
+
+    /// Topic settings for a durability, where it is the topic's affair.
+    pub(crate) fn topic_settings(&self, durability: Durability) -> Vec<(&'static str, String)> {
+        match (self.kind, durability) {
+            (Kind::Kolk | Kind::KolkKafka | Kind::KolkKafkaShard, level) => {
+                vec![("kolk.durability", level.name().to_owned())]
+            }
+            // A flush after each append, before it is acknowledged.
+            (Kind::Kafka, Durability::PowerLoss) => vec![("flush.messages", "1".to_owned())],
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) const fn protocol(&self) -> Protocol {
+        match self.kind {
+            Kind::Kolk => Protocol::Native,
+            Kind::KolkKafka | Kind::KolkKafkaShard | Kind::Kafka => Protocol::Kafka,
+            Kind::Nats => Protocol::Nats,
+            Kind::Rabbitmq => Protocol::Rabbitmq,
+            Kind::Redis => Protocol::Redis,
+        }
+    }
+
+    /// Brings its broker up, fresh, unless it runs already.
+    pub(crate) fn start(&self, case: &Case, sources: &Sources) -> Outcome<Standing> {
+        if let Some(external) = sources.external.iter().find(|external| external.name == self.name)
+        {
+            return Ok(external.standing());
+        }
+        match self.kind {
+            Kind::Kolk | Kind::KolkKafka | Kind::KolkKafkaShard => self.start_kolk(case, sources),
+            Kind::Kafka | Kind::Nats | Kind::Rabbitmq | Kind::Redis => {
+                let up = peer::up(&sources.peers, self.name, self.durability(case))?;
+                let state = up.state();
+                Ok(Standing {
+                    address: state.address.clone(),
+                    watched: Watched { pid: Some(state.pid), data: Some(state.data.clone()) },
+                    version: state.version.clone(),
+                    configuration: state.configuration.clone(),
+                    home: Home::Peer(up),
+                })
+            }
+        }
+    }
+
+    fn start_kolk(&self, case: &Case, sources: &Sources) -> Outcome<Standing> {
+        // Absent at the first start.
+        drop(std::fs::remove_dir_all(sources.scratch.join("kolk")));
+        let broker = Broker::start(&BrokerPlan {
+            program: &sources.kolk,
+            scratch: &sources.scratch,
+            data: "kolk",
+            cores: None,
+            memory_bytes_max: case.workload.broker.memory_bytes_max,
+        })?;
+        let address = match self.kind {
+            Kind::KolkKafka => broker.kafka(),
+            Kind::KolkKafkaShard => broker.kafka_shard(),
+            _ => broker.native(),
+        };
+        Ok(Standing {
+            address: address.to_owned(),
+            watched: Watched { pid: Some(broker.pid()), data: Some(broker.data().to_owned()) },
+            version: version(&sources.kolk),
+            configuration: vec![("kolk config".to_owned(), broker.configuration())],
+            home: Home::Own(broker),
+        })
+    }
+}
+
+/// What a program calls itself.
+fn version(program: &Path) -> String {
+    let said = std::process::Command::new(program).arg("--version").output();
+    let said = said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
+    said.unwrap_or_else(|error| error.to_string())
+}
+
+impl Standing {
+    /// Stops it, unless it was running before.
+    pub(crate) fn stop(self) -> Outcome<()> {
+        match self.home {
+            Home::Own(broker) => broker.stop(),
+            Home::Peer(peer) => peer.down(),
+            Home::Elsewhere => Ok(()),
+        }
+    }
+}
+
+impl External {
+    /// Reads `NAME=HOST:PORT[,pid=PID][,data=DIR]`.
+    pub(crate) fn parse(text: &str) -> Outcome<Self> {
+        let wrong =
+            || BenchError::Workload(format!("'{text}' is not NAME=HOST:PORT[,pid=PID][,data=DIR]"));
+        let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
+        let mut words = rest.split(',');
+        let address = words.next().filter(|address| address.contains(':')).ok_or_else(wrong)?;
+        let (name, address) = (name.to_owned(), address.to_owned());
+        let mut external = Self { name, address, pid: None, data: None };
+        for word in words {
+            match word.split_once('=') {
+                Some(("pid", pid)) => external.pid = Some(pid.parse().map_err(|_| wrong())?),
+                Some(("data", folder)) => external.data = Some(PathBuf::from(folder)),
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(external)
+    }
+
+    fn standing(&self) -> Standing {
+        let text = "was running before; its settings are not known".to_owned();
+        Standing {
+            address: self.address.clone(),
+            watched: Watched { pid: self.pid, data: self.data.clone() },
+            version: "unknown".to_owned(),
+            configuration: vec![(self.address.clone(), text)],
+            home: Home::Elsewhere,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contenders_are_read_with_their_durability() {
+        let plain = Contender::parse("kolk-kafka").unwrap();
+        assert_eq!((plain.kind, plain.durability), (Kind::KolkKafka, None));
+        let flushed = Contender::parse("kafka@power-loss").unwrap();
+        assert_eq!(flushed.durability, Some(Durability::PowerLoss));
+        assert_eq!(
+            (flushed.label(), plain.label()),
+            ("kafka@power-loss".into(), "kolk-kafka".into())
+        );
+        assert!(Contender::parse("pulsar").is_err() && Contender::parse("kafka@fsync").is_err());
+    }
+
+    #[test]
+    fn brokers_that_run_already_are_named_with_what_is_known_of_them() {
+        let external = External::parse("kafka=10.0.0.1:9092,pid=42,data=/var/lib/kafka").unwrap();
+        assert_eq!((external.pid, external.address.as_str()), (Some(42), "10.0.0.1:9092"));
+        assert_eq!(External::parse("nats=localhost:4222").unwrap().data, None);
+        for text in ["kafka", "kafka=here", "kafka=a:1,pid=x", "kafka=a:1,what=1"] {
+            assert!(External::parse(text).is_err(), "{text}");
+        }
+    }
+}

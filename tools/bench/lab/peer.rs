@@ -1,0 +1,93 @@
+//! A peer's broker, brought up and down by a command: `cargo xtask brokers`, or another that keeps to the same form.
+//!
+//! `COMMAND up NAME --durability LEVEL` starts it fresh and prints, as its last line, a JSON object with `address`, `pid`,
+//! `data`, `version` and `configuration`; `COMMAND down NAME` stops it and deletes its data.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use kolk_model::durability::Durability;
+use serde::Deserialize;
+
+use crate::error::{BenchError, Outcome};
+
+/// What the command says about a broker that it has started.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct State {
+    pub(super) address: String,
+    pub(super) pid: u32,
+    pub(super) data: PathBuf,
+    pub(super) version: String,
+    /// Files and command lines by name.
+    pub(super) configuration: Vec<(String, String)>,
+}
+
+/// A peer that is up; brought down when dropped.
+pub(super) struct Peer {
+    command: String,
+    name: String,
+    state: State,
+    is_up: bool,
+}
+
+/// Brings one up.
+pub(super) fn up(command: &str, name: &str, durability: Durability) -> Outcome<Peer> {
+    let said = run(command, &["up", name, "--durability", durability.name()])?;
+    let line = said.lines().last().unwrap_or_default();
+    let state = serde_json::from_str(line)
+        .map_err(|error| BenchError::refused(format!("{command} up {name}"), error))?;
+    Ok(Peer { command: command.to_owned(), name: name.to_owned(), state, is_up: true })
+}
+
+impl Peer {
+    pub(super) const fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn down(mut self) -> Outcome<()> {
+        self.is_up = false;
+        run(&self.command, &["down", &self.name]).map(drop)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if self.is_up {
+            // The run has failed already, which is what is reported.
+            drop(run(&self.command, &["down", &self.name]));
+        }
+    }
+}
+
+fn run(command: &str, words: &[&str]) -> Outcome<String> {
+    let mut parts = command.split_whitespace();
+    let line = format!("{command} {}", words.join(" "));
+    let program =
+        parts.next().ok_or_else(|| BenchError::Workload("--peers is empty".to_owned()))?;
+    let mut child = Command::new(program);
+    child.args(parts).args(words).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let done = child.output().map_err(|error| BenchError::refused(line.as_str(), error))?;
+    if done.status.success() {
+        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+    }
+    Err(BenchError::refused(line, done.status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_the_command_says_where_the_broker_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("brokers");
+        let text = "echo starting $2 at $4\necho '{\"address\":\"127.0.0.1:1\",\"pid\":7,\"data\":\"d\",\"version\":\"1\",\"configuration\":[[\"f\",\"t\"]]}'\n";
+        std::fs::write(&script, text).unwrap();
+        let command = format!("sh {}", script.display());
+        let peer = up(&command, "kafka", Durability::PowerLoss).unwrap();
+        assert_eq!((peer.state().pid, peer.state().address.as_str()), (7, "127.0.0.1:1"));
+        peer.down().unwrap();
+        assert!(up("false", "kafka", Durability::PowerLoss).is_err());
+        assert!(up("echo no JSON", "kafka", Durability::PowerLoss).is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! What the machine can do without a broker: its disk and its loopback, measured in the same run as the brokers. Absolute
+//! figures of one machine move by a factor of two from day to day; ratios of one run mean something.
+
+mod disk;
+mod loopback;
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Outcome;
+use crate::latency::Percentiles;
+
+/// Limits of one round.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    /// Direct writes of 1 MiB into a file that is there already, 4 at a time.
+    pub(crate) disk_write_bytes_per_second: f64,
+    /// Direct reads of 1 MiB, 8 at a time.
+    pub(crate) disk_read_bytes_per_second: f64,
+    /// One direct 4 KiB write into a file that is there already and its fdatasync, one after the other.
+    pub(crate) commit: Percentiles,
+    /// One TCP stream over loopback, 256 KiB a write.
+    pub(crate) loopback_bytes_per_second: f64,
+    /// 128 bytes there and back over loopback TCP, between two threads that sleep meanwhile.
+    pub(crate) ping_pong: Percentiles,
+}
+
+impl Limits {
+    /// Measures all five, one after the other, each for about so long. A file of so many bytes goes below `folder`, which
+    /// must be on the disk that brokers write to, and is deleted again.
+    pub(crate) fn measure(folder: &Path, time: Duration, file_bytes: u64) -> Outcome<Self> {
+        let disk = disk::measure(folder, time, file_bytes)?;
+        let (loopback_bytes_per_second, ping_pong) = loopback::measure(time)?;
+        Ok(Self {
+            disk_write_bytes_per_second: disk.write_bytes_per_second,
+            disk_read_bytes_per_second: disk.read_bytes_per_second,
+            commit: disk.commit,
+            loopback_bytes_per_second,
+            ping_pong,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_is_measured_and_nothing_stays_on_the_disk() {
+        // The system's temporary folder may be memory, which has no direct writes.
+        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let limits = Limits::measure(folder.path(), Duration::from_millis(50), 16 << 20).unwrap();
+        for rate in [
+            limits.disk_write_bytes_per_second,
+            limits.disk_read_bytes_per_second,
+            limits.loopback_bytes_per_second,
+        ] {
+            assert!(rate > 1e6, "{limits:?}");
+        }
+        assert!(limits.commit.count > 3 && limits.commit.p50_ns > 1_000, "{limits:?}");
+        assert!(limits.ping_pong.count > 10 && limits.ping_pong.p50_ns > 1_000, "{limits:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,73 @@
+//! The loopback: how much one TCP stream carries, and how long there and back takes.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use kolk_driver::clock::float;
+
+use crate::error::{BenchError, Outcome};
+use crate::latency::{Percentiles, Times};
+
+const WRITE_BYTES: usize = 256 << 10;
+const PING_BYTES: usize = 128;
+
+pub(super) fn measure(time: Duration) -> Outcome<(f64, Percentiles)> {
+    let failed = |source| BenchError::Socket { address: "127.0.0.1".to_owned(), source };
+    Ok((bulk(time).map_err(failed)?, ping_pong(time).map_err(failed)?))
+}
+
+/// Two ends of a connection.
+fn connection() -> std::io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let one = TcpStream::connect(listener.local_addr()?)?;
+    let (other, _) = listener.accept()?;
+    one.set_nodelay(true)?;
+    other.set_nodelay(true)?;
+    Ok((one, other))
+}
+
+/// Bytes a second, counted where they arrive.
+fn bulk(time: Duration) -> std::io::Result<f64> {
+    let (mut from, mut to) = connection()?;
+    std::thread::scope(|scope| {
+        let received = scope.spawn(move || -> std::io::Result<f64> {
+            let mut buffer = vec![0; WRITE_BYTES];
+            let (begin, mut bytes) = (Instant::now(), 0);
+            loop {
+                match to.read(&mut buffer)? {
+                    0 => return Ok(float(bytes) / begin.elapsed().as_secs_f64()),
+                    count => bytes += count as u64,
+                }
+            }
+        });
+        let buffer = vec![1; WRITE_BYTES];
+        let begin = Instant::now();
+        while begin.elapsed() < time {
+            from.write_all(&buffer)?;
+        }
+        drop(from);
+        received.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread panicked")))
+    })
+}
+
+fn ping_pong(time: Duration) -> std::io::Result<Percentiles> {
+    let (mut one, mut other) = connection()?;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut bytes = [0; PING_BYTES];
+            // The end of the connection ends it.
+            while other.read_exact(&mut bytes).and_then(|()| other.write_all(&bytes)).is_ok() {}
+        });
+        let mut times = Times::new().map_err(std::io::Error::other)?;
+        let (begin, mut bytes) = (Instant::now(), [1; PING_BYTES]);
+        while begin.elapsed() < time {
+            let ping = Instant::now();
+            one.write_all(&bytes)?;
+            one.read_exact(&mut bytes)?;
+            times.record(ping.elapsed());
+        }
+        drop(one);
+        Ok(times.summary())
+    })
+}

@@ -1,0 +1,154 @@
+//! Which lane the next record belongs to: a key, or without keys a partition. A lane has one producer and one partition, so
+//! that its records have one order, and its reader can check it.
+
+use serde::{Deserialize, Serialize};
+
+use super::chance::{Chance, mix};
+
+/// How keys are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Keys {
+    /// Different ones.
+    pub(crate) count: u32,
+    /// The exponent of Zipf's law; 0 = all alike.
+    #[serde(default)]
+    pub(crate) zipf: f64,
+}
+
+/// How many producers share how many partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) producer: u32,
+    pub(crate) producers: u32,
+    pub(crate) partitions: u32,
+}
+
+/// One producer's lanes.
+#[derive(Clone, Debug)]
+pub(crate) struct Lanes {
+    share: Share,
+    keyed: bool,
+    /// With keys: how likely a rank is at most this one; a rank's key is rank × producers + producer.
+    up_to: Vec<f64>,
+    chance: Chance,
+    turn: u32,
+}
+
+/// A lane that was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lane {
+    pub(crate) number: u32,
+    pub(crate) partition: u32,
+}
+
+/// Lanes of all producers together.
+pub(crate) fn count(keys: Option<Keys>, share: Share) -> u32 {
+    keys.map_or(share.producers.saturating_mul(share.partitions), |keys| keys.count)
+}
+
+impl Lanes {
+    pub(crate) fn new(keys: Option<Keys>, share: Share, seed: u64) -> Self {
+        let mut up_to = Vec::new();
+        if let Some(keys) = keys {
+            let own = keys.count.saturating_sub(share.producer).div_ceil(share.producers.max(1));
+            let weight = |rank: u32| 1.0 / (f64::from(rank) + 1.0).powf(keys.zipf);
+            let mut sum = 0.0;
+            for rank in 0..own.max(1) {
+                sum += weight(rank);
+                up_to.push(sum);
+            }
+        }
+        let chance = Chance::new(seed ^ (u64::from(share.producer) << 32));
+        Self { share, keyed: keys.is_some(), up_to, chance, turn: share.producer }
+    }
+
+    /// The next record's lane.
+    pub(crate) fn choose(&mut self) -> Lane {
+        let Share { producer, producers, partitions } = self.share;
+        let partitions = partitions.max(1);
+        if self.keyed {
+            let total = self.up_to.last().copied().unwrap_or(0.0);
+            let at = self.chance.unit() * total;
+            let rank = self.up_to.partition_point(|up_to| *up_to <= at);
+            let rank = u32::try_from(rank).unwrap_or(0);
+            let number = rank.saturating_mul(producers).saturating_add(producer);
+            let partition = mix(u64::from(number)) % u64::from(partitions);
+            return Lane { number, partition: u32::try_from(partition).unwrap_or(0) };
+        }
+        self.turn = (self.turn + 1) % partitions;
+        let partition = self.turn;
+        Lane { number: producer.saturating_mul(partitions).saturating_add(partition), partition }
+    }
+
+    /// The key's bytes; none without keys.
+    pub(crate) fn key(&self, lane: Lane) -> Option<[u8; 8]> {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        self.keyed.then(|| {
+            let mut key = *b"00000000";
+            for (at, byte) in key.iter_mut().rev().enumerate() {
+                let digit = (lane.number >> (4 * at)) & 15;
+                *byte = HEX.get(digit as usize).copied().unwrap_or(b'0');
+            }
+            key
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use kolk_driver::clock::float;
+
+    /// The part of all records that the most frequent `top` of `count` keys get by Zipf's law.
+    fn zipf_part(count: u32, exponent: f64, top: u32) -> f64 {
+        let weight = |rank: u32| 1.0 / (f64::from(rank) + 1.0).powf(exponent);
+        let sum = |end: u32| (0..end).map(weight).sum::<f64>();
+        sum(top) / sum(count)
+    }
+
+    const SHARE: Share = Share { producer: 1, producers: 2, partitions: 4 };
+
+    #[test]
+    fn without_keys_partitions_take_turns_and_each_is_a_lane_of_its_producer() {
+        let mut lanes = Lanes::new(None, SHARE, 1);
+        let chosen: Vec<Lane> = (0..8).map(|_| lanes.choose()).collect();
+        let partitions: Vec<u32> = chosen.iter().map(|lane| lane.partition).collect();
+        assert_eq!(partitions, [2, 3, 0, 1, 2, 3, 0, 1]);
+        assert!(chosen.iter().all(|lane| lane.number == 4 + lane.partition));
+        assert_eq!((lanes.key(chosen[0]), count(None, SHARE)), (None, 8));
+    }
+
+    #[test]
+    fn a_key_has_one_producer_and_one_partition() {
+        let keys = Some(Keys { count: 101, zipf: 0.0 });
+        let mut partition_of = BTreeMap::new();
+        for producer in 0..2 {
+            let mut lanes = Lanes::new(keys, Share { producer, ..SHARE }, 1);
+            for _ in 0..5_000 {
+                let lane = lanes.choose();
+                assert_eq!(lane.number % 2, producer, "the producer of key {}", lane.number);
+                let partition = *partition_of.entry(lane.number).or_insert(lane.partition);
+                assert_eq!(partition, lane.partition, "the partition of key {}", lane.number);
+            }
+        }
+        assert_eq!(
+            partition_of.keys().copied().collect::<Vec<u32>>(),
+            (0..101).collect::<Vec<_>>()
+        );
+        let lanes = Lanes::new(keys, SHARE, 1);
+        assert_eq!(lanes.key(Lane { number: 0x64, partition: 0 }), Some(*b"00000064"));
+    }
+
+    #[test]
+    fn zipf_gives_few_keys_most_records() {
+        let keys = Some(Keys { count: 1_000, zipf: 0.99 });
+        let mut lanes = Lanes::new(keys, Share { producer: 0, producers: 1, partitions: 4 }, 1);
+        let top = (0..20_000).filter(|_| lanes.choose().number < 10).count();
+        let (seen, expected) = (float(top as u64) / 20_000.0, zipf_part(1_000, 0.99, 10));
+        assert!((seen - expected).abs() < 0.02, "{seen} instead of {expected}");
+        assert!(expected > 0.3, "{expected}");
+    }
+}

@@ -1,0 +1,201 @@
+//! One producer's thread: sends each record when it is due, or as soon as there is room, and takes acknowledgements.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use kolk_driver::ack::{AckSink, Fate};
+use kolk_driver::clock::{Moment, wake_precisely};
+use kolk_driver::driver::{Outgoing, Producer};
+
+use super::Ground;
+use super::bodies::Bodies;
+use super::lanes::Lanes;
+use super::record::{STAMP_BYTES, Stamp};
+use super::schedule::Schedule;
+use super::tally::{Done, Tally, Window};
+use crate::error::{BenchError, Outcome};
+use crate::latency::Times;
+
+/// How long a broker may be silent while acknowledgements are due.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Below this a thread does not sleep: it would come back too late.
+const SLEEP_MIN: Duration = Duration::from_micros(5);
+
+/// When a producer sends.
+#[derive(Clone, Debug)]
+pub(crate) enum Pace {
+    /// When the schedule says.
+    Open(Schedule),
+    /// When there is room.
+    Closed,
+}
+
+/// One producer: its client, its lanes, and how far each of them is.
+pub(crate) struct Writer {
+    producer: Box<dyn Producer>,
+    fates: Receiver<Fate>,
+    lanes: Lanes,
+    /// The next number of each lane of all producers; others' stay at 0.
+    sequences: Vec<u64>,
+    bodies: Arc<Bodies>,
+    /// Records so far; picks the body.
+    count: u64,
+    value: Vec<u8>,
+    in_flight: u32,
+}
+
+/// What one producer measured.
+pub(crate) struct Written {
+    pub(crate) tally: Tally,
+    /// How late records were handed to the client: the lag of the load generator itself.
+    pub(crate) lag: Times,
+}
+
+/// How many records a writer may have on their way, and when the measure ends by size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) in_flight: u32,
+    /// Bytes over all writers; the shared counter is in the ground.
+    pub(crate) bytes: u64,
+}
+
+/// The lanes of one writer, how many there are in all, and the bodies of its records.
+pub(crate) struct Matter {
+    pub(crate) lanes: Lanes,
+    pub(crate) lane_count: u32,
+    pub(crate) bodies: Arc<Bodies>,
+    pub(crate) record_bytes: usize,
+    /// Where in the bodies it begins.
+    pub(crate) first_body: u64,
+}
+
+impl Writer {
+    /// Connects it.
+    pub(crate) fn open(ground: &Ground<'_>, matter: Matter) -> Outcome<Self> {
+        let (sink, fates) = AckSink::new(ground.clock);
+        let producer = ground.driver.producer(sink)?;
+        let Matter { lanes, lane_count, bodies, record_bytes, first_body } = matter;
+        let sequences = vec![0; lane_count as usize];
+        let value = vec![0; record_bytes];
+        Ok(Self {
+            producer,
+            fates,
+            lanes,
+            sequences,
+            bodies,
+            count: first_body,
+            value,
+            in_flight: 0,
+        })
+    }
+
+    /// Records that were sent in each lane; all of them are acknowledged after [`Writer::run`].
+    pub(crate) fn sequences(&self) -> &[u64] {
+        &self.sequences
+    }
+
+    /// Sends until the window ends, then waits for what is on its way.
+    pub(crate) fn run(
+        &mut self,
+        ground: &Ground<'_>,
+        window: &Window,
+        mut pace: Pace,
+        bounds: Bounds,
+    ) -> Outcome<Written> {
+        wake_precisely();
+        let mut written = Written { tally: Tally::new()?, lag: Times::new()? };
+        loop {
+            self.take_all(window, &mut written)?;
+            let now = ground.clock.now();
+            if now >= window.to() {
+                break;
+            }
+            if self.in_flight >= bounds.in_flight {
+                // What is due meanwhile is sent late and charged from when it was due.
+                self.take_one(window, &mut written, window.to().since(now))?;
+                continue;
+            }
+            let intended = match &mut pace {
+                Pace::Closed => now,
+                Pace::Open(schedule) if schedule.due() > now => {
+                    self.rest(ground, schedule.due().min(window.to()));
+                    continue;
+                }
+                Pace::Open(schedule) => {
+                    let due = schedule.due();
+                    schedule.advance();
+                    written.lag.record(now.since(due));
+                    due
+                }
+            };
+            self.send(intended)?;
+            if ground.sent(self.value.len()) >= bounds.bytes {
+                window.end(ground.clock.now());
+            }
+        }
+        self.producer.finish()?;
+        while self.in_flight > 0 {
+            self.take_one(window, &mut written, SILENCE)?;
+            if self.in_flight > 0 && ground.clock.now().since(window.to()) > SILENCE {
+                let what = format!("{} records were never acknowledged", self.in_flight);
+                return Err(BenchError::refused("produce", what));
+            }
+        }
+        Ok(written)
+    }
+
+    fn rest(&self, ground: &Ground<'_>, until: Moment) {
+        if until.since(ground.clock.now()) > SLEEP_MIN {
+            ground.clock.sleep_until(until);
+        }
+    }
+
+    fn send(&mut self, intended: Moment) -> Outcome<()> {
+        let lane = self.lanes.choose();
+        let key = self.lanes.key(lane);
+        let sequence = self.sequences.get_mut(lane.number as usize);
+        let sequence = sequence.ok_or_else(|| BenchError::Workload(format!("{lane:?}")))?;
+        if let Some(body) = self.value.get_mut(STAMP_BYTES..) {
+            body.copy_from_slice(self.bodies.get(self.count));
+        }
+        Stamp { intended, sequence: *sequence, lane: lane.number }.write(&mut self.value);
+        let key = key.as_ref().map(<[u8; 8]>::as_slice);
+        let record = Outgoing { partition: lane.partition, key, value: &self.value, intended };
+        self.producer.send(&record)?;
+        *sequence += 1;
+        self.count += 1;
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    /// Takes what has come.
+    fn take_all(&mut self, window: &Window, written: &mut Written) -> Outcome<()> {
+        while let Ok(fate) = self.fates.try_recv() {
+            self.take(window, written, fate)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for one.
+    fn take_one(&mut self, window: &Window, written: &mut Written, wait: Duration) -> Outcome<()> {
+        match self.fates.recv_timeout(wait) {
+            Ok(fate) => self.take(window, written, fate),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(BenchError::refused("produce", "the client is gone with records on their way"))
+            }
+        }
+    }
+
+    fn take(&mut self, window: &Window, written: &mut Written, fate: Fate) -> Outcome<()> {
+        match fate {
+            Fate::Acknowledged { intended, at } => {
+                self.in_flight = self.in_flight.saturating_sub(1);
+                let bytes = self.value.len() as u64;
+                written.tally.add(window, Done { intended, at, bytes })
+            }
+            Fate::Failed { reason } => Err(BenchError::refused("produce", reason)),
+        }
+    }
+}

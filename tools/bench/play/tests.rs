@@ -1,0 +1,181 @@
+//! A whole play against a broker of this file: what the schedule promises, and what the verdict sees.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kolk_driver::ack::AckSink;
+use kolk_driver::driver::{Outgoing, Producer};
+use kolk_driver::error::Outcome;
+
+use super::workload::Workload;
+use super::*;
+
+/// What the broker does wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Fault {
+    #[default]
+    None,
+    /// Answers nobody for half a second, once.
+    Stalls,
+    Loses,
+    Repeats,
+    Reorders,
+    Rots,
+}
+
+/// What producer and consumer share: the records on their way, and whether the last was sent.
+#[derive(Clone, Default)]
+struct Log {
+    #[expect(clippy::disallowed_types, reason = "a broker in memory")]
+    records: Arc<std::sync::Mutex<VecDeque<Vec<u8>>>>,
+    ended: Arc<AtomicBool>,
+}
+
+struct Fake {
+    fault: Fault,
+    log: Log,
+}
+
+struct FakeProducer {
+    fault: Fault,
+    log: Log,
+    acks: AckSink,
+    count: u64,
+}
+
+struct FakeConsumer(Log);
+
+impl Driver for Fake {
+    fn configuration(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn create(&self) -> Outcome<()> {
+        Ok(())
+    }
+
+    fn delete(&self) -> Outcome<()> {
+        Ok(())
+    }
+
+    fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
+        let log = self.log.clone();
+        Ok(Box::new(FakeProducer { fault: self.fault, log, acks, count: 0 }))
+    }
+
+    fn consumer(&self, _name: &str, _partitions: &[u32]) -> Outcome<Box<dyn Consumer>> {
+        Ok(Box::new(FakeConsumer(self.log.clone())))
+    }
+}
+
+impl Producer for FakeProducer {
+    fn send(&mut self, record: &Outgoing<'_>) -> Outcome<()> {
+        self.count += 1;
+        let mut value = record.value.to_vec();
+        let mut log = self.log.records.lock().unwrap();
+        let struck = self.count == 50;
+        match self.fault {
+            Fault::Loses if struck => {}
+            Fault::Repeats if struck => {
+                log.push_back(value.clone());
+                log.push_back(value);
+            }
+            Fault::Reorders if struck => {
+                // The record before is still there: the consumer leaves the last one.
+                let at = log.len();
+                log.push_back(value);
+                log.swap(at - 1, at);
+            }
+            Fault::Rots if struck => {
+                *value.last_mut().unwrap() ^= 1;
+                log.push_back(value);
+            }
+            _ => log.push_back(value),
+        }
+        drop(log);
+        if self.fault == Fault::Stalls && struck {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        self.acks.acknowledged(record.intended);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Outcome<()> {
+        self.log.ended.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Consumer for FakeConsumer {
+    fn poll(&mut self, _wait: Duration, each: &mut dyn FnMut(&[u8])) -> Outcome<()> {
+        let left = usize::from(!self.0.ended.load(Ordering::Acquire));
+        let ready = {
+            let mut records = self.0.records.lock().unwrap();
+            let count = records.len().saturating_sub(left);
+            records.drain(..count).collect::<Vec<_>>()
+        };
+        if ready.is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        ready.iter().for_each(|value| each(value));
+        Ok(())
+    }
+}
+
+fn play_with(fault: Fault, produce: &str) -> Played {
+    let text = format!(
+        "
+        name = 'fake'
+        about = 'a test'
+        durability = 'process-crash'
+        partitions = 1
+        record_bytes = 64
+        body = {{ shape = 'mixed', compressible = 0.5 }}
+        produce = {{ {produce} }}
+        time = {{ warmup_seconds = 0.1, seconds = 1.0, silence_seconds = 0.5 }}
+        "
+    );
+    let cases = Workload::parse(&text).unwrap().cases();
+    let fake = Fake { fault, log: Log::default() };
+    play(&fake, &cases[0], &Watched::default()).unwrap()
+}
+
+const OPEN: &str = "rate = 200.0, in_flight = 1000";
+
+#[test]
+fn a_stall_is_charged_to_every_record_that_was_due_meanwhile() {
+    let calm = play_with(Fault::None, OPEN).acknowledged;
+    assert!((180..=200).contains(&calm.latency.count), "{}", calm.latency);
+    assert!(calm.latency.p50_ns < 50_000_000, "{}", calm.latency);
+    let stalled = play_with(Fault::Stalls, OPEN).acknowledged;
+    // Half a second of 200 a second: about 100 of 200 were due while it lasted, one of them was being sent.
+    assert!((180..=200).contains(&stalled.latency.count), "{}", stalled.latency);
+    let late: u64 =
+        stalled.histogram.0.iter().filter(|one| one.0 > 100_000_000).map(|one| one.1).sum();
+    assert!((60..=110).contains(&late), "{late} were late: {}", stalled.latency);
+    assert!(stalled.latency.p90_ns > 300_000_000, "{}", stalled.latency);
+}
+
+#[test]
+fn a_closed_loop_is_as_fast_as_its_broker() {
+    let played = play_with(Fault::None, "in_flight = 1, bytes_max = 64000");
+    assert_eq!(played.verdict, Verdict { acknowledged: 1_000, read: 1_000, ..Verdict::default() });
+    assert!(played.seconds < 0.9, "the window ended with its bytes: {}", played.seconds);
+}
+
+#[test]
+fn what_a_broker_does_wrong_is_in_the_verdict() {
+    let clean = play_with(Fault::None, OPEN).verdict;
+    assert!(clean.is_clean() && clean.acknowledged > 200, "{clean}");
+    let verdict = |fault| {
+        let verdict = play_with(fault, OPEN).verdict;
+        assert!(!verdict.is_clean(), "{fault:?}: {verdict}");
+        (verdict.lost, verdict.duplicated, verdict.reordered, verdict.corrupt)
+    };
+    assert_eq!(verdict(Fault::Repeats), (0, 1, 0, 0));
+    assert_eq!(verdict(Fault::Reorders), (0, 0, 1, 0));
+    assert_eq!(verdict(Fault::Rots), (1, 0, 0, 1));
+    assert_eq!(verdict(Fault::Loses), (1, 0, 0, 0));
+}

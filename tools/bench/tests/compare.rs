@@ -1,0 +1,128 @@
+//! `kolk-bench compare` as it is called, against the real broker: what it starts, measures, verifies and leaves behind.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test drives the real world and may fail loudly"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The broker's program: beside this one's, built if it is not there.
+fn kolk() -> PathBuf {
+    let bench = Path::new(env!("CARGO_BIN_EXE_kolk-bench"));
+    let kolk = bench.with_file_name("kolk");
+    if !kolk.is_file() {
+        let cargo = std::env::var_os("CARGO").unwrap();
+        let mut build = Command::new(cargo);
+        build.args(["build", "--package", "kolk", "--bin", "kolk"]);
+        assert!(build.status().unwrap().success(), "the broker could not be built");
+    }
+    kolk
+}
+
+fn compare(folder: &Path, workload: &str, more: &[&str]) -> Output {
+    let file = folder.join("workload.toml");
+    std::fs::write(&file, workload).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kolk-bench"));
+    command.arg("compare").arg("--workload").arg(&file).args(["--rounds", "1"]);
+    command.arg("--out").arg(folder.join("out")).arg("--scratch").arg(folder.join("scratch"));
+    command.arg("--kolk").arg(kolk()).args(["--limit-seconds", "0"]).args(more);
+    command.output().unwrap()
+}
+
+fn result(folder: &Path) -> Value {
+    let text = std::fs::read_to_string(folder.join("out/result.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Below the target folder: the system's temporary folder may be memory.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap()
+}
+
+const SMALL: &str = "
+    name = 'small'
+    about = 'a test'
+    durability = 'power-loss'
+    partitions = 3
+    record_bytes = 100
+    body = { shape = 'json' }
+    keys = { count = 50, zipf = 0.9 }
+    produce = { producers = 2, rate = 400.0, arrivals = 'poisson', in_flight = 1000 }
+    consume = { groups = 2, consumers = 2 }
+    time = { warmup_seconds = 0.5, seconds = 2 }
+";
+
+#[test]
+fn both_durabilities_are_played_verified_and_written() {
+    let folder = folder();
+    let done = compare(folder.path(), SMALL, &["--brokers", "kolk,kolk@process-crash"]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    let result = result(folder.path());
+    let cells = result["rounds"][0]["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 2, "{said}");
+    for cell in cells {
+        let played = &cell["result"]["played"];
+        let verdict = &played["verdict"];
+        let (acknowledged, read) = (verdict["acknowledged"].as_u64(), verdict["read"].as_u64());
+        // Two groups; 2.5 s of 400 a second each, by chance.
+        assert!((1_600..=2_400).contains(&acknowledged.unwrap()), "{verdict}");
+        assert_eq!(acknowledged, read, "{verdict}");
+        assert!(played["acknowledged"]["latency"]["p50_ns"].as_u64().unwrap() > 10_000);
+        assert!(played["usage"]["broker_cpu_seconds"].as_f64().unwrap() > 0.0);
+        assert!(played["usage"]["broker_memory_bytes_max"].as_u64().unwrap() > 1 << 20);
+    }
+    let levels: Vec<&str> = result["contenders"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["durability"].as_str())
+        .collect();
+    assert_eq!(levels, ["power-loss", "process-crash"]);
+    let settings = result["contenders"][1]["configuration"].to_string();
+    assert!(settings.contains("process-crash") && settings.contains("native.port"), "{settings}");
+    assert!(!settings.contains(&folder.path().display().to_string()), "folders of this machine");
+    let page = std::fs::read_to_string(folder.path().join("out/report.html")).unwrap();
+    assert!(page.contains("verdict good") && page.contains("<svg"));
+    let left = std::fs::read_dir(folder.path().join("scratch")).unwrap().count();
+    assert_eq!(left, 0, "data and logs are deleted");
+}
+
+#[test]
+fn writers_of_one_aggregate_conflict_and_no_event_is_lost() {
+    let folder = folder();
+    let workload = SMALL
+        .replace("partitions = 3", "partitions = 2")
+        .replace("keys = { count = 50, zipf = 0.9 }", "")
+        .replace(
+            "producers = 2, rate = 400.0, arrivals = 'poisson', in_flight = 1000",
+            "producers = 3, in_flight = 1, conditional = true",
+        );
+    let done = compare(folder.path(), &workload, &["--brokers", "kolk,rabbitmq"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let result = result(folder.path());
+    let cells = result["rounds"][0]["cells"].as_array().unwrap();
+    let played = &cells[0]["result"]["played"];
+    assert!(played["conflicts"].as_u64().unwrap() > 0, "three writers on two partitions");
+    assert_eq!(played["verdict"]["lost"], 0, "{}", played["verdict"]);
+    assert!(played["verdict"]["read"].as_u64().unwrap() > 0);
+    assert!(cells[1]["result"]["unsupported"].is_string(), "{}", cells[1]);
+}
+
+#[test]
+fn a_broker_that_is_not_there_fails_the_comparison_and_says_so() {
+    let folder = folder();
+    let nobody = ["--brokers", "rabbitmq@process-crash", "--external", "rabbitmq=127.0.0.1:1"];
+    let done = compare(folder.path(), SMALL, &nobody);
+    assert_eq!(done.status.code(), Some(1));
+    let cell = &result(folder.path())["rounds"][0]["cells"][0]["result"];
+    assert!(cell["failed"].as_str().unwrap().contains("127.0.0.1:1"), "{cell}");
+    let page = std::fs::read_to_string(folder.path().join("out/report.html")).unwrap();
+    assert!(page.contains("verdict bad") && page.contains("failed: 127.0.0.1:1"));
+}

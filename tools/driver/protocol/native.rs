@@ -1,0 +1,210 @@
+//! kolk by its own protocol: `kolk-client` on tokio.
+
+use std::time::Duration;
+
+use kolk_client::admin::NewTopic;
+use kolk_client::client::Client;
+use kolk_client::consumer::Position;
+use kolk_client::consumer::settings::ConsumerSettings;
+use kolk_client::error::ClientError;
+use kolk_client::producer::delivery::Delivery;
+use kolk_client::producer::settings::ProducerSettings;
+use kolk_client::producer::{self, Record};
+use kolk_model::ids::PartitionId;
+use kolk_model::offset::Offset;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+use super::chores::{at_once, background, own};
+use crate::ack::AckSink;
+use crate::clock::Moment;
+use crate::driver::{
+    Appended, ClientPlan, Conditional, Consumer, Driver, Outgoing, Place, Producer,
+};
+use crate::error::{DriverError, Outcome};
+
+/// Requests in flight on a connection. More than the default, because a connection carries all partitions of a shard.
+const IN_FLIGHT_MAX: usize = 64;
+
+/// The driver.
+pub(super) struct Native {
+    place: Place,
+    plan: ClientPlan,
+    client: Client,
+    runtime: Runtime,
+}
+
+impl Native {
+    pub(super) fn new(place: Place, plan: ClientPlan) -> Outcome<Self> {
+        let client = Client::new(&place.address).map_err(refused("connect"))?;
+        Ok(Self { place, plan, client, runtime: background()? })
+    }
+
+    fn producer_settings(&self) -> ProducerSettings {
+        let mut settings = ProducerSettings::default();
+        settings.linger = Duration::from_millis(u64::from(self.plan.linger_ms));
+        settings.batch_bytes = self.plan.batch_bytes as usize;
+        settings.in_flight_max = IN_FLIGHT_MAX;
+        settings.idempotence = self.plan.idempotence;
+        settings
+    }
+
+    fn consumer_settings(&self) -> ConsumerSettings {
+        let mut settings = ConsumerSettings::default();
+        settings.wait_max = Duration::from_millis(u64::from(self.plan.fetch_wait_ms));
+        settings.prefetch_bytes_max = self.plan.prefetch_bytes as usize;
+        settings
+    }
+
+    fn open_producer(&self) -> Outcome<producer::Producer> {
+        let _entered = self.runtime.enter();
+        self.client.producer(self.producer_settings()).map_err(refused("producer"))
+    }
+}
+
+impl Driver for Native {
+    fn configuration(&self) -> Vec<(String, String)> {
+        let pair = |name: &str, value: String| (name.to_owned(), value);
+        vec![
+            pair("client", format!("kolk-client {}", env!("CARGO_PKG_VERSION"))),
+            pair("producer", format!("{:?}", self.producer_settings())),
+            pair("consumer", format!("{:?}", self.consumer_settings())),
+            pair("topic", format!("{:?}", self.place.topic_settings)),
+        ]
+    }
+
+    fn create(&self) -> Outcome<()> {
+        let mut topic = NewTopic::named(&self.place.topic).partitions(self.place.partitions);
+        for (name, value) in &self.place.topic_settings {
+            topic = topic.setting(*name, value);
+        }
+        let created = self.runtime.block_on(self.client.admin().create_topic(topic));
+        created.map(drop).map_err(refused("create topic"))
+    }
+
+    fn delete(&self) -> Outcome<()> {
+        let deleted = self.runtime.block_on(self.client.admin().delete_topic(&self.place.topic));
+        deleted.map_err(refused("delete topic"))
+    }
+
+    fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
+        let (producer, handle) = (self.open_producer()?, self.runtime.handle().clone());
+        let lanes = (0..self.place.partitions).map(|_| lane(&handle, acks.clone())).collect();
+        Ok(Box::new(NativeProducer { topic: self.place.topic.clone(), producer, handle, lanes }))
+    }
+
+    fn consumer(&self, _name: &str, partitions: &[u32]) -> Outcome<Box<dyn Consumer>> {
+        let runtime = own()?;
+        let mut consumer = {
+            let _entered = runtime.enter();
+            self.client.consumer(self.consumer_settings()).map_err(refused("consumer"))?
+        };
+        for partition in partitions {
+            let partition = PartitionId::new(*partition);
+            let assigned = consumer.assign(&self.place.topic, partition, Position::Beginning);
+            assigned.map_err(refused("assign"))?;
+        }
+        Ok(Box::new(NativeConsumer { consumer: Some(consumer), runtime }))
+    }
+
+    fn conditional(&self) -> Outcome<Box<dyn Conditional>> {
+        let (producer, handle) = (self.open_producer()?, self.runtime.handle().clone());
+        Ok(Box::new(NativeConditional { topic: self.place.topic.clone(), producer, handle }))
+    }
+}
+
+/// Waits for a partition's deliveries one after the other: their acknowledgements come in that order.
+fn lane(handle: &Handle, acks: AckSink) -> UnboundedSender<(Delivery, Moment)> {
+    let (lane, mut deliveries) = unbounded_channel::<(Delivery, Moment)>();
+    handle.spawn(async move {
+        while let Some((delivery, intended)) = deliveries.recv().await {
+            match delivery.await {
+                Ok(_) => acks.acknowledged(intended),
+                Err(error) => acks.failed(error),
+            }
+        }
+    });
+    lane
+}
+
+struct NativeProducer {
+    topic: String,
+    producer: producer::Producer,
+    handle: Handle,
+    /// One for each partition.
+    lanes: Vec<UnboundedSender<(Delivery, Moment)>>,
+}
+
+impl Producer for NativeProducer {
+    fn send(&mut self, record: &Outgoing<'_>) -> Outcome<()> {
+        let delivery = at_once(&self.handle, self.producer.enqueue(outgoing(&self.topic, record)));
+        let delivery = delivery.map_err(refused("produce"))?;
+        let lane = self.lanes.get(record.partition as usize);
+        // A lane ends with its sender, so that it takes whatever is sent.
+        let _taken = lane.map(|lane| lane.send((delivery, record.intended)));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Outcome<()> {
+        self.handle.block_on(self.producer.close()).map_err(refused("flush"))
+    }
+}
+
+fn outgoing<'a>(topic: &'a str, record: &Outgoing<'a>) -> Record<'a> {
+    let own = Record::to(topic).value(record.value).partition(PartitionId::new(record.partition));
+    match record.key {
+        Some(key) => own.key(key),
+        None => own,
+    }
+}
+
+struct NativeConsumer {
+    /// Dropped within its runtime.
+    consumer: Option<kolk_client::consumer::Consumer>,
+    runtime: Runtime,
+}
+
+impl Consumer for NativeConsumer {
+    fn poll(&mut self, wait: Duration, each: &mut dyn FnMut(&[u8])) -> Outcome<()> {
+        let Some(consumer) = &mut self.consumer else { return Ok(()) };
+        let next = self.runtime.block_on(async { timeout(wait, consumer.next_records()).await });
+        let Ok(fetched) = next else { return Ok(()) };
+        for record in &fetched.map_err(refused("fetch"))? {
+            each(record.map_err(refused("fetch"))?.value.unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NativeConsumer {
+    fn drop(&mut self) {
+        let _entered = self.runtime.enter();
+        drop(self.consumer.take());
+    }
+}
+
+struct NativeConditional {
+    topic: String,
+    producer: producer::Producer,
+    handle: Handle,
+}
+
+impl Conditional for NativeConditional {
+    fn append(&mut self, record: &Outgoing<'_>, expected: u64) -> Outcome<Appended> {
+        let own = [outgoing(&self.topic, record)];
+        let (partition, expected) = (PartitionId::new(record.partition), Offset::new(expected));
+        let appending = self.producer.append_expecting(&self.topic, partition, expected, &own);
+        match self.handle.block_on(appending) {
+            Ok(appended) => Ok(Appended::Yes { next: appended.next_offset.get() }),
+            Err(ClientError::WrongNextOffset { end_offset, .. }) => {
+                Ok(Appended::Conflict { end: end_offset.map(Offset::get) })
+            }
+            Err(error) => Err(refused("conditional append")(error)),
+        }
+    }
+}
+
+fn refused(what: &'static str) -> impl Fn(ClientError) -> DriverError {
+    move |error| DriverError::refused(what, error)
+}
