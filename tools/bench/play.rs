@@ -76,8 +76,11 @@ pub(crate) struct Played {
     pub(crate) acknowledged: Measured,
     /// From when it was due to its consumer; all groups together.
     pub(crate) consumed: Option<Measured>,
-    /// From when it was due to when the load generator got round to it.
+    /// From when it was due, and there was room for it, to when the load generator got round to it.
     pub(crate) schedule_lag: Percentiles,
+    /// Records that were due within the run and that the broker left no room to send. Each counts with the time until the end,
+    /// the least that it would have taken.
+    pub(crate) unsent: u64,
     /// Conditional appends that found somebody else's record.
     pub(crate) conflicts: Option<u64>,
     pub(crate) verdict: Verdict,
@@ -219,14 +222,21 @@ impl<'a> Stage<'a> {
             tally.merge(&one.tally)?;
             lag.add(&one.lag);
         }
-        let (consumed, verdict) = self.close(&read, &window)?;
+        let acknowledged = tally.measured(&window);
+        if acknowledged.records == 0 {
+            let what = "nothing was acknowledged within the measured window".to_owned();
+            return Err(BenchError::Workload(what));
+        }
+        let owed: Vec<Moment> = written.into_iter().flat_map(|one| one.owed).collect();
+        let (consumed, verdict) = self.close(&read, &window, &owed)?;
         let conditional = self.case.workload.produce.conditional;
         Ok(Played {
             warmup_seconds: time.warmup_seconds,
             seconds: window.seconds(),
-            acknowledged: tally.measured(&window),
+            acknowledged,
             consumed,
             schedule_lag: lag.summary(),
+            unsent: owed.len() as u64,
             conflicts: conditional.then(|| self.writers.iter().map(AnyWriter::conflicts).sum()),
             verdict,
             usage,
@@ -329,6 +339,7 @@ impl<'a> Stage<'a> {
         &self,
         read: &[Vec<(Tally, Ledger)>],
         window: &Window,
+        owed: &[Moment],
     ) -> Outcome<(Option<Measured>, Verdict)> {
         let mut acknowledged = vec![0_u64; self.lane_count as usize];
         for writer in &self.writers {
@@ -341,6 +352,8 @@ impl<'a> Stage<'a> {
             for (own, _) in group {
                 tally.merge(own)?;
             }
+            // What was never sent was never read.
+            owed.iter().for_each(|due| tally.owe(window, *due));
             let ledgers: Vec<Ledger> = group.iter().map(|(_, ledger)| ledger.clone()).collect();
             verdict = verdict.and(Ledger::close(&ledgers, &acknowledged));
         }

@@ -106,7 +106,7 @@ pub trait Producer: Send {
     /// Takes a record, in order within its partition; waits while the client's buffer is full.
     fn send(&mut self, record: &Outgoing<'_>) -> Outcome<()>;
 
-    /// Waits until nothing is on its way any more.
+    /// Waits until nothing is on its way any more; more may be sent after it.
     fn finish(&mut self) -> Outcome<()>;
 }
 

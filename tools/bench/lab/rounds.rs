@@ -183,6 +183,9 @@ fn said(cell: &Cell) -> String {
     if let Some(cpu) = played.usage.broker_cpu_seconds_per_gib(played.moved_bytes()) {
         line.push_str(&format!(", {cpu:.1} CPU s/GiB"));
     }
+    if played.unsent > 0 {
+        line.push_str(&format!(", {} due and never sent", played.unsent));
+    }
     if !played.verdict.is_clean() {
         line.push_str(&format!("; WRONG: {}", played.verdict));
     }

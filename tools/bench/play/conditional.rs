@@ -12,9 +12,8 @@ use super::bodies::Bodies;
 use super::chance::Chance;
 use super::produce::{Bounds, Pace, Written};
 use super::record::{STAMP_BYTES, Stamp};
-use super::tally::{Done, Tally, Window};
+use super::tally::{Done, Window};
 use crate::error::{BenchError, Outcome};
-use crate::latency::Times;
 
 /// Tries of one event before the run is broken off.
 const TRIES_MAX: u32 = 10_000;
@@ -73,10 +72,12 @@ impl EventWriter {
         bounds: Bounds,
     ) -> Outcome<Written> {
         wake_precisely();
-        let mut written = Written { tally: Tally::new()?, lag: Times::new()? };
+        let mut written = Written::new()?;
+        let mut room_since = Moment::default();
         loop {
             let now = ground.clock.now();
             if now >= window.to() {
+                written.owe(window, &mut pace);
                 return Ok(written);
             }
             let intended = match &mut pace {
@@ -88,14 +89,15 @@ impl EventWriter {
                 Pace::Open(schedule) => {
                     let due = schedule.due();
                     schedule.advance();
-                    written.lag.record(now.since(due));
+                    written.lag.record(now.since(due.max(room_since)));
                     due
                 }
             };
             self.append(intended)?;
-            let done = Done { intended, at: ground.clock.now(), bytes: self.value.len() as u64 };
+            room_since = ground.clock.now();
+            let done = Done { intended, at: room_since, bytes: self.value.len() as u64 };
             written.tally.add(window, done)?;
-            if ground.sent(self.value.len()) >= bounds.bytes {
+            if now >= window.from() && ground.sent(self.value.len()) >= bounds.bytes {
                 window.end(ground.clock.now());
             }
         }

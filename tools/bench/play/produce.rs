@@ -19,6 +19,8 @@ use crate::latency::Times;
 
 /// How long a broker may be silent while acknowledgements are due.
 const SILENCE: Duration = Duration::from_secs(60);
+/// Records that a producer may owe at the end; beyond, a broker is so far behind that the rest changes nothing.
+const OWED_MAX: usize = 10_000_000;
 /// Below this a thread does not sleep: it would come back too late.
 const SLEEP_MIN: Duration = Duration::from_micros(5);
 
@@ -48,8 +50,26 @@ pub(crate) struct Writer {
 /// What one producer measured.
 pub(crate) struct Written {
     pub(crate) tally: Tally,
-    /// How late records were handed to the client: the lag of the load generator itself.
+    /// How late records were handed to the client although it had room: the lag of the load generator itself.
     pub(crate) lag: Times,
+    /// Records that were due before the end and that there was no room to send.
+    pub(crate) owed: Vec<Moment>,
+}
+
+impl Written {
+    pub(crate) fn new() -> Outcome<Self> {
+        Ok(Self { tally: Tally::new()?, lag: Times::new()?, owed: Vec::new() })
+    }
+
+    /// Takes down what the schedule still owes when the window is over.
+    pub(crate) fn owe(&mut self, window: &Window, pace: &mut Pace) {
+        let Pace::Open(schedule) = pace else { return };
+        while schedule.due() < window.to() && self.owed.len() < OWED_MAX {
+            self.tally.owe(window, schedule.due());
+            self.owed.push(schedule.due());
+            schedule.advance();
+        }
+    }
 }
 
 /// How many records a writer may have on their way, and when the measure ends by size.
@@ -104,7 +124,8 @@ impl Writer {
         bounds: Bounds,
     ) -> Outcome<Written> {
         wake_precisely();
-        let mut written = Written { tally: Tally::new()?, lag: Times::new()? };
+        let mut written = Written::new()?;
+        let mut room_since = Moment::default();
         loop {
             self.take_all(window, &mut written)?;
             let now = ground.clock.now();
@@ -114,6 +135,7 @@ impl Writer {
             if self.in_flight >= bounds.in_flight {
                 // What is due meanwhile is sent late and charged from when it was due.
                 self.take_one(window, &mut written, window.to().since(now))?;
+                room_since = ground.clock.now();
                 continue;
             }
             let intended = match &mut pace {
@@ -125,15 +147,16 @@ impl Writer {
                 Pace::Open(schedule) => {
                     let due = schedule.due();
                     schedule.advance();
-                    written.lag.record(now.since(due));
+                    written.lag.record(now.since(due.max(room_since)));
                     due
                 }
             };
             self.send(intended)?;
-            if ground.sent(self.value.len()) >= bounds.bytes {
+            if now >= window.from() && ground.sent(self.value.len()) >= bounds.bytes {
                 window.end(ground.clock.now());
             }
         }
+        written.owe(window, &mut pace);
         self.producer.finish()?;
         while self.in_flight > 0 {
             self.take_one(window, &mut written, SILENCE)?;

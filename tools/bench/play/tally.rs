@@ -115,6 +115,14 @@ impl Tally {
         Ok(())
     }
 
+    /// Charges a record that was due within the window and that nobody got round to: with the time until the window's end, the
+    /// least that it would have taken.
+    pub(crate) fn owe(&mut self, window: &Window, intended: Moment) {
+        if window.has(intended) {
+            self.times.record(window.to().since(intended));
+        }
+    }
+
     /// Adds what another worker counted.
     pub(crate) fn merge(&mut self, other: &Self) -> Outcome<()> {
         self.times.add(&other.times);
@@ -216,6 +224,18 @@ mod tests {
         let records: Vec<u64> = measured.series.iter().map(|slot| slot.records).collect();
         assert_eq!(records, [0, 2, 0, 1, 0, 0, 0, 0, 0, 1]);
         assert!(measured.series[1].max_ns > 900_000_000, "the series has the warm-up too");
+    }
+
+    #[test]
+    fn what_was_due_and_never_sent_is_charged_until_the_end() {
+        let window = Window::new(at_ms(0), at_ms(1_000), at_ms(3_000));
+        let mut tally = Tally::new().unwrap();
+        for due in [500, 1_000, 2_999, 3_000] {
+            tally.owe(&window, at_ms(due));
+        }
+        let measured = tally.measured(&window);
+        assert_eq!((measured.latency.count, measured.records), (2, 0));
+        assert!(measured.latency.max_ns >= 1_999_000_000, "{}", measured.latency);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(crate) struct ProducePart {
     pub(crate) burst: Option<Burst>,
     /// Records of one producer that may be on their way.
     pub(crate) in_flight: u32,
-    /// The measure ends when so many bytes were sent, should that be before its time.
+    /// The measure ends when so many bytes were sent since it began, should that be before its time.
     #[serde(default = "no_limit")]
     pub(crate) bytes_max: u64,
     /// Appends only where the partition ends as the producer expects, one at a time.

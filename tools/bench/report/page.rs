@@ -14,11 +14,11 @@ const STYLE: &str = include_str!("page.css");
 
 /// How the figures came about.
 const METHOD: &str = "\
-<p>Each round measures the machine's limits, then plays each contender once against a broker that was started fresh for it, alone on the machine; \
+<p>Each round measures the machine's limits, then plays each contender once against a broker that was started fresh for it, with no other one up; \
 every other round goes in the opposite order. Rates are medians over rounds, each round a dot. Percentiles are those of the histograms of all rounds and workers \
 added up (HDR histograms, three digits), never means of percentiles.</p>\
 <p>Where the workload has a rate the loop is open: each record has a moment at which it is due, and its time counts from there, \
-whether or not the load generator or the broker was ready for it. The schedule's lag says how late the load generator itself was. \
+whether or not the load generator or the broker was ready for it. The schedule's lag says how late the load generator itself was where the broker left it room; what found no room until the end counts with the time until then. \
 Without a rate the loop is closed: it finds the throughput at saturation, and its times say how long the queue was. \
 The warm-up does not count: throughput counts what was done within the measured window, latency what was due within it.</p>\
 <p>Every value carries the moment it was due, its number within its key and a CRC-32C. Verified means that every group read every record that was \

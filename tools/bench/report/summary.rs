@@ -80,6 +80,12 @@ fn row<'a>(comparison: &'a Comparison, case: &str, contender: &'a str) -> Outcom
             CellResult::Played(played) => {
                 rounds.push(played.as_ref());
                 remarks.extend(played.notes.iter().cloned());
+                if played.unsent > 0 {
+                    remarks.push(format!(
+                        "did not keep up: {} records were due and there was no room to send them; each counts with the time until the end",
+                        played.unsent
+                    ));
+                }
                 if !played.verdict.is_clean() {
                     remarks.push(played.verdict.to_string());
                 }

@@ -147,7 +147,7 @@ impl Producer for NativeProducer {
     }
 
     fn finish(&mut self) -> Outcome<()> {
-        self.handle.block_on(self.producer.close()).map_err(refused("flush"))
+        self.handle.block_on(self.producer.flush()).map_err(refused("flush"))
     }
 }
 
