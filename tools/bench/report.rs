@@ -30,6 +30,8 @@ pub(crate) struct Comparison {
     pub(crate) machine: Facts,
     pub(crate) workload: String,
     pub(crate) about: String,
+    /// Whether the loop was open, and at which rate.
+    pub(crate) pace: String,
     /// The workload file.
     pub(crate) workload_text: String,
     pub(crate) contenders: Vec<Described>,

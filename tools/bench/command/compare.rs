@@ -9,6 +9,7 @@ use crate::lab::contender::{Contender, External, Sources};
 use crate::lab::rounds::{self, RoundsPlan};
 use crate::machine::facts::Facts;
 use crate::play::workload::Workload;
+use crate::report::figures::thousands;
 use crate::report::{Comparison, PAGE};
 
 /// Size of the file that disk limits are measured with.
@@ -115,6 +116,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
         machine,
         workload: workload.name.clone(),
         about: workload.about.clone(),
+        pace: pace(&workload),
         workload_text,
         contenders,
         rounds,
@@ -131,6 +133,20 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     }
     let what = format!("something went wrong; {} says what", args.out.join(PAGE).display());
     Err(BenchError::Workload(what))
+}
+
+/// How the report says what the times mean.
+fn pace(workload: &Workload) -> String {
+    match workload.produce.rate {
+        Some(rate) => format!(
+            "Open loop, {} records a second{}: times count from when a record was due.",
+            thousands(rate),
+            workload.produce.burst.map_or("", |_| " outside bursts")
+        ),
+        None => {
+            "Closed loop: look at throughput; times say how long the queue was, not how fast the broker is.".to_owned()
+        }
+    }
 }
 
 /// What Chromium shows of the page, as high as so many cases need.

@@ -74,9 +74,10 @@ fn head(page: &mut String, comparison: &Comparison) {
         ("something went wrong: see the remarks", "bad")
     };
     page.push_str(&format!(
-        "<h1>{}</h1><p>{}</p><p><span class=\"verdict {class}\">{verdict}</span></p>",
+        "<h1>{}</h1><p>{}</p><p>{}</p><p><span class=\"verdict {class}\">{verdict}</span></p>",
         escape(&comparison.workload),
-        escape(&comparison.about)
+        escape(&comparison.about),
+        escape(&comparison.pace)
     ));
     page.push_str(&format!(
         "<p class=faint>{} · {} cores of {} · {} MiB · {} · data on {} · load average at the begin {} · {} · {} rounds</p><pre>{}</pre>",
