@@ -41,6 +41,8 @@ pub(crate) struct Journal<I: Io> {
     pub(crate) boot: u64,
     /// The slot that the next snapshot goes to: the older one.
     slot: Cell<usize>,
+    /// The last write of that slot has not ended well.
+    pub(crate) slot_doubted: Cell<bool>,
     failed: Cell<bool>,
     stopping: Cell<bool>,
     checkpoint_wanted: Cell<bool>,
@@ -70,6 +72,7 @@ impl<I: Io> Journal<I> {
             boot: image.boot,
             // Recovery wrote the first one.
             slot: Cell::new(1),
+            slot_doubted: Cell::new(false),
             failed: Cell::new(false),
             stopping: Cell::new(false),
             checkpoint_wanted: Cell::new(false),

@@ -26,5 +26,6 @@ mod tests {
     mod fuzz;
     mod liar;
     mod life;
+    mod refused_sync;
     mod retention;
 }

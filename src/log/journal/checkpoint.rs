@@ -1,11 +1,13 @@
 //! Making the journal short again: full pages go to their segments and are synced, then one sequential snapshot says where
 //! every log ends and carries the bytes that no segment holds. Needs no room in the journal itself. STORAGE.md rules 10 and 11.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use kolk_io::buf::AlignedBuf;
 use kolk_io::door::{File, Io, OpenMode};
+use kolk_io::error::IoError;
 use kolk_model::offset::FilePosition;
 
 use crate::error::{Damage, LogError};
@@ -171,11 +173,33 @@ async fn write<I: Io>(shard: &Rc<Shard<I>>, snapshot: &Snapshot) -> Result<(), L
     let journal = &shard.journal;
     let dir = journal_dir(&shard.dir, journal.identity);
     let slot = journal.next_slot();
-    let name = SNAPSHOT_NAMES.get(slot).copied().unwrap_or_default();
-    let file = shard.io.open(&dir.join(name), OpenMode::ReadWrite).await?;
+    let path = dir.join(SNAPSHOT_NAMES.get(slot).copied().unwrap_or_default());
     let bytes = snapshot.encode(journal.identity);
-    file.write_and_sync_at(0, vec![AlignedBuf::from_bytes(&bytes).into_slice()]).await?;
-    file.close().await?;
+    // Until it has gone well: no later sync of a file is believed where one has failed.
+    if journal.slot_doubted.replace(true) {
+        replace_slot(&shard.io, &path, &bytes).await?;
+    } else {
+        let file = shard.io.open(&path, OpenMode::ReadWrite).await?;
+        write_slot::<I>(file, &bytes).await?;
+    }
+    journal.slot_doubted.set(false);
     journal.slot_written(slot);
     Ok(())
+}
+
+async fn write_slot<I: Io>(file: I::File, bytes: &[u8]) -> Result<(), IoError> {
+    file.write_and_sync_at(0, vec![AlignedBuf::from_bytes(bytes).into_slice()]).await?;
+    file.close().await
+}
+
+/// The slot as a new file, which takes the place of the one that a write or sync has failed on.
+async fn replace_slot<I: Io>(io: &I, path: &Path, bytes: &[u8]) -> Result<(), IoError> {
+    let temporary = path.with_extension("tmp");
+    io.remove_file_if_there(&temporary).await?;
+    write_slot::<I>(io.open(&temporary, OpenMode::CreateNew).await?, bytes).await?;
+    io.rename(&temporary, path).await?;
+    match path.parent() {
+        Some(dir) => io.sync_dir(dir).await,
+        None => Ok(()),
+    }
 }

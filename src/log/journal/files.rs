@@ -188,12 +188,16 @@ impl<I: Io> JournalFiles<I> {
     }
 }
 
-/// Fills a file with zeros, in place, and makes them durable: writes into blocks that were written before need no metadata.
+/// Makes a file of zeros that is durable whole: writes into blocks that were written before need no metadata. It gets its name
+/// last, and an earlier file of that name is replaced: where an earlier attempt failed at its sync, what that one was to make durable is
+/// lost for good, and no later sync of the same file brings it back.
 ///
 /// # Errors
 /// The disk's.
 pub(crate) async fn zero_file<I: Io>(io: &I, path: &Path, bytes: u64) -> Result<I::File, IoError> {
-    let file = io.open(path, OpenMode::CreateOrOpen).await?;
+    let temporary = path.with_extension("journal.tmp");
+    io.remove_file_if_there(&temporary).await?;
+    let file = io.open(&temporary, OpenMode::CreateNew).await?;
     file.allocate(0, bytes).await?;
     let zeros = AlignedBuf::new(index(ZERO_BYTES.min(bytes))).into_slice();
     let mut position = 0;
@@ -208,8 +212,10 @@ pub(crate) async fn zero_file<I: Io>(io: &I, path: &Path, bytes: u64) -> Result<
         position += now;
     }
     file.sync().await?;
+    file.close().await?;
+    io.rename(&temporary, path).await?;
     if let Some(dir) = path.parent() {
         io.sync_dir(dir).await?;
     }
-    Ok(file)
+    io.open(path, OpenMode::ReadWrite).await
 }
