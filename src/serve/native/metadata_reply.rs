@@ -23,7 +23,11 @@ pub(crate) fn metadata_reply(
     });
     let topics = match &query.topics {
         Some(names) => names.iter().map(|name| topic(name, metadata)).collect(),
-        None => metadata.topics_by_name().map(|known| topic(&known.name, metadata)).collect(),
+        None => metadata
+            .topics_by_name()
+            .filter(|known| metadata.is_everywhere(known.id))
+            .map(|known| topic(&known.name, metadata))
+            .collect(),
     };
     MetadataReply {
         cluster_id: metadata.cluster().to_string(),
@@ -34,7 +38,9 @@ pub(crate) fn metadata_reply(
 }
 
 fn topic(name: &TopicName, metadata: &Metadata) -> TopicMetadata {
-    let Some(topic) = metadata.topic_named(name.as_str()) else {
+    // One that is on its way may have to go again: nobody is sent there yet.
+    let known = metadata.topic_named(name.as_str());
+    let Some(topic) = known.filter(|topic| metadata.is_everywhere(topic.id)) else {
         let outcome = Err(ErrorCode::UnknownTopicOrPartition);
         return TopicMetadata { name: name.clone(), outcome };
     };

@@ -64,8 +64,17 @@ pub(crate) fn ask<I: Io>(state: &ShardState<I>, waiter: WaiterId, request: Group
 
 /// The coordinator that a request is for, if it answers.
 fn seat_of<I: Io>(state: &ShardState<I>, request: &GroupRequest) -> Result<Rc<Seat>, ErrorCode> {
-    let topic = state.metadata.borrow().topic_named(OFFSETS_TOPIC).cloned();
-    let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    let (topic, is_everywhere) = {
+        let metadata = state.metadata.borrow();
+        let topic = metadata.topic_named(OFFSETS_TOPIC).cloned();
+        let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;
+        let is_everywhere = metadata.is_everywhere(topic.id);
+        (topic, is_everywhere)
+    };
+    // Where one of its logs can't be made the topic goes again, with all that a quicker coordinator would have promised by then.
+    if !is_everywhere {
+        return Err(ErrorCode::CoordinatorLoadInProgress);
+    }
     let partition = request.group().partition(topic.partitions);
     let id = TopicPartition::new(topic.id, PartitionId::new(partition));
     if state.placement.owner(id) != state.id {

@@ -7,7 +7,8 @@ use kolk_coord::group::request::{
     OffsetToCommit, Protocol, SyncGroup,
 };
 use kolk_coord::group::settings::GroupSettings;
-use kolk_io::sim::SimDisk;
+use kolk_io::error::Op;
+use kolk_io::sim::{Fault, SimDisk};
 
 use super::*;
 use crate::request::{AlterBrokerOp, BrokerScope, ConfigChange, Intent};
@@ -397,6 +398,40 @@ fn commits_that_were_told_survive_kills_and_power_cuts() {
     for seed in 0..6 {
         check_lives(seed, Sim::kill);
         check_lives(seed + 100, Sim::crash);
+    }
+}
+
+#[test]
+fn nothing_is_promised_by_an_offsets_topic_that_can_not_be_whole() {
+    for seed in 0..8 {
+        let sim = Sim::new(seed);
+        // Its logs come one after the other, slowly, and the last one of a shard can't.
+        sim.slow_down(30);
+        sim.inject(Fault::eio(Op::SyncDir, "/4"));
+        let told = Told::default();
+        let node = sim.run(|io| async move { Rc::new(Node::start_with(io, 2, quick()).await) });
+        // The first one has the topic made; others come while it is.
+        for number in 0..40_u16 {
+            let (shard, told) = (node.shard(number % 2).clone(), Rc::clone(&told));
+            sim.io().spawn(async move {
+                shard.io().sleep(Duration::from_millis(u64::from(number))).await;
+                let (group, stored) =
+                    (format!("g{number}"), GroupAnswer::CommitOffsets(Ok(vec![ErrorCode::None])));
+                while ask(&shard, commit(&group, 7)).await != stored {
+                    shard.io().sleep(Duration::from_millis(1)).await;
+                }
+                told.borrow_mut().insert(group, 7);
+            });
+        }
+        sim.run(move |io| async move {
+            io.sleep(Duration::from_secs(2)).await;
+            let known = told.borrow().clone();
+            assert_eq!(known.len(), 40, "seed {seed}: {known:?}");
+            for (group, offset) in known {
+                let found = committed(node.shard(0), &group).await;
+                assert_eq!(found, Some(offset), "seed {seed}, {group}");
+            }
+        });
     }
 }
 
