@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: limits of the machine and the broker's measures in turn, at least three
 //! rounds, and the table of their ratios below `perf/run/`.
 
+pub(crate) mod guard;
 mod kafka;
 
 pub(crate) mod brokers;

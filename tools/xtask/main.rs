@@ -56,6 +56,8 @@ cargo xtask COMMAND
                     other people's clients and suites against the broker (tests/peers)
   bench [--quick] [--workload NAME]
                     measures this machine's limits and the broker in one run, writes perf/run/
+  bench --guard [--update] [NAME…]
+                    instructions and allocations of the hot paths against perf/guard.json
   bench kafka [--quick] [--rounds N] [--workload NAME]
                     one Kafka client against both doors of kolk and against Apache Kafka
   brokers up NAME [--durability process-crash|power-loss]
@@ -105,6 +107,7 @@ fn dispatch(command: &str, options: &Options) -> Result<(), Failure> {
         "sanitize" => suite::memory::sanitize(&Repo::find()?, options).map(print),
         "judges" => judges::judges(&Repo::find()?, options).map(|_| ()),
         "brokers" => bench::brokers::brokers(&Repo::find()?, options),
+        "bench" if options.guard => bench::guard::guard(&Repo::find()?, options).map(print),
         "bench" => bench::bench(&Repo::find()?, options),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");

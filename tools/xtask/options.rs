@@ -29,6 +29,10 @@ pub(crate) struct Options {
     pub(crate) release: bool,
     /// `--quick` of `bench`: minutes, not an hour.
     pub(crate) quick: bool,
+    /// `--guard` of `bench`: counts instructions.
+    pub(crate) guard: bool,
+    /// `--update` of `bench --guard`: takes the counts as the new baseline.
+    pub(crate) update: bool,
     /// `--clippy` of `fix`.
     pub(crate) clippy: bool,
 }
@@ -55,6 +59,8 @@ impl Options {
                 "--workload" => options.workload = value(),
                 "--release" => options.release = true,
                 "--quick" => options.quick = true,
+                "--guard" => options.guard = true,
+                "--update" => options.update = true,
                 "--clippy" => options.clippy = true,
                 _ if name.starts_with('-') => {
                     return Err(Failure::new(format!("unknown option {name}"), "cargo xtask help"));

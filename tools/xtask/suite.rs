@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::Command;
 
+use crate::bench::guard;
 use crate::options::Options;
 use crate::repo::{self, Repo, in_ci};
 use crate::step::{self, Failure, Outcome, Step, Totals};
@@ -28,6 +29,7 @@ pub(crate) fn test(repo: &Repo, options: &Options) -> Result<(), Failure> {
     for outcome in [
         step::run(&before),
         check::check(repo, &Options::default()),
+        step::run(&[Step::new("guard", move || guard::step(repo))]),
         step::run(&[Step::new("crash", move || crash::short(repo, options))]),
         step::run(&[Step::new("faults", move || faults::faults(repo, &Options::default()))]),
         step::run(&[Step::new("judges", move || judges::judges(repo, options))]),
