@@ -53,6 +53,7 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, telling: &Telling) -> Ran {
         disk: fault::disk(&outside),
         boot: 1,
         steps: 0,
+        served: false,
     };
     let violation = judged(|| course.all()).err();
     Ran {
@@ -74,6 +75,8 @@ struct Course {
     disk: SimDisk,
     boot: u64,
     steps: u64,
+    /// A broker of this run has served.
+    served: bool,
 }
 
 /// Tells at the end of a life, whatever ends it, what was done to some files.
@@ -155,11 +158,11 @@ impl Course {
         let outside = Rc::clone(&self.outside);
         let start = Start { shards, boot: self.boot, unread };
         let slot = Rc::clone(&serving);
-        // Nobody knows the time before the first start.
-        let jumps = if life == 0 {
-            Vec::new()
-        } else {
+        // Nobody knows the time before a first start has come to its end.
+        let jumps = if self.served {
             clock::begin(&self.outside, &sim, &mut self.chance, steps)
+        } else {
+            Vec::new()
         };
         let first = jumps.first().copied().unwrap_or(steps);
         sim.run_steps(first, move |io| async move {
@@ -190,6 +193,7 @@ impl Course {
         }
         sim.clear_faults();
         let broker = serving.borrow_mut().take();
+        self.served |= broker.is_some();
         if let Some(broker) = &broker {
             bounds::memory(broker, &self.outside.scenario);
             self.look_small(&sim, broker);
