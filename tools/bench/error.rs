@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kolk_driver::error::DriverError;
+use kolk_machine::error::MachineError;
 
 /// Errors of the load generator.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,9 @@ pub(crate) enum BenchError {
     /// A client of one of the brokers that are compared could not do what was asked of it.
     #[error(transparent)]
     Driver(#[from] DriverError),
+    /// The machine could not be measured.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// The workload file or an option makes no sense.
     #[error("{0}")]
     Workload(String),

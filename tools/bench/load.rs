@@ -61,7 +61,7 @@ impl Target<'_> {
     ) -> Outcome<Vec<T>> {
         let run = |share| {
             if !self.cores.is_empty() {
-                crate::machine::pin(self.cores);
+                kolk_machine::cores::pin(self.cores);
             }
             work(share)
         };

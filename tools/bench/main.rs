@@ -21,10 +21,6 @@ mod play;
 
 mod load;
 
-mod machine;
-
-mod latency;
-
 mod error;
 
 use std::process::ExitCode;

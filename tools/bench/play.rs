@@ -29,6 +29,8 @@ use std::time::Duration;
 
 use kolk_driver::clock::{Clock, Moment};
 use kolk_driver::driver::{Consumer, Driver};
+use kolk_machine::latency::{Percentiles, Times};
+use kolk_machine::usage::{self, Usage, Watched};
 use serde::{Deserialize, Serialize};
 
 use self::bodies::Bodies;
@@ -43,8 +45,6 @@ pub(crate) use self::tally::SlotFigures;
 use self::tally::{Measured, Tally, Window};
 use self::workload::Case;
 use crate::error::{BenchError, Outcome};
-use crate::latency::{Percentiles, Times};
-use crate::machine::usage::{self, Usage, Watched};
 
 /// Repeats bodies, keys and arrivals of a run.
 pub(crate) const SEED: u64 = 0x6b6f_6c6b;
@@ -306,7 +306,8 @@ impl<'a> Stage<'a> {
         let (ground, lanes, clock) = (&*ground, *lane_count, ground.clock);
         std::thread::scope(|scope| {
             let watcher = scope.spawn(move || {
-                usage::watch(watched, clock, window.begin(), || (window.from(), window.to()))
+                let ends = || (window.from(), window.to());
+                usage::watch(watched, clock, window.begin(), ends).map_err(BenchError::from)
             });
             let (mut progresses, mut readers) = (Vec::new(), Vec::new());
             for Group { consumers, progress } in groups {

@@ -15,12 +15,12 @@ mod tests;
 
 use std::path::Path;
 
+use kolk_machine::facts::Facts;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BenchError, Outcome};
 use crate::lab::contender::Described;
 use crate::lab::rounds::Round;
-use crate::machine::facts::Facts;
 
 /// Everything that is known of a comparison; `result.json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -317,7 +317,7 @@ pub(crate) struct IdleArgs {
 pub(crate) fn idle(args: &IdleArgs) -> Outcome<()> {
     args.at.create(&args.topic)?;
     if !args.at.cores.is_empty() {
-        crate::machine::pin(&args.at.cores);
+        kolk_machine::cores::pin(&args.at.cores);
     }
     let idleness = idle::run(&IdlePlan {
         door: &args.kafka_door,

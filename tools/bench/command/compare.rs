@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use kolk_machine::facts::Facts;
+
 use crate::error::{BenchError, Outcome};
 use crate::lab::contender::{Contender, External, Sources};
 use crate::lab::rounds::{self, RoundsPlan};
-use crate::machine::facts::Facts;
 use crate::play::workload::Workload;
 use crate::report::figures::thousands;
 use crate::report::{Comparison, PAGE};

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use kolk_driver::clock::{float, ns_of};
 use kolk_driver::protocol;
+use kolk_machine::facts::Facts;
+use kolk_machine::latency::Percentiles;
 use serde::Serialize;
 
 use super::compare::{SourceArgs, WorkloadArgs};
 use crate::error::{BenchError, Outcome};
 use crate::lab::contender::{Contender, Sources};
 use crate::lab::rounds;
-use crate::latency::Percentiles;
-use crate::machine::facts::Facts;
 use crate::play::workload::Case;
 use crate::play::{self, Played};
 use crate::report::figures::{thousands, time};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kolk_machine::cores;
 use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
 use serde_json::{Value, json};
@@ -22,7 +23,6 @@ use crate::load::fetch::{self, AtEnd, FetchPlan};
 use crate::load::produce::{self, ProducePlan};
 use crate::load::topology;
 use crate::load::{Limit, Target};
-use crate::machine;
 
 /// Arguments of `kolk-bench run`.
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     let kolk = args.kolk.canonicalize().map_err(|error| BenchError::file(&args.kolk, error))?;
     let scratch = args.scratch.join(format!("kolk-bench-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).map_err(|error| BenchError::file(&scratch, error))?;
-    let (broker_cores, load_cores) = machine::split(&machine::cores());
+    let (broker_cores, load_cores) = cores::split(&cores::cores());
     let mut speed = Speed {
         kolk,
         scratch,
@@ -118,7 +118,7 @@ impl Speed {
     }
 
     fn start(&self, data: &str, memory_bytes_max: Option<u64>) -> Outcome<Broker> {
-        let cores = Some(machine::list(&self.broker_cores));
+        let cores = Some(cores::list(&self.broker_cores));
         let (program, scratch) = (self.kolk.as_path(), self.scratch.as_path());
         Broker::start(&BrokerPlan { program, scratch, data, cores, memory_bytes_max })
     }
@@ -268,9 +268,9 @@ impl Speed {
         // What starting left to do is not idleness.
         std::thread::sleep(Duration::from_secs(1));
         let seconds = self.length.pick(phase.seconds, phase.quick_seconds).max(5);
-        let before = machine::processor_time(broker.pid())?;
+        let before = cores::processor_time(broker.pid())?;
         std::thread::sleep(Duration::from_secs(seconds));
-        let used = machine::processor_time(broker.pid())?.saturating_sub(before);
+        let used = cores::processor_time(broker.pid())?.saturating_sub(before);
         self.put("idle_core_share", used.as_secs_f64() / float(seconds));
         broker.stop()
     }

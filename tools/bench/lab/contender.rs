@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use kolk_driver::protocol::Protocol;
+use kolk_machine::usage::Watched;
 use kolk_model::durability::Durability;
 use serde::{Deserialize, Serialize};
 
 use super::broker::{Broker, BrokerPlan};
 use super::peer::{self, Peer};
 use crate::error::{BenchError, Outcome};
-use crate::machine::usage::Watched;
 use crate::play::workload::{Case, parse_durability};
 
 /// Which broker by which door.

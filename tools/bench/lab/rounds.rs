@@ -5,11 +5,11 @@ use std::time::Duration;
 use kolk_driver::driver::Place;
 use kolk_driver::error::DriverError;
 use kolk_driver::protocol;
+use kolk_machine::limits::Limits;
 use serde::{Deserialize, Serialize};
 
 use super::contender::{Contender, Described, Sources};
 use crate::error::{BenchError, Outcome};
-use crate::machine::limits::Limits;
 use crate::play::workload::{Case, Workload};
 use crate::play::{self, Played};
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use kolk_machine::latency::Times;
 use kolk_model::durability::AckLevel;
 use kolk_native::request::CorrelationId;
 
@@ -10,7 +11,6 @@ use super::meter::{Limit, Meter, Stage, Throughput};
 use super::produce::check;
 use super::{Target, produce_request};
 use crate::error::{BenchError, Outcome};
-use crate::latency::Times;
 use crate::load::batches::{BatchShape, build};
 use crate::load::topology::DoorPartitions;
 use crate::load::wire::{Wait, Wire};

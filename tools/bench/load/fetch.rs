@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use kolk_machine::latency::Times;
 use kolk_model::batch::batches;
 use kolk_model::ids::TopicPartition;
 use kolk_model::offset::Offset;
@@ -11,7 +12,6 @@ use kolk_native::request::{CorrelationId, Fetch, FetchPartition, Request};
 use super::Target;
 use super::meter::{Limit, Meter, Stage, Throughput};
 use crate::error::{BenchError, Outcome};
-use crate::latency::Times;
 use crate::load::topology::{DoorPartitions, bounds};
 use crate::load::wire::{Wait, Wire};
 

@@ -7,10 +7,10 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use kolk_machine::cores;
 use serde::Serialize;
 
 use crate::error::{BenchError, Outcome};
-use crate::machine;
 
 /// How long the broker may be silent while something is expected of it.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -83,9 +83,9 @@ pub(crate) fn run(plan: &IdlePlan<'_>) -> Outcome<Idleness> {
             .map(|share| scope.spawn(move || wait(share, answers, end)))
             .collect();
         std::thread::sleep(plan.warmup);
-        let before = (Instant::now(), machine::processor_time(plan.pid)?, load(answers));
+        let before = (Instant::now(), cores::processor_time(plan.pid)?, load(answers));
         std::thread::sleep(end.saturating_duration_since(Instant::now()));
-        let after = (Instant::now(), machine::processor_time(plan.pid)?, load(answers));
+        let after = (Instant::now(), cores::processor_time(plan.pid)?, load(answers));
         for thread in threads {
             let crashed = |_| Err(BenchError::Workload("a load thread panicked".to_owned()));
             thread.join().unwrap_or_else(crashed)?;

@@ -7,13 +7,13 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use kolk_machine::latency::Times;
 use kolk_model::durability::AckLevel;
 
 use super::Target;
 use super::meter::{Meter, Stage};
 use super::produce::{ProducePlan, Produced};
 use crate::error::{BenchError, Outcome};
-use crate::latency::Times;
 use crate::load::batches::build;
 
 const PRODUCE_VERSION: i16 = 7;
@@ -31,7 +31,7 @@ pub(crate) fn run(
     plan: &ProducePlan,
 ) -> Outcome<Produced> {
     if !target.cores.is_empty() {
-        crate::machine::pin(target.cores);
+        kolk_machine::cores::pin(target.cores);
     }
     let meter = Meter::new(plan.warmup, plan.limit);
     let connection = Connection::open(target.topic, address, partitions, plan)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::latency::Percentiles;
+use kolk_machine::latency::Percentiles;
 
 /// How far something goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

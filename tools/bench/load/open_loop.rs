@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use kolk_machine::latency::Times;
 use kolk_model::durability::AckLevel;
 
 use super::Target;
@@ -12,7 +13,6 @@ use super::acks::{Request, requests};
 use super::meter::{Limit, Meter, Stage, Throughput};
 use super::produce::check;
 use crate::error::{BenchError, Outcome};
-use crate::latency::Times;
 use crate::load::batches::BatchShape;
 use crate::load::topology::DoorPartitions;
 use crate::load::wire::{Wait, Wire};

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use kolk_machine::latency::Times;
 use kolk_model::durability::AckLevel;
 use kolk_native::reply::{Reply, ReplyFrame};
 use kolk_native::request::CorrelationId;
@@ -11,7 +12,6 @@ use kolk_native::request::CorrelationId;
 use super::meter::{Limit, Meter, Stage, Throughput};
 use super::{Target, produce_request};
 use crate::error::{BenchError, Outcome};
-use crate::latency::Times;
 use crate::load::batches::{BatchShape, build};
 use crate::load::topology::DoorPartitions;
 use crate::load::wire::{Wait, Wire};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kolk_driver::ack::{AckSink, Fate};
 use kolk_driver::clock::{Moment, wake_precisely};
 use kolk_driver::driver::{Outgoing, Producer};
+use kolk_machine::latency::Times;
 
 use super::Ground;
 use super::bodies::Bodies;
@@ -15,7 +16,6 @@ use super::record::{STAMP_BYTES, Stamp};
 use super::schedule::Schedule;
 use super::tally::{Done, Tally, Window};
 use crate::error::{BenchError, Outcome};
-use crate::latency::Times;
 
 /// How long a broker may be silent while acknowledgements are due.
 const SILENCE: Duration = Duration::from_secs(60);

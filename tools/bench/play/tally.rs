@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use kolk_driver::clock::{Moment, float, ns_of};
+use kolk_machine::latency::{Buckets, Percentiles, Times};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BenchError, Outcome};
-use crate::latency::{Buckets, Percentiles, Times};
 
 const SLOT: Duration = Duration::from_secs(1);
 /// Longest run that has a series: a slot costs about 10 KiB in every worker.

@@ -1,9 +1,9 @@
 //! The page: one file without scripts, fonts or anything else from elsewhere.
 
 use kolk_driver::clock::{float, whole};
+use kolk_machine::limits::Limits;
 
 use crate::error::Outcome;
-use crate::machine::limits::Limits;
 use crate::play::Played;
 use crate::report::chart::colour;
 use crate::report::figures::{escape, median, rate, size, thousands, three, time};

@@ -1,8 +1,8 @@
 //! Which pictures a case has.
 
 use kolk_driver::clock::{float, whole};
+use kolk_machine::latency::Times;
 
-use crate::latency::Times;
 use crate::play::{Played, SlotFigures};
 use crate::report::bars::{self, Bar};
 use crate::report::chart::{Axis, Chart, Line, Scale, colour};

@@ -1,11 +1,11 @@
 //! Rounds added up: medians of rates over rounds, histograms summed over them.
 
 use kolk_driver::clock::float;
+use kolk_machine::latency::Times;
+use kolk_machine::limits::Limits;
 
 use crate::error::Outcome;
 use crate::lab::rounds::{Cell, CellResult};
-use crate::latency::Times;
-use crate::machine::limits::Limits;
 use crate::play::Played;
 use crate::report::Comparison;
 use crate::report::figures::median;

@@ -1,10 +1,11 @@
 //! A comparison of made-up rounds, written, read again and rendered.
 
+use kolk_machine::latency::Buckets;
+use kolk_machine::limits::Limits;
+
 use super::summary::{cases, rows};
 use super::*;
 use crate::lab::rounds::{Cell, CellResult};
-use crate::latency::Buckets;
-use crate::machine::limits::Limits;
 use crate::play::Played;
 
 const MS: u64 = 1_000_000;
@@ -37,7 +38,7 @@ fn comparison() -> Comparison {
     let round = |rate, latency, lost| Round {
         limits: Some(Limits {
             disk_write_bytes_per_second: 1e9,
-            commit: crate::latency::Percentiles { p50_ns: MS, ..Default::default() },
+            commit: kolk_machine::latency::Percentiles { p50_ns: MS, ..Default::default() },
             ..Limits::default()
         }),
         cells: vec![

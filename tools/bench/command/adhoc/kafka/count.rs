@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use kolk_machine::cores;
 use serde::Serialize;
 
 use crate::error::{BenchError, Outcome};
-use crate::machine;
 
 /// One moment.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +22,8 @@ impl Mark {
         Ok(Self {
             at: Instant::now(),
             records,
-            server: machine::processor_time(pid)?,
-            client: machine::processor_time(std::process::id())?,
+            server: cores::processor_time(pid)?,
+            client: cores::processor_time(std::process::id())?,
         })
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use kolk_driver::clock::{Clock, Moment, float};
 use serde::{Deserialize, Serialize};
 
-use super::processor_time;
-use crate::error::{BenchError, Outcome};
+use crate::cores::processor_time;
+use crate::error::{MachineError, Outcome};
 
 /// Between two samples of the series.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
@@ -20,58 +20,70 @@ const GIB: f64 = (1_u64 << 30) as f64;
 
 /// Whom to watch.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Watched {
+pub struct Watched {
     /// The broker's process, if it is on this machine.
-    pub(crate) pid: Option<u32>,
+    pub pid: Option<u32>,
     /// Where its data is: the block device below is watched.
-    pub(crate) data: Option<PathBuf>,
+    pub data: Option<PathBuf>,
 }
 
 /// One sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// Since the begin of the run.
-    pub(crate) seconds: f64,
-    pub(crate) broker_cpu_seconds: f64,
-    pub(crate) client_cpu_seconds: f64,
-    pub(crate) broker_memory_bytes: u64,
-    pub(crate) disk: DiskCounters,
+    pub seconds: f64,
+    /// Processor time of the broker.
+    pub broker_cpu_seconds: f64,
+    /// The load generator's.
+    pub client_cpu_seconds: f64,
+    /// The broker's resident set.
+    pub broker_memory_bytes: u64,
+    /// Of the whole device.
+    pub disk: DiskCounters,
 }
 
 /// What a block device has counted since the machine started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DiskCounters {
-    pub(crate) reads: u64,
-    pub(crate) read_bytes: u64,
-    pub(crate) writes: u64,
-    pub(crate) written_bytes: u64,
-    pub(crate) flushes: u64,
+pub struct DiskCounters {
+    /// Reads that ended.
+    pub reads: u64,
+    /// Bytes of them.
+    pub read_bytes: u64,
+    /// Writes that ended.
+    pub writes: u64,
+    /// Bytes of them.
+    pub written_bytes: u64,
+    /// Flushes of its cache that ended.
+    pub flushes: u64,
 }
 
 /// What was used within the window.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Usage {
-    pub(crate) seconds: f64,
-    pub(crate) broker_cpu_seconds: f64,
+pub struct Usage {
+    /// Length of the window.
+    pub seconds: f64,
+    /// Processor time of the broker.
+    pub broker_cpu_seconds: f64,
     /// The load generator's own, all drivers together.
-    pub(crate) client_cpu_seconds: f64,
+    pub client_cpu_seconds: f64,
     /// The largest resident set that a sample saw.
-    pub(crate) broker_memory_bytes_max: u64,
+    pub broker_memory_bytes_max: u64,
     /// Whole device: other work on the machine is in it. `None` where the data is not on one.
-    pub(crate) disk: Option<DiskCounters>,
-    pub(crate) series: Vec<Sample>,
+    pub disk: Option<DiskCounters>,
+    /// All samples, those beside the window too.
+    pub series: Vec<Sample>,
 }
 
 impl Usage {
     /// Processor time of the broker for each GiB that went through it.
-    pub(crate) fn broker_cpu_seconds_per_gib(&self, bytes: u64) -> Option<f64> {
+    pub fn broker_cpu_seconds_per_gib(&self, bytes: u64) -> Option<f64> {
         let known = bytes > 0 && self.broker_memory_bytes_max > 0;
         known.then(|| self.broker_cpu_seconds / (float(bytes) / GIB))
     }
 }
 
 /// Samples until the window is over. `window` gives its begin and its end, which may move nearer.
-pub(crate) fn watch(
+pub fn watch(
     watched: &Watched,
     clock: Clock,
     begin: Moment,
@@ -147,13 +159,13 @@ impl DiskCounters {
 
 fn read(path: &str) -> Outcome<String> {
     let path = Path::new(path);
-    std::fs::read_to_string(path).map_err(|error| BenchError::file(path, error))
+    std::fs::read_to_string(path).map_err(|error| MachineError::file(path, error))
 }
 
 /// The block device below a folder, by its numbers; `None` if the kernel keeps no count of it.
 fn device_of(folder: &Path) -> Outcome<Option<(u64, u64)>> {
     use std::os::linux::fs::MetadataExt;
-    let metadata = std::fs::metadata(folder).map_err(|error| BenchError::file(folder, error))?;
+    let metadata = std::fs::metadata(folder).map_err(|error| MachineError::file(folder, error))?;
     let device = metadata.st_dev();
     let device = (u64::from(rustix::fs::major(device)), u64::from(rustix::fs::minor(device)));
     Ok(counters(&read("/proc/diskstats")?, device).map(|_| device))

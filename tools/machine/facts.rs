@@ -5,26 +5,32 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cores::cores;
+
 /// The machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Facts {
+pub struct Facts {
     /// UTC, to the minute.
-    pub(crate) date: String,
-    pub(crate) processor: String,
-    pub(crate) cores: usize,
-    pub(crate) memory_mib: u64,
-    pub(crate) kernel: String,
+    pub date: String,
+    /// The model, as the kernel names it.
+    pub processor: String,
+    /// Those that this process may use.
+    pub cores: usize,
+    /// All of it.
+    pub memory_mib: u64,
+    /// Name, version and processor family.
+    pub kernel: String,
     /// The file system below the brokers' data, and its device.
-    pub(crate) disk: String,
+    pub disk: String,
     /// Load average when the comparison began: other work on the machine.
-    pub(crate) load: String,
+    pub load: String,
     /// This load generator.
-    pub(crate) generator: String,
+    pub generator: String,
 }
 
 impl Facts {
     /// Looks at the machine; data goes below `folder`.
-    pub(crate) fn look(folder: &Path) -> Self {
+    pub fn look(folder: &Path) -> Self {
         let memory = field("/proc/meminfo", "MemTotal");
         let memory = memory.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok());
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -35,7 +41,7 @@ impl Facts {
         Self {
             date: ask(Command::new("date").args(["-u", "+%F %H:%M UTC"])),
             processor: field("/proc/cpuinfo", "model name"),
-            cores: super::cores().len(),
+            cores: cores().len(),
             memory_mib: memory.unwrap_or(0) / 1024,
             kernel: ask(Command::new("uname").arg("-srm")),
             disk: disk

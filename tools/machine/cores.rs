@@ -1,24 +1,20 @@
-//! The machine that is measured on: its cores, and the time that a process has used of them.
-
-pub(crate) mod facts;
-pub(crate) mod limits;
-pub(crate) mod usage;
+//! The machine's cores: who may run on which, and the time that a process has used of them.
 
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::error::{BenchError, Outcome};
+use crate::error::{MachineError, Outcome};
 
 /// The cores that this process may use.
-pub(crate) fn cores() -> Vec<usize> {
+pub fn cores() -> Vec<usize> {
     let allowed = sched_getaffinity(None).unwrap_or_default();
     (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect()
 }
 
 /// The broker's cores, and the load generator's: half of them each, at least one.
-pub(crate) fn split(cores: &[usize]) -> (Vec<usize>, Vec<usize>) {
+pub fn split(cores: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let half = cores.len().div_ceil(2);
     let (broker, load) = cores.split_at_checked(half).unwrap_or((cores, &[]));
     let load = if load.is_empty() { broker } else { load };
@@ -26,7 +22,7 @@ pub(crate) fn split(cores: &[usize]) -> (Vec<usize>, Vec<usize>) {
 }
 
 /// Keeps the calling thread on these cores.
-pub(crate) fn pin(cores: &[usize]) {
+pub fn pin(cores: &[usize]) {
     let mut set = CpuSet::new();
     for core in cores {
         set.set(*core);
@@ -36,17 +32,17 @@ pub(crate) fn pin(cores: &[usize]) {
 }
 
 /// A list as taskset -c takes it.
-pub(crate) fn list(cores: &[usize]) -> String {
+pub fn list(cores: &[usize]) -> String {
     cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Processor time that a process has used so far, all its threads together.
-pub(crate) fn processor_time(pid: u32) -> Outcome<Duration> {
+pub fn processor_time(pid: u32) -> Outcome<Duration> {
     let path = format!("/proc/{pid}/stat");
     let path = Path::new(&path);
-    let text = std::fs::read_to_string(path).map_err(|error| BenchError::file(path, error))?;
+    let text = std::fs::read_to_string(path).map_err(|error| MachineError::file(path, error))?;
     let ticks =
-        ticks(&text).ok_or_else(|| BenchError::Workload(format!("{text} makes no sense")))?;
+        ticks(&text).ok_or_else(|| MachineError::Senseless(format!("{text} makes no sense")))?;
     let per_second = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_nanos(ticks.saturating_mul(1_000_000_000) / per_second.max(1)))
 }

@@ -14,23 +14,23 @@ use crate::latency::Percentiles;
 
 /// Limits of one round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Direct writes of 1 MiB into a file that is there already, 4 at a time.
-    pub(crate) disk_write_bytes_per_second: f64,
+    pub disk_write_bytes_per_second: f64,
     /// Direct reads of 1 MiB, 8 at a time.
-    pub(crate) disk_read_bytes_per_second: f64,
+    pub disk_read_bytes_per_second: f64,
     /// One direct 4 KiB write into a file that is there already and its fdatasync, one after the other.
-    pub(crate) commit: Percentiles,
+    pub commit: Percentiles,
     /// One TCP stream over loopback, 256 KiB a write.
-    pub(crate) loopback_bytes_per_second: f64,
+    pub loopback_bytes_per_second: f64,
     /// 128 bytes there and back over loopback TCP, between two threads that sleep meanwhile.
-    pub(crate) ping_pong: Percentiles,
+    pub ping_pong: Percentiles,
 }
 
 impl Limits {
     /// Measures all five, one after the other, each for about so long. A file of so many bytes goes below `folder`, which
     /// must be on the disk that brokers write to, and is deleted again.
-    pub(crate) fn measure(folder: &Path, time: Duration, file_bytes: u64) -> Outcome<Self> {
+    pub fn measure(folder: &Path, time: Duration, file_bytes: u64) -> Outcome<Self> {
         let disk = disk::measure(folder, time, file_bytes)?;
         let (loopback_bytes_per_second, ping_pong) = loopback::measure(time)?;
         Ok(Self {

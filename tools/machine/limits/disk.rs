@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kolk_driver::clock::float;
 
-use crate::error::{BenchError, Outcome};
+use crate::error::{MachineError, Outcome};
 use crate::latency::{Percentiles, Times};
 
 const CHUNK_BYTES: usize = 1 << 20;
@@ -33,7 +33,7 @@ pub(super) fn measure(folder: &Path, time: Duration, file_bytes: u64) -> Outcome
     let measured = measure_in(&Scratch { path: &path, bytes: file_bytes }, time);
     // It is not there if it could not be made.
     drop(std::fs::remove_file(&path));
-    measured.map_err(|error| BenchError::file(&path, error))
+    measured.map_err(|error| MachineError::file(&path, error))
 }
 
 /// The file that all three use.

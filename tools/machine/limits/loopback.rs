@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use kolk_driver::clock::float;
 
-use crate::error::{BenchError, Outcome};
+use crate::error::{MachineError, Outcome};
 use crate::latency::{Percentiles, Times};
 
 const WRITE_BYTES: usize = 256 << 10;
 const PING_BYTES: usize = 128;
 
 pub(super) fn measure(time: Duration) -> Outcome<(f64, Percentiles)> {
-    let failed = |source| BenchError::Socket { address: "127.0.0.1".to_owned(), source };
+    let failed = MachineError::Loopback;
     Ok((bulk(time).map_err(failed)?, ping_pong(time).map_err(failed)?))
 }
 

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use kolk_driver::clock::ns_of;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{BenchError, Outcome};
+use crate::error::{MachineError, Outcome};
 
 /// Longer times are counted as this.
 const NS_MAX: u64 = 600_000_000_000;
@@ -16,23 +16,24 @@ const DIGITS: u8 = 3;
 
 /// Times in nanoseconds, three digits exact.
 #[derive(Clone, Debug)]
-pub(crate) struct Times {
+pub struct Times {
     histogram: Histogram<u64>,
 }
 
 /// A histogram as it stands in a file: the recorded values and how often each was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Buckets(pub(crate) Vec<(u64, u64)>);
+pub struct Buckets(pub Vec<(u64, u64)>);
 
 impl Times {
-    pub(crate) fn new() -> Outcome<Self> {
+    /// Without any time. An error means that its bounds make no sense, which they do.
+    pub fn new() -> Outcome<Self> {
         let histogram = Histogram::new_with_bounds(1, NS_MAX, DIGITS)
-            .map_err(|error| BenchError::Workload(format!("histogram: {error}")))?;
+            .map_err(|error| MachineError::Senseless(format!("histogram: {error}")))?;
         Ok(Self { histogram })
     }
 
     /// The sum of histograms that were written.
-    pub(crate) fn sum<'a>(all: impl IntoIterator<Item = &'a Buckets>) -> Outcome<Self> {
+    pub fn sum<'a>(all: impl IntoIterator<Item = &'a Buckets>) -> Outcome<Self> {
         let mut times = Self::new()?;
         for (ns, count) in all.into_iter().flat_map(|buckets| &buckets.0) {
             times.histogram.saturating_record_n((*ns).clamp(1, NS_MAX), *count);
@@ -40,27 +41,30 @@ impl Times {
         Ok(times)
     }
 
-    pub(crate) fn record(&mut self, time: Duration) {
+    /// Counts a time.
+    pub fn record(&mut self, time: Duration) {
         self.histogram.saturating_record(ns_of(time).clamp(1, NS_MAX));
     }
 
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// Takes those of another worker or round in.
+    pub fn add(&mut self, other: &Self) {
         // Both have the same bounds, so every value fits.
         let _refused = self.histogram.add(&other.histogram);
     }
 
     /// As it is written.
-    pub(crate) fn buckets(&self) -> Buckets {
+    pub fn buckets(&self) -> Buckets {
         let recorded = self.histogram.iter_recorded();
         Buckets(recorded.map(|one| (one.value_iterated_to(), one.count_at_value())).collect())
     }
 
     /// The time within which this part of all was done; `None` if there were none.
-    pub(crate) fn at(&self, quantile: f64) -> Option<u64> {
+    pub fn at(&self, quantile: f64) -> Option<u64> {
         (!self.histogram.is_empty()).then(|| self.histogram.value_at_quantile(quantile))
     }
 
-    pub(crate) fn summary(&self) -> Percentiles {
+    /// What is shown.
+    pub fn summary(&self) -> Percentiles {
         let at = |quantile| self.histogram.value_at_quantile(quantile);
         Percentiles {
             count: self.histogram.len(),
@@ -76,14 +80,21 @@ impl Times {
 
 /// What is shown of a histogram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Percentiles {
-    pub(crate) count: u64,
-    pub(crate) p50_ns: u64,
-    pub(crate) p90_ns: u64,
-    pub(crate) p99_ns: u64,
-    pub(crate) p999_ns: u64,
-    pub(crate) p9999_ns: u64,
-    pub(crate) max_ns: u64,
+pub struct Percentiles {
+    /// How many there are.
+    pub count: u64,
+    /// The middle.
+    pub p50_ns: u64,
+    /// Within it 9 of 10 were done.
+    pub p90_ns: u64,
+    /// Within it 99 of 100 were done.
+    pub p99_ns: u64,
+    /// Within it 999 of 1,000 were done.
+    pub p999_ns: u64,
+    /// Within it 9,999 of 10,000 were done.
+    pub p9999_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
 }
 
 impl std::fmt::Display for Percentiles {
