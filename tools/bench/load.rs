@@ -36,6 +36,8 @@ pub(crate) struct Target<'a> {
     pub(crate) connections: usize,
     /// Cores for the load; empty = wherever the kernel likes.
     pub(crate) cores: &'a [usize],
+    /// The broker's process, if its processor time within the measured part is wanted.
+    pub(crate) pid: Option<u32>,
 }
 
 impl Target<'_> {
@@ -85,8 +87,15 @@ fn split(door: DoorPartitions, connections: usize) -> Vec<DoorPartitions> {
     (0..count).map(share).filter(|share| !share.partitions.is_empty()).collect()
 }
 
-/// A produce request of some batches for one partition.
-fn produce_request(id: TopicPartition, batches: bytes::Bytes, durability: AckLevel) -> Request {
-    let one = ProducePartition { id, batches, expected_next_offset: None };
-    Request::Produce(Produce { durability, partitions: vec![one] })
+/// A produce request of some batches for each of these partitions.
+fn produce_request(
+    batches: impl IntoIterator<Item = (TopicPartition, bytes::Bytes)>,
+    durability: AckLevel,
+) -> Request {
+    let each = batches.into_iter().map(|(id, batches)| ProducePartition {
+        id,
+        batches,
+        expected_next_offset: None,
+    });
+    Request::Produce(Produce { durability, partitions: each.collect() })
 }

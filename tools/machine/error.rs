@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kolk_io::error::IoError;
+use kolk_io::uring::shard::ShardError;
+
 /// Errors of measuring the machine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +21,12 @@ pub enum MachineError {
     /// The loopback gave no connection, or broke it.
     #[error("loopback: {0}")]
     Loopback(io::Error),
+    /// The loop of a broker's shard, which a limit is measured with, did not start or was ended.
+    #[error(transparent)]
+    Runtime(#[from] ShardError),
+    /// That loop could not use the loopback.
+    #[error(transparent)]
+    RuntimeIo(#[from] IoError),
     /// What the kernel or a caller says makes no sense.
     #[error("{0}")]
     Senseless(String),

@@ -1,6 +1,8 @@
 //! Times of many requests: HDR histograms, added up over workers and rounds, and what is shown of them. Percentiles are
 //! always taken of a sum of histograms, never averaged.
 
+pub mod maxima;
+
 use std::time::Duration;
 
 use hdrhistogram::Histogram;

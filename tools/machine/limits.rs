@@ -1,8 +1,15 @@
 //! What the machine can do without a broker: its disk and its loopback, measured in the same run as the brokers. Absolute
 //! figures of one machine move by a factor of two from day to day; ratios of one run mean something.
 
+pub mod echo;
+pub mod floor;
+
 mod disk;
 mod loopback;
+
+pub mod commits;
+
+mod prewritten;
 
 use std::path::Path;
 use std::time::Duration;

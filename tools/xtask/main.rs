@@ -54,8 +54,9 @@ cargo xtask COMMAND
   sanitize [CRATE…] the crates with unsafe code under AddressSanitizer
   judges [--release] [NAME…]
                     other people's clients and suites against the broker (tests/peers)
-  bench [--quick] [--workload NAME]
-                    measures this machine's limits and the broker in one run, writes perf/run/
+  bench [--quick] [--rounds N] [--workload NAME]
+                    measures this machine's limits and the broker in one run of at least five rounds, writes perf/run/;
+                    with the workload spikes: ten minutes at half load, one round
   bench --guard [--update] [NAME…]
                     instructions and allocations of the hot paths against perf/guard.json
   bench kafka [--quick] [--rounds N] [--workload NAME]

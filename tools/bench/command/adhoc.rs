@@ -3,7 +3,7 @@
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
@@ -49,7 +49,7 @@ struct Where {
 impl Where {
     fn target(&self) -> Target<'_> {
         let Self { broker, topic, connections, cores, .. } = self;
-        Target { broker, topic, connections: *connections, cores }
+        Target { broker, topic, connections: *connections, cores, pid: None }
     }
 
     /// Makes the topic unless it is there, and says whether it shall go afterwards.
@@ -163,6 +163,7 @@ pub(crate) fn produce(args: &ProduceArgs) -> Outcome<()> {
     let plan = ProducePlan {
         shape: BatchShape { record_bytes, batch_bytes, compression: args.compression },
         batches_per_request: args.batches,
+        partitions_per_request: 1,
         in_flight: args.in_flight,
         durability: args.durability,
         warmup: args.time.warmup(),
@@ -244,8 +245,9 @@ pub(crate) fn latency(args: &LatencyArgs) -> Outcome<()> {
     let durability = args.durability;
     let result = match args.rate {
         Some(rate) => {
-            let plan = OpenLoopPlan { shape, durability, rate, warmup, limit };
-            open_loop::run(&args.at.target(), &plan)?
+            let since = Instant::now();
+            let plan = OpenLoopPlan { shape, durability, rate, warmup, limit, since };
+            open_loop::run(&args.at.target(), &plan)?.measured
         }
         None => {
             let plan = AckPlan { shape, durability, warmup, limit };

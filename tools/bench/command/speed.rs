@@ -1,28 +1,26 @@
 //! `kolk-bench run`: every phase of a workload against a broker of its own, and one JSON object of measures.
 
+mod bulk;
+mod partitions;
+mod small;
+mod spikes;
+
 mod workload;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use kolk_machine::cores;
 use kolk_model::compression::Compression;
-use kolk_model::durability::AckLevel;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use self::workload::{
-    AckPhase, ColdFetchPhase, HotFetchPhase, IdlePhase, Length, ProducePhase, Workload,
-};
+use self::workload::{Length, Workload};
 use crate::error::{BenchError, Outcome};
 use crate::lab::broker::metrics::Counters;
 use crate::lab::broker::{Broker, BrokerPlan};
-use crate::load::acks::{self, AckPlan};
+use crate::load::Target;
 use crate::load::batches::BatchShape;
-use crate::load::fetch::{self, AtEnd, FetchPlan};
-use crate::load::produce::{self, ProducePlan};
-use crate::load::topology;
-use crate::load::{Limit, Target};
 
 /// Arguments of `kolk-bench run`.
 #[derive(Debug, clap::Args)]
@@ -45,8 +43,6 @@ pub(crate) struct Args {
 
 /// The counter of payload copies.
 const COPIES: &str = "kolk_payload_copy_bytes_total";
-/// Requests in flight and bytes of a batch while records are only put there to be read.
-const FILL_IN_FLIGHT: usize = 16;
 
 /// Plays the workload.
 pub(crate) fn run(args: &Args) -> Outcome<()> {
@@ -63,6 +59,8 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
         broker_cores,
         load_cores,
         measures: BTreeMap::new(),
+        limits: BTreeMap::new(),
+        notes: Vec::new(),
         details: BTreeMap::new(),
     };
     let played = speed.play(&workload);
@@ -73,6 +71,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     Ok(())
 }
 
+/// A run, and what it has come to so far.
 struct Speed {
     kolk: PathBuf,
     scratch: PathBuf,
@@ -80,20 +79,32 @@ struct Speed {
     broker_cores: Vec<usize>,
     load_cores: Vec<usize>,
     measures: BTreeMap<&'static str, f64>,
+    /// What the machine can do without a broker, measured beside the phase that it is the limit of.
+    limits: BTreeMap<&'static str, f64>,
+    /// Sentences for the reader.
+    notes: Vec<String>,
     details: BTreeMap<&'static str, Value>,
 }
 
 impl Speed {
     fn play(&mut self, workload: &Workload) -> Outcome<()> {
         let memory = workload.produce.as_ref().map(|produce| produce.memory_bytes_max);
+        if let Some(phase) = &workload.floor {
+            self.floor(phase)?;
+        }
         let shared = workload.produce.is_some()
             || workload.hot_fetch.is_some()
             || workload.acks.is_some()
-            || workload.ack.is_some();
+            || workload.ack.is_some()
+            || workload.crash_ack.is_some()
+            || workload.partitions.is_some();
         if shared {
             let broker = self.start("hot", memory)?;
             if let Some(phase) = &workload.ack {
                 self.ack(&broker, phase)?;
+            }
+            if let Some(phase) = &workload.crash_ack {
+                self.crash_ack(&broker, phase)?;
             }
             if let Some(phase) = &workload.acks {
                 self.acks(&broker, phase)?;
@@ -104,12 +115,19 @@ impl Speed {
             if let Some(phase) = &workload.produce {
                 self.produce(&broker, phase)?;
             }
+            if let Some(phase) = &workload.partitions {
+                self.partitions(&broker, phase)?;
+            }
             broker.stop()?;
             self.remove("hot");
         }
         if let Some(phase) = &workload.cold_fetch {
             self.cold_fetch(phase)?;
             self.remove("cold");
+        }
+        if let Some(phase) = &workload.spikes {
+            self.spikes(phase)?;
+            self.remove("spikes");
         }
         if let Some(phase) = &workload.idle {
             self.idle(phase)?;
@@ -124,162 +142,28 @@ impl Speed {
     }
 
     fn target<'a>(&'a self, broker: &'a Broker, topic: &'a str) -> Target<'a> {
-        Target { broker: broker.native(), topic, connections: 1, cores: &self.load_cores }
+        let (cores, pid) = (self.load_cores.as_slice(), Some(broker.pid()));
+        Target { broker: broker.native(), topic, connections: 1, cores, pid }
     }
 
     fn say(&self, what: &str) {
         eprintln!("  {what}");
     }
 
-    fn produce(&mut self, broker: &Broker, phase: &ProducePhase) -> Outcome<()> {
-        self.say("produce");
-        topology::create_topic(broker.native(), "produce", phase.partitions, &[])?;
-        let bytes = self.length.pick(phase.bytes, phase.quick_bytes);
-        let plan = ProducePlan {
-            shape: shape(phase.record_bytes, phase.batch_bytes),
-            batches_per_request: 1,
-            in_flight: phase.in_flight,
-            durability: AckLevel::PowerLoss,
-            warmup: Limit::Bytes(phase.warmup_bytes),
-            limit: Limit::Bytes(bytes),
-        };
-        let before = broker.counters()?;
-        let produced = produce::run(&self.target(broker, "produce"), &plan)?;
-        let copies = copies(&before, &broker.counters()?)?;
-        self.put("produce_bytes_per_second", produced.measured.bytes_per_second());
-        self.put("copies_per_byte_direct", copies / float(produced.bytes_total));
-        self.detail("produce", &produced.measured);
-        topology::delete_topic(broker.native(), "produce")
-    }
-
-    fn hot_fetch(&mut self, broker: &Broker, phase: &HotFetchPhase) -> Outcome<()> {
-        self.say("fetch from memory");
-        let shape = shape(phase.record_bytes, phase.batch_bytes);
-        self.fill(broker, "hot", phase.partitions, (shape, phase.bytes))?;
-        let seconds = self.length.pick(phase.seconds, phase.quick_seconds);
-        let plan = FetchPlan {
-            fetch_bytes: phase.fetch_bytes,
-            at_end: AtEnd::Again,
-            verify: false,
-            warmup: Limit::Bytes(phase.bytes),
-            limit: Limit::Time(Duration::from_secs(seconds)),
-        };
-        let before = broker.counters()?;
-        let fetched = fetch::run(&self.target(broker, "hot"), &plan)?;
-        let copies = copies(&before, &broker.counters()?)?;
-        self.put("hot_fetch_bytes_per_second", fetched.bytes_per_second());
-        // The warm-up copied nothing else, so the quotient can only be too large.
-        self.put("copies_per_byte_fetched", copies / float(fetched.bytes));
-        self.detail("hot_fetch", &fetched);
-        topology::delete_topic(broker.native(), "hot")
-    }
-
-    fn cold_fetch(&mut self, phase: &ColdFetchPhase) -> Outcome<()> {
-        self.say("fetch from disk");
-        let memory = Some(phase.memory_bytes_max);
-        let bytes = self.length.pick(phase.bytes, phase.quick_bytes);
-        let broker = self.start("cold", memory)?;
-        let shape = shape(phase.record_bytes, phase.batch_bytes);
-        self.fill(&broker, "cold", phase.partitions, (shape, bytes))?;
-        broker.stop()?;
-        // A fresh broker holds nothing in memory, and it never used the page cache.
-        let broker = self.start("cold", memory)?;
-        let plan = FetchPlan {
-            fetch_bytes: phase.fetch_bytes,
-            at_end: AtEnd::Leave,
-            verify: false,
-            warmup: Limit::Bytes(0),
-            limit: Limit::Bytes(u64::MAX),
-        };
-        let fetched = fetch::run(&self.target(&broker, "cold"), &plan)?;
-        self.put("cold_fetch_bytes_per_second", fetched.bytes_per_second());
-        self.detail("cold_fetch", &fetched);
-        broker.stop()
-    }
-
-    /// Puts records there to be read.
-    fn fill(
-        &self,
-        broker: &Broker,
-        topic: &str,
-        partitions: u32,
-        (shape, bytes): (BatchShape, u64),
-    ) -> Outcome<()> {
-        topology::create_topic(broker.native(), topic, partitions, &[])?;
-        let plan = ProducePlan {
-            shape,
-            batches_per_request: 1,
-            in_flight: FILL_IN_FLIGHT,
-            durability: AckLevel::Topic,
-            warmup: Limit::Bytes(0),
-            limit: Limit::Bytes(bytes),
-        };
-        produce::run(&self.target(broker, topic), &plan).map(drop)
-    }
-
-    fn acks(&mut self, broker: &Broker, phase: &AckPhase) -> Outcome<()> {
-        self.say("acknowledgements");
-        let before = broker.counters()?;
-        let (acknowledged, after) = self.small_records(broker, "acks", phase)?;
-        let groups = after.grown(&before, "kolk_journal_groups_total", "")?;
-        let fdatasyncs = after.grown(&before, "kolk_journal_fdatasyncs_total", "")?;
-        self.put("acks_per_second", acknowledged.measured.requests_per_second());
-        self.put("fdatasyncs_per_group", if groups > 0.0 { fdatasyncs / groups } else { 0.0 });
-        let copies = copies(&before, &after)?;
-        self.put("copies_per_byte_journal", copies / float(acknowledged.bytes_total));
-        self.detail("acks", &acknowledged.measured);
-        Ok(())
-    }
-
-    fn ack(&mut self, broker: &Broker, phase: &AckPhase) -> Outcome<()> {
-        self.say("latency of one acknowledgement");
-        let (acknowledged, _) = self.small_records(broker, "ack", phase)?;
-        self.put("ack_p50_ns", float(acknowledged.measured.latency.p50_ns));
-        self.detail("ack", &acknowledged.measured);
-        Ok(())
-    }
-
-    fn small_records(
-        &self,
-        broker: &Broker,
-        topic: &str,
-        phase: &AckPhase,
-    ) -> Outcome<(acks::Acknowledged, Counters)> {
-        topology::create_topic(broker.native(), topic, phase.partitions, &[])?;
-        let seconds = self.length.pick(phase.seconds, phase.quick_seconds);
-        let plan = AckPlan {
-            shape: shape(phase.record_bytes, 1),
-            durability: AckLevel::PowerLoss,
-            warmup: Limit::Time(Duration::from_secs(phase.warmup_seconds)),
-            limit: Limit::Time(Duration::from_secs(seconds)),
-        };
-        let acknowledged = acks::run(&self.target(broker, topic), &plan)?;
-        let after = broker.counters()?;
-        topology::delete_topic(broker.native(), topic)?;
-        Ok((acknowledged, after))
-    }
-
-    fn idle(&mut self, phase: &IdlePhase) -> Outcome<()> {
-        self.say("idle");
-        let (program, scratch) = (self.kolk.as_path(), self.scratch.as_path());
-        let plan =
-            BrokerPlan { program, scratch, data: "idle", cores: None, memory_bytes_max: None };
-        let broker = Broker::start(&plan)?;
-        // What starting left to do is not idleness.
-        std::thread::sleep(Duration::from_secs(1));
-        let seconds = self.length.pick(phase.seconds, phase.quick_seconds).max(5);
-        let before = cores::processor_time(broker.pid())?;
-        std::thread::sleep(Duration::from_secs(seconds));
-        let used = cores::processor_time(broker.pid())?.saturating_sub(before);
-        self.put("idle_core_share", used.as_secs_f64() / float(seconds));
-        broker.stop()
-    }
-
     fn put(&mut self, measure: &'static str, value: f64) {
         self.measures.insert(measure, value);
     }
 
-    fn detail(&mut self, phase: &'static str, value: &crate::load::Throughput) {
+    fn limit(&mut self, limit: &'static str, value: f64) {
+        self.limits.insert(limit, value);
+    }
+
+    fn note(&mut self, text: String) {
+        self.say(&text);
+        self.notes.push(text);
+    }
+
+    fn detail(&mut self, phase: &'static str, value: &impl Serialize) {
         self.details.insert(phase, json!(value));
     }
 
@@ -289,7 +173,7 @@ impl Speed {
     }
 
     fn clean(&self, everything: bool) {
-        for data in ["hot", "cold", "idle"] {
+        for data in ["hot", "cold", "spikes", "idle"] {
             self.remove(data);
         }
         if everything {
@@ -305,13 +189,18 @@ impl Speed {
                 "broker_cores": self.broker_cores,
                 "load_cores": self.load_cores,
                 "measures": self.measures,
+                "limits": self.limits,
+                "notes": self.notes,
                 "details": self.details,
             });
             println!("{answer}");
             return;
         }
-        for (measure, value) in &self.measures {
-            println!("{measure:30} {value:.3}");
+        for (name, value) in &self.measures {
+            println!("{name:35} {value:.3}");
+        }
+        for (name, value) in &self.limits {
+            println!("limit: {name:28} {value:.3}");
         }
     }
 }

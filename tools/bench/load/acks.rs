@@ -33,20 +33,27 @@ pub(crate) struct Acknowledged {
     pub(crate) measured: Throughput,
     /// Bytes of batches acknowledged in all.
     pub(crate) bytes_total: u64,
+    /// Bytes of a request as it is sent, frame and all.
+    pub(crate) frame_bytes: usize,
 }
 
 /// Puts the load on; the topic must exist.
 pub(crate) fn run(target: &Target<'_>, plan: &AckPlan) -> Outcome<Acknowledged> {
     let shares = target.shares()?;
-    let meter = Meter::new(plan.warmup, plan.limit);
-    let all = target.in_threads(&shares, |share| Connection::open(share, plan)?.drive(&meter))?;
-    let mut times = Times::new()?;
-    for own in &all {
+    let meter = Meter::new(plan.warmup, plan.limit).watching(target.pid);
+    let all = target.in_threads(&shares, |share| {
+        let connection = Connection::open(share, plan)?;
+        let frame_bytes = connection.requests.first().map_or(0, |request| request.frame.len());
+        connection.drive(&meter).map(|times| (times, frame_bytes))
+    })?;
+    let (mut times, mut frame_bytes) = (Times::new()?, 0);
+    for (own, bytes) in &all {
         times.add(own);
+        frame_bytes = frame_bytes.max(*bytes);
     }
     meter.end(Instant::now());
     let measured = meter.throughput(times.summary());
-    Ok(Acknowledged { measured, bytes_total: meter.bytes_total() })
+    Ok(Acknowledged { measured, bytes_total: meter.bytes_total(), frame_bytes })
 }
 
 /// A partition's whole request, encoded once, and when it was last sent.
@@ -68,7 +75,7 @@ pub(super) fn requests(
     let mut requests = Vec::new();
     for (number, id) in (0_u64..).zip(&share.partitions) {
         let batch = build(shape, number)?;
-        let request = produce_request(*id, batch.bytes, durability);
+        let request = produce_request([(*id, batch.bytes)], durability);
         let (front, payload) = wire.encode(CorrelationId::new(number), &request)?;
         let mut frame = BytesMut::from(front);
         let payload_bytes = payload.iter().map(|part| part.len() as u64).sum();

@@ -39,7 +39,7 @@ pub(crate) struct FetchPlan {
 /// Puts the load on.
 pub(crate) fn run(target: &Target<'_>, plan: &FetchPlan) -> Outcome<Throughput> {
     let shares = target.shares()?;
-    let meter = Meter::new(plan.warmup, plan.limit);
+    let meter = Meter::new(plan.warmup, plan.limit).watching(target.pid);
     let all = target.in_threads(&shares, |share| Connection::open(share, plan)?.drive(&meter))?;
     let mut times = Times::new()?;
     for own in &all {

@@ -4,9 +4,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use kolk_machine::cores;
+use kolk_machine::latency::Percentiles;
 use serde::Serialize;
 
-use kolk_machine::latency::Percentiles;
+const GIB: f64 = (1_u64 << 30) as f64;
 
 /// How far something goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ struct Mark {
     bytes: u64,
     records: u64,
     requests: u64,
+    /// What the broker's process had used of the processors.
+    processor: Option<Duration>,
 }
 
 /// Counts what all threads of a load have done.
@@ -38,6 +42,7 @@ pub(crate) struct Meter {
     begin: Instant,
     warmup: Limit,
     limit: Limit,
+    pid: Option<u32>,
     bytes: AtomicU64,
     records: AtomicU64,
     requests: AtomicU64,
@@ -61,6 +66,7 @@ impl Meter {
             begin: Instant::now(),
             warmup,
             limit,
+            pid: None,
             bytes: zero(),
             records: zero(),
             requests: zero(),
@@ -69,16 +75,21 @@ impl Meter {
         }
     }
 
+    /// Reads this process's processor time where the measured part begins and where it ends.
+    pub(crate) fn watching(self, pid: Option<u32>) -> Self {
+        Self { pid, ..self }
+    }
+
     /// Some requests were completed just now.
     pub(crate) fn add(&self, requests: u64, records: u64, bytes: u64, now: Instant) -> Stage {
         // The three counters need not agree to the last request: a run has thousands.
         let requests = self.requests.fetch_add(requests, Ordering::Relaxed) + requests;
         let records = self.records.fetch_add(records, Ordering::Relaxed) + records;
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let mark = Mark { at: now, bytes, records, requests };
+        let mark = || Mark { at: now, bytes, records, requests, processor: self.processor() };
         let Some(from) = self.from.get() else {
             if self.warmup.reached(bytes, now - self.begin) {
-                self.from.get_or_init(|| mark);
+                self.from.get_or_init(mark);
             }
             return Stage::Warmup;
         };
@@ -87,7 +98,7 @@ impl Meter {
         }
         let elapsed = now.saturating_duration_since(from.at);
         if self.limit.reached(bytes.saturating_sub(from.bytes), elapsed) {
-            self.to.get_or_init(|| mark);
+            self.to.get_or_init(mark);
             return Stage::Over;
         }
         Stage::Measured
@@ -98,7 +109,13 @@ impl Meter {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (bytes, records, requests) =
             (load(&self.bytes), load(&self.records), load(&self.requests));
-        self.to.get_or_init(|| Mark { at: now, bytes, records, requests });
+        let mark = || Mark { at: now, bytes, records, requests, processor: self.processor() };
+        self.to.get_or_init(mark);
+    }
+
+    /// `None` also where the process is gone: then there is no figure.
+    fn processor(&self) -> Option<Duration> {
+        cores::processor_time(self.pid?).ok()
     }
 
     /// Everything completed, the warm-up included.
@@ -113,7 +130,7 @@ impl Meter {
 
     /// The measured part.
     pub(crate) fn throughput(&self, latency: Percentiles) -> Throughput {
-        let begin = Mark { at: self.begin, bytes: 0, records: 0, requests: 0 };
+        let begin = Mark { at: self.begin, bytes: 0, records: 0, requests: 0, processor: None };
         let from = self.from.get().copied().unwrap_or(begin);
         let to = self.to.get().copied().unwrap_or(from);
         let seconds = to.at.saturating_duration_since(from.at).as_secs_f64();
@@ -123,6 +140,10 @@ impl Meter {
             records: to.records.saturating_sub(from.records),
             bytes: to.bytes.saturating_sub(from.bytes),
             latency,
+            broker_cpu_seconds: to
+                .processor
+                .zip(from.processor)
+                .map(|(to, from)| to.saturating_sub(from).as_secs_f64()),
         }
     }
 }
@@ -137,6 +158,8 @@ pub(crate) struct Throughput {
     pub(crate) bytes: u64,
     /// Of requests.
     pub(crate) latency: Percentiles,
+    /// Processor time of the broker's process, where it was watched.
+    pub(crate) broker_cpu_seconds: Option<f64>,
 }
 
 impl Throughput {
@@ -148,6 +171,12 @@ impl Throughput {
     /// Requests a second.
     pub(crate) fn requests_per_second(&self) -> f64 {
         rate(self.requests, self.seconds)
+    }
+
+    /// Processor time of the broker for each GiB of batches, where it was watched.
+    pub(crate) fn broker_cpu_seconds_per_gib(&self) -> Option<f64> {
+        let gib = rate(self.bytes, GIB);
+        self.broker_cpu_seconds.filter(|_| gib > 0.0).map(|seconds| seconds / gib)
     }
 
     /// Records a second.
@@ -178,6 +207,28 @@ mod tests {
         assert_eq!((measured.requests, measured.records, measured.bytes), (2, 20, 400));
         assert!((measured.bytes_per_second() - 2_000.0).abs() < 1.0);
         assert_eq!(meter.bytes_total(), 720);
+    }
+
+    #[test]
+    fn the_brokers_processor_time_is_that_of_the_measured_part() {
+        let meter = Meter::new(Limit::Bytes(1), Limit::Bytes(1 << 30));
+        let meter = meter.watching(Some(std::process::id()));
+        let processor = || cores::processor_time(std::process::id()).unwrap().as_secs_f64();
+        let busy = |seconds| {
+            let until = processor() + seconds;
+            while processor() < until {}
+        };
+        busy(0.2);
+        let warm = processor();
+        meter.add(1, 1, 1, Instant::now());
+        busy(0.1);
+        meter.add(1, 1, 1 << 30, Instant::now());
+        let whole = processor() - warm;
+        let used = meter.throughput(Percentiles::default()).broker_cpu_seconds_per_gib().unwrap();
+        // Other tests of this process may run beside: they count too.
+        assert!((0.099..=whole).contains(&used), "{used} of {whole}");
+        let unwatched = Meter::new(Limit::Bytes(1), Limit::Bytes(1));
+        assert_eq!(unwatched.throughput(Percentiles::default()).broker_cpu_seconds, None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use kolk_machine::latency::Times;
+use kolk_machine::latency::maxima::Maxima;
 use kolk_model::durability::AckLevel;
 
 use super::Target;
@@ -34,22 +35,35 @@ pub(crate) struct OpenLoopPlan {
     pub(crate) rate: u32,
     pub(crate) warmup: Limit,
     pub(crate) limit: Limit,
+    /// The seconds of the maxima count from here.
+    pub(crate) since: Instant,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Paced {
+    pub(crate) measured: Throughput,
+    /// By the second in which a record was due; zero outside of the measured part.
+    pub(crate) maxima: Maxima,
 }
 
 /// Puts the load on; the topic must exist.
-pub(crate) fn run(target: &Target<'_>, plan: &OpenLoopPlan) -> Outcome<Throughput> {
+pub(crate) fn run(target: &Target<'_>, plan: &OpenLoopPlan) -> Outcome<Paced> {
     let shares = target.shares()?;
-    let meter = Meter::new(plan.warmup, plan.limit);
+    let meter = Meter::new(plan.warmup, plan.limit).watching(target.pid);
     let count = u32::try_from(shares.len()).unwrap_or(u32::MAX).max(1);
     let between = Duration::from_secs(1) * count / plan.rate.max(1);
-    let work = |share: &DoorPartitions| Connection::open(share, plan, between)?.drive(&meter);
+    let work = |share: &DoorPartitions| {
+        Connection::open(share, plan, between)?.drive(&meter, Maxima::new(plan.since))
+    };
     let all = target.in_threads(&shares, work)?;
-    let mut times = Times::new()?;
-    for own in &all {
-        times.add(own);
+    let (mut times, mut maxima) = (Times::new()?, Maxima::new(plan.since));
+    for (own_times, own_maxima) in &all {
+        times.add(own_times);
+        maxima.add(own_maxima);
     }
     meter.end(Instant::now());
-    Ok(meter.throughput(times.summary()))
+    Ok(Paced { measured: meter.throughput(times.summary()), maxima })
 }
 
 struct Connection {
@@ -72,7 +86,7 @@ impl Connection {
         Ok(Self { wire, requests, due, in_flight: 0, next_due, between, turn: 0 })
     }
 
-    fn drive(mut self, meter: &Meter) -> Outcome<Times> {
+    fn drive(mut self, meter: &Meter, mut maxima: Maxima) -> Outcome<(Times, Maxima)> {
         let mut times = Times::new()?;
         let mut stage = Stage::Warmup;
         let mut out = Vec::new();
@@ -101,7 +115,10 @@ impl Connection {
                 let due = self.due.get_mut(number).and_then(VecDeque::pop_front);
                 let request = self.requests.get(number).ok_or_else(wrong)?;
                 if stage == Stage::Measured {
-                    times.record(now.saturating_duration_since(due.ok_or_else(wrong)?));
+                    let due = due.ok_or_else(wrong)?;
+                    let time = now.saturating_duration_since(due);
+                    times.record(time);
+                    maxima.record(due, time);
                 }
                 self.in_flight -= 1;
                 replies += 1;
@@ -111,7 +128,7 @@ impl Connection {
             }
             stage = meter.add(replies, records, bytes, now);
         }
-        Ok(times)
+        Ok((times, maxima))
     }
 
     /// Sends every record that is due.

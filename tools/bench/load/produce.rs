@@ -23,7 +23,10 @@ const REPLY_BYTES: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProducePlan {
     pub(crate) shape: BatchShape,
+    /// Batches for each partition of a request.
     pub(crate) batches_per_request: usize,
+    /// Partitions that one request has batches for.
+    pub(crate) partitions_per_request: usize,
     /// Requests in flight on a connection.
     pub(crate) in_flight: usize,
     pub(crate) durability: AckLevel,
@@ -44,7 +47,7 @@ pub(crate) struct Produced {
 /// Puts the load on; the topic must exist.
 pub(crate) fn run(target: &Target<'_>, plan: &ProducePlan) -> Outcome<Produced> {
     let shares = target.shares()?;
-    let meter = Meter::new(plan.warmup, plan.limit);
+    let meter = Meter::new(plan.warmup, plan.limit).watching(target.pid);
     let all = target.in_threads(&shares, |share| Connection::open(share, plan)?.drive(&meter))?;
     let mut times = Times::new()?;
     for own in &all {
@@ -56,7 +59,7 @@ pub(crate) fn run(target: &Target<'_>, plan: &ProducePlan) -> Outcome<Produced> 
     Ok(Produced { measured, bytes_total, records_total })
 }
 
-/// One partition's request, encoded once. Requests of a connection are told apart by their partition alone.
+/// The request for some partitions, encoded once. Requests of a connection are told apart by their first partition alone.
 struct Stream {
     front: Bytes,
     payload: Bytes,
@@ -76,17 +79,21 @@ impl Connection {
     fn open(share: &DoorPartitions, plan: &ProducePlan) -> Outcome<Self> {
         let mut wire = Wire::connect(&share.address, REPLY_BYTES)?;
         let mut streams = Vec::new();
-        for (number, id) in (0_u64..).zip(&share.partitions) {
-            let mut payload = BytesMut::new();
-            let mut records = 0;
-            for n in 0..plan.batches_per_request.max(1) {
-                let batch = build(plan.shape, number << 32 | n as u64)?;
-                payload.extend_from_slice(&batch.bytes);
-                records += batch.records;
+        let together = share.partitions.chunks(plan.partitions_per_request.max(1));
+        for (number, partitions) in (0_u64..).zip(together) {
+            let (mut batches, mut records) = (Vec::new(), 0);
+            for id in partitions {
+                let (own, count) = own_batches(plan, u64::from(id.partition.get()))?;
+                batches.push((*id, own));
+                records += count;
             }
-            let payload = payload.freeze();
-            let request = produce_request(*id, payload.clone(), plan.durability);
-            let (front, _) = wire.encode(CorrelationId::new(number), &request)?;
+            let request = produce_request(batches, plan.durability);
+            let (front, parts) = wire.encode(CorrelationId::new(number), &request)?;
+            // One piece: many small ones would cost the load generator more than the broker.
+            let payload = match <[Bytes; 1]>::try_from(parts) {
+                Ok([one]) => one,
+                Err(parts) => parts.concat().into(),
+            };
             streams.push(Stream { front, payload, records, sent: VecDeque::new() });
         }
         let in_flight_max = plan.in_flight.max(1);
@@ -146,13 +153,26 @@ impl Connection {
     }
 }
 
-/// Makes sure that a reply acknowledges.
+/// One partition's part of a request, and how many records that is.
+fn own_batches(plan: &ProducePlan, seed: u64) -> Outcome<(Bytes, u64)> {
+    let (mut bytes, mut records) = (BytesMut::new(), 0);
+    for n in 0..plan.batches_per_request.max(1) {
+        let batch = build(plan.shape, seed << 32 | n as u64)?;
+        bytes.extend_from_slice(&batch.bytes);
+        records += batch.records;
+    }
+    Ok((bytes.freeze(), records))
+}
+
+/// Makes sure that a reply acknowledges all that was sent.
 pub(super) fn check(frame: &ReplyFrame) -> Outcome<()> {
     match &frame.reply {
-        Reply::Produce(reply) => match reply.partitions.first() {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(refusal)) => Err(BenchError::refused("produce", refusal)),
-            None => Err(BenchError::refused("produce", "not answered")),
+        Reply::Produce(reply) if reply.partitions.is_empty() => {
+            Err(BenchError::refused("produce", "not answered"))
+        }
+        Reply::Produce(reply) => match reply.partitions.iter().find_map(|one| one.as_ref().err()) {
+            Some(refusal) => Err(BenchError::refused("produce", refusal)),
+            None => Ok(()),
         },
         Reply::Refused(refusal) => Err(BenchError::refused("produce", refusal)),
         other => Err(BenchError::refused("produce", format!("{other:?}"))),

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use kolk_model::batch::{BatchView, stamp_head};
@@ -19,9 +19,10 @@ use kolk_native::encoder::Encoder;
 use kolk_native::frame::{FrameDecoder, FrameLimits};
 use kolk_native::reply::{
     Door, FetchReply, FetchedPartition, HelloReply, ListOffsetsReply, ListedOffset, MetadataReply,
-    PartitionOwner, ProduceReply, Produced, Refusal, Reply, TopicMetadata, TopicPlaces,
+    PartitionOwner, ProduceRefusal, ProduceReply, Produced, Refusal, Reply, ReplyFrame,
+    TopicMetadata, TopicPlaces,
 };
-use kolk_native::request::{self, OffsetPlace, Request};
+use kolk_native::request::{self, CorrelationId, OffsetPlace, Request};
 
 use super::acks::{self, AckPlan};
 use super::fetch::{self, AtEnd, FetchPlan};
@@ -29,7 +30,7 @@ use super::open_loop::{self, OpenLoopPlan};
 use super::produce::{self, ProducePlan};
 use super::{Limit, Target, split};
 use crate::error::BenchError;
-use crate::load::batches::BatchShape;
+use crate::load::batches::{BatchShape, build};
 use crate::load::topology::DoorPartitions;
 
 const PARTITIONS: usize = 3;
@@ -67,7 +68,7 @@ impl FakeBroker {
     }
 
     fn target(&self, connections: usize) -> Target<'_> {
-        Target { broker: &self.address, topic: "t", connections, cores: &[] }
+        Target { broker: &self.address, topic: "t", connections, cores: &[], pid: None }
     }
 
     fn records(&self) -> u64 {
@@ -194,6 +195,7 @@ fn produce_plan(limit: Limit) -> ProducePlan {
     ProducePlan {
         shape: shape(100, 2_000),
         batches_per_request: 2,
+        partitions_per_request: 1,
         in_flight: 4,
         durability: AckLevel::Topic,
         warmup: NO_WARMUP,
@@ -226,6 +228,50 @@ fn what_was_produced_is_fetched_again() {
 }
 
 #[test]
+fn a_request_may_have_batches_for_several_partitions() {
+    let broker = FakeBroker::start(None);
+    let plan = ProducePlan { partitions_per_request: 2, ..produce_plan(Limit::Bytes(200_000)) };
+    let produced = produce::run(&broker.target(1), &plan).unwrap();
+    let requests = broker.store.produce_requests.load(Ordering::Relaxed);
+    assert_eq!(produced.records_total, broker.records());
+    let part = plan.batches_per_request as u64 * build(plan.shape, 0).unwrap().records;
+    let logs = broker.store.logs.lock().unwrap();
+    let parts: Vec<u64> = logs.values().map(|(_, end)| end.get() / part).collect();
+    // Three partitions are two requests in turn: one of two, one of the third alone.
+    let [first, second, third] = parts[..] else { panic!("{parts:?}") };
+    assert_eq!((first, first + third), (second, requests), "{parts:?}");
+    assert!(first.abs_diff(third) <= 1, "{parts:?}");
+}
+
+#[test]
+fn a_refusal_of_any_partition_is_found() {
+    let one = Ok(Produced {
+        base_offset: Offset::ZERO,
+        next_offset: Offset::ZERO,
+        log_start: Offset::ZERO,
+        append_time_ns: 1,
+        duplicate: false,
+    });
+    let refused = || {
+        Err(ProduceRefusal {
+            code: ErrorCode::StorageFull,
+            detail: "no room".to_owned(),
+            end_offset: None,
+        })
+    };
+    for (partitions, is_good) in [
+        (vec![one.clone(), one.clone()], true),
+        (vec![one.clone(), refused()], false),
+        (vec![refused(), one], false),
+        (Vec::new(), false),
+    ] {
+        let reply = Reply::Produce(ProduceReply { partitions });
+        let frame = ReplyFrame { correlation: CorrelationId::new(1), reply };
+        assert_eq!(produce::check(&frame).is_ok(), is_good);
+    }
+}
+
+#[test]
 fn each_partition_has_one_record_in_flight() {
     let broker = FakeBroker::start(None);
     let limit = Limit::Bytes(50_000);
@@ -249,10 +295,15 @@ fn an_open_loop_keeps_its_rate() {
         rate: 2_000,
         warmup: NO_WARMUP,
         limit: Limit::Time(Duration::from_millis(500)),
+        since: Instant::now(),
     };
     let result = open_loop::run(&broker.target(2), &plan).unwrap();
-    let rate = result.requests_per_second();
+    let rate = result.measured.requests_per_second();
     assert!((1_500.0..2_500.0).contains(&rate), "{rate} a second");
+    // All of it was due within the first second, and the longest of all is the longest of that one.
+    let longest = result.maxima.ns().iter().copied().max().unwrap_or(0);
+    let histogram = result.measured.latency.max_ns;
+    assert!(longest > 0 && longest.abs_diff(histogram) <= histogram / 500, "{result:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) fn measure(time: Duration) -> Outcome<(f64, Percentiles)> {
 }
 
 /// Two ends of a connection.
-fn connection() -> std::io::Result<(TcpStream, TcpStream)> {
+pub(super) fn connection() -> std::io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let one = TcpStream::connect(listener.local_addr()?)?;
     let (other, _) = listener.accept()?;

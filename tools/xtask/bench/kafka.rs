@@ -269,7 +269,7 @@ impl Lab<'_> {
         let readme = format!(
             "# kafka, {}\n\n{}\n{}\n\n{tables}",
             machine.date,
-            machine.sentence().replace("xtask bench`", "xtask bench kafka`"),
+            machine.sentence("cargo xtask bench kafka"),
             method(rounds.len()),
         );
         for (file, text) in [("result.json", format!("{result:#}\n")), ("README.md", readme)] {

@@ -1,71 +1,29 @@
-//! What this machine can do without a broker, measured in the same run as the broker: figures move
-//! by a factor of two from day to day, so that only ratios of one run mean something.
+//! What iperf3 and fio reach on this machine, measured in the same round as the broker: figures move by a factor of two from day
+//! to day, so that only ratios of one run mean something. The limits that need no tool are `kolk-bench run`'s.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::repo::{self, on_path};
 use crate::step::Failure;
 
-/// A page: the unit of a journal write.
-const PAGE_BYTES: usize = 4096;
-/// The pre-written file that raw commits go into, written round and round.
-const COMMIT_FILE_BYTES: u64 = 64 << 20;
 /// The file that is read for the disk's limit; larger than any cache of the device.
 const READ_FILE_BYTES: u64 = 2 << 30;
 const READ_CHUNK_BYTES: usize = 1 << 20;
-const RAW_COMMITS: usize = 3_000;
-const ROUND_TRIPS: usize = 20_000;
-/// A small record and its frame.
-const ROUND_TRIP_BYTES: usize = 256;
-/// `O_DIRECT` of the two processor families we build for; std has no name for it.
-const O_DIRECT: i32 = if cfg!(target_arch = "aarch64") { 0o200_000 } else { 0o40_000 };
 
-/// Limits of one round; `None` where the tool is absent, with the reason printed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Limits {
-    /// iperf3, one stream over loopback, 256 KiB writes.
-    pub(crate) stream_bytes_per_second: Option<f64>,
-    /// fio, direct reads of 1 MiB, eight in flight.
-    pub(crate) read_bytes_per_second: Option<f64>,
-    /// One 4 KiB direct write into a pre-written file plus fdatasync, one at a time.
-    pub(crate) commits_per_second: Option<f64>,
-    /// Median of the same.
-    pub(crate) commit_p50_ns: Option<f64>,
-    /// Median of one small request and answer over loopback TCP between two threads.
-    pub(crate) round_trip_p50_ns: Option<f64>,
-}
-
-impl Limits {
-    /// Measures all of them, one after the other.
-    pub(crate) fn measure(folder: &Path, seconds: u32) -> Result<Self, Failure> {
-        let (commits_per_second, commit_p50_ns) = raw_commits(&folder.join("limits.commit"))?;
-        Ok(Self {
-            stream_bytes_per_second: stream(seconds)?,
-            read_bytes_per_second: disk_read(&folder.join("limits.read"), seconds)?,
-            commits_per_second: Some(commits_per_second),
-            commit_p50_ns: Some(commit_p50_ns),
-            round_trip_p50_ns: Some(round_trips().map_err(|e| broken("loopback", &e))?),
-        })
-    }
-
-    /// As it stands in the result file.
-    pub(crate) fn to_json(self) -> Value {
-        json!({
-            "iperf3_bytes_per_second": self.stream_bytes_per_second,
-            "fio_read_bytes_per_second": self.read_bytes_per_second,
-            "raw_commits_per_second": self.commits_per_second,
-            "raw_commit_p50_ns": self.commit_p50_ns,
-            "tcp_round_trip_p50_ns": self.round_trip_p50_ns,
-        })
-    }
+/// Limits that are measured with other people's tools, by name; one is absent where its tool is, with the reason printed.
+pub(crate) fn measure(folder: &Path, seconds: u32) -> Result<BTreeMap<String, f64>, Failure> {
+    let stream = stream(seconds)?.map(|rate| ("iperf3_bytes_per_second".to_owned(), rate));
+    let read = disk_read(&folder.join("limits.read"), seconds)?
+        .map(|rate| ("fio_read_bytes_per_second".to_owned(), rate));
+    Ok(stream.into_iter().chain(read).collect())
 }
 
 /// Ends a helper process that would wait for ever.
@@ -135,33 +93,6 @@ fn disk_read(path: &Path, seconds: u32) -> Result<Option<f64>, Failure> {
     number(json, &["jobs", "0", "read", "bw_bytes"]).map(Some)
 }
 
-fn raw_commits(path: &Path) -> Result<(f64, f64), Failure> {
-    let fault = |e: std::io::Error| broken("raw 4 KiB commits", &e);
-    prewrite(path, COMMIT_FILE_BYTES).map_err(fault)?;
-    let file = direct(path).map_err(fault)?;
-    let pages = vec![Page([7; PAGE_BYTES]); 1];
-    let mut times = Vec::with_capacity(RAW_COMMITS);
-    let begin = Instant::now();
-    for (page, position) in
-        pages.iter().cycle().zip((0..COMMIT_FILE_BYTES).step_by(PAGE_BYTES).cycle())
-    {
-        if times.len() == RAW_COMMITS {
-            break;
-        }
-        let one = Instant::now();
-        file.write_all_at(&page.0, position).map_err(fault)?;
-        file.sync_data().map_err(fault)?;
-        times.push(one.elapsed());
-    }
-    let rate = times.len() as f64 / begin.elapsed().as_secs_f64();
-    Ok((rate, median_ns(times)))
-}
-
-/// O_DIRECT wants memory as aligned as the device's blocks.
-#[derive(Clone)]
-#[repr(align(4096))]
-struct Page([u8; PAGE_BYTES]);
-
 /// Writes every block once: a write into unwritten extents costs a journal commit of the filesystem.
 fn prewrite(path: &Path, bytes: u64) -> std::io::Result<()> {
     if std::fs::metadata(path).is_ok_and(|file| file.len() == bytes) {
@@ -175,43 +106,6 @@ fn prewrite(path: &Path, bytes: u64) -> std::io::Result<()> {
         left = left.saturating_sub(chunk.len() as u64);
     }
     file.sync_all()
-}
-
-fn direct(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).custom_flags(O_DIRECT).open(path)
-}
-
-fn round_trips() -> std::io::Result<f64> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    let echo = std::thread::spawn(move || -> std::io::Result<()> {
-        let (mut peer, _) = listener.accept()?;
-        peer.set_nodelay(true)?;
-        let mut bytes = [0; ROUND_TRIP_BYTES];
-        for _ in 0..ROUND_TRIPS {
-            peer.read_exact(&mut bytes)?;
-            peer.write_all(&bytes)?;
-        }
-        Ok(())
-    });
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    let mut bytes = [1; ROUND_TRIP_BYTES];
-    let mut times = Vec::with_capacity(ROUND_TRIPS);
-    for _ in 0..ROUND_TRIPS {
-        let one = Instant::now();
-        stream.write_all(&bytes)?;
-        stream.read_exact(&mut bytes)?;
-        times.push(one.elapsed());
-    }
-    // A panic there would have closed the socket, which the loop above reports.
-    drop(echo.join());
-    Ok(median_ns(times))
-}
-
-fn median_ns(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e9)
 }
 
 /// A port that was free a moment ago.
@@ -246,11 +140,5 @@ mod tests {
         assert_eq!(number(text, &["jobs", "0", "read", "bw_bytes"]).unwrap(), 12.0);
         assert!(number(text, &["jobs", "1", "read"]).is_err());
         assert!(number("no json", &[]).is_err());
-    }
-
-    #[test]
-    fn the_median_is_the_middle_of_the_sorted_times() {
-        let times = [3, 1, 2].map(Duration::from_nanos).to_vec();
-        assert_eq!(median_ns(times), 2.0);
     }
 }

@@ -1,0 +1,113 @@
+//! Little at a time: small records that wait for the disk or for nothing, beside what a write or a round trip costs without a
+//! broker; and nothing at all.
+
+use std::time::Duration;
+
+use kolk_machine::cores;
+use kolk_machine::limits::commits::RawDisk;
+use kolk_machine::limits::echo::{self, EchoPlan};
+use kolk_model::durability::AckLevel;
+
+use super::workload::{AckPhase, IdlePhase};
+use super::{Speed, copies, float, shape};
+use crate::error::Outcome;
+use crate::lab::broker::metrics::Counters;
+use crate::lab::broker::{Broker, BrokerPlan};
+use crate::load::acks::{self, AckPlan};
+use crate::load::{Limit, topology};
+
+impl Speed {
+    pub(super) fn acks(&mut self, broker: &Broker, phase: &AckPhase) -> Outcome<()> {
+        self.say("acknowledgements");
+        let before = broker.counters()?;
+        let (acknowledged, after) =
+            self.small_records(broker, "acks", phase, AckLevel::PowerLoss)?;
+        let groups = after.grown(&before, "kolk_journal_groups_total", "")?;
+        let fdatasyncs = after.grown(&before, "kolk_journal_fdatasyncs_total", "")?;
+        self.put("acks_per_second", acknowledged.measured.requests_per_second());
+        self.put("fdatasyncs_per_group", if groups > 0.0 { fdatasyncs / groups } else { 0.0 });
+        let copies = copies(&before, &after)?;
+        self.put("copies_per_byte_journal", copies / float(acknowledged.bytes_total));
+        self.detail("acks", &acknowledged.measured);
+        Ok(())
+    }
+
+    /// Between two halves of raw commits that last as long as it, so that the rare slow ones have had the same chance to be
+    /// there, and a disk that gets slower meanwhile does so for both.
+    pub(super) fn ack(&mut self, broker: &Broker, phase: &AckPhase) -> Outcome<()> {
+        self.say("raw commits and the latency of one durable acknowledgement");
+        let half = Duration::from_secs(self.seconds(phase)) / 2;
+        let disk = RawDisk::create(&self.scratch)?;
+        let mut raw = disk.saturated(&self.broker_cores, half)?;
+        let (acknowledged, _) = self.small_records(broker, "ack", phase, AckLevel::PowerLoss)?;
+        raw.add(&disk.saturated(&self.broker_cores, half)?);
+        let (latency, commit) = (acknowledged.measured.latency, raw.times.summary());
+        self.put("ack_p50_ns", float(latency.p50_ns));
+        self.put("ack_p99_ns", float(latency.p99_ns));
+        self.limit("raw_commits_per_second", raw.per_second());
+        self.limit("raw_commit_p50_ns", float(commit.p50_ns));
+        self.limit("raw_commit_p99_ns", float(commit.p99_ns));
+        self.detail("ack", &acknowledged.measured);
+        self.detail("raw_commits", &commit);
+        Ok(())
+    }
+
+    /// Beside frames of the same size that our own loop sends back.
+    pub(super) fn crash_ack(&mut self, broker: &Broker, phase: &AckPhase) -> Outcome<()> {
+        self.say("latency of one acknowledgement that survives the process");
+        let (acknowledged, _) =
+            self.small_records(broker, "crash-ack", phase, AckLevel::ProcessCrash)?;
+        self.put("crash_ack_p50_ns", float(acknowledged.measured.latency.p50_ns));
+        self.detail("crash_ack", &acknowledged.measured);
+        let echoed = echo::measure(&EchoPlan {
+            broker_core: self.broker_cores.first().copied(),
+            load_cores: &self.load_cores,
+            frame_bytes: acknowledged.frame_bytes,
+            warmup: Duration::from_secs(phase.warmup_seconds),
+            time: Duration::from_secs(self.seconds(phase)),
+        })?;
+        self.limit("runtime_round_trip_p50_ns", float(echoed.p50_ns));
+        self.detail("runtime_round_trip", &echoed);
+        Ok(())
+    }
+
+    fn seconds(&self, phase: &AckPhase) -> u64 {
+        self.length.pick(phase.seconds, phase.quick_seconds)
+    }
+
+    fn small_records(
+        &self,
+        broker: &Broker,
+        topic: &str,
+        phase: &AckPhase,
+        durability: AckLevel,
+    ) -> Outcome<(acks::Acknowledged, Counters)> {
+        topology::create_topic(broker.native(), topic, phase.partitions, &[])?;
+        let plan = AckPlan {
+            shape: shape(phase.record_bytes, 1),
+            durability,
+            warmup: Limit::Time(Duration::from_secs(phase.warmup_seconds)),
+            limit: Limit::Time(Duration::from_secs(self.seconds(phase))),
+        };
+        let acknowledged = acks::run(&self.target(broker, topic), &plan)?;
+        let after = broker.counters()?;
+        topology::delete_topic(broker.native(), topic)?;
+        Ok((acknowledged, after))
+    }
+
+    pub(super) fn idle(&mut self, phase: &IdlePhase) -> Outcome<()> {
+        self.say("idle");
+        let (program, scratch) = (self.kolk.as_path(), self.scratch.as_path());
+        let plan =
+            BrokerPlan { program, scratch, data: "idle", cores: None, memory_bytes_max: None };
+        let broker = Broker::start(&plan)?;
+        // What starting left to do is not idleness.
+        std::thread::sleep(Duration::from_secs(1));
+        let seconds = self.length.pick(phase.seconds, phase.quick_seconds).max(5);
+        let before = cores::processor_time(broker.pid())?;
+        std::thread::sleep(Duration::from_secs(seconds));
+        let used = cores::processor_time(broker.pid())?.saturating_sub(before);
+        self.put("idle_core_share", used.as_secs_f64() / float(seconds));
+        broker.stop()
+    }
+}
