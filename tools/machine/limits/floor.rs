@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn costs_of_halves_are_added_by_the_gib() {
         let half = |bytes, cpu_seconds| Half { bytes, seconds: 1.0, cpu_seconds };
-        let floor = Floor { produce: half(2 << 30, 1.0), fetch: half(1 << 29, 0.25) };
-        assert_eq!(floor.cpu_seconds_per_gib(), 0.5 + 0.5);
+        let floor = Floor { produce: half(2 << 30, 1.0), fetch: half(1 << 29, 0.75) };
+        assert_eq!(floor.cpu_seconds_per_gib(), 0.5 + 1.5);
     }
 }
