@@ -61,6 +61,9 @@ pub(super) struct Delivered {
     pub(super) outcome: Result<FetchedBatches, ClientError>,
 }
 
+/// Events taken in one turn, so that a flood of replies does not hold up fetching.
+const TURN_EVENTS_MAX: usize = 1024;
+
 /// How much lies between fetcher and caller.
 #[derive(Default)]
 pub(super) struct Ahead {
@@ -190,7 +193,7 @@ impl Fetcher {
             let timer = tokio::time::sleep_until(alarm.unwrap_or(now));
             tokio::select! {
                 event = self.events.recv() => match event {
-                    Some(event) => self.handle(event),
+                    Some(event) => self.handle_waiting(event),
                     None => return,
                 },
                 () = ahead.taken.notified() => {}
@@ -207,6 +210,16 @@ impl Fetcher {
             {
                 partition.stage = partition.next_stage();
             }
+        }
+    }
+
+    /// Takes an event and those behind it: a turn looks at every partition, which for each of thousands that are assigned at
+    /// once would be a square.
+    fn handle_waiting(&mut self, first: Event) {
+        self.handle(first);
+        for _ in 1..TURN_EVENTS_MAX {
+            let Ok(event) = self.events.try_recv() else { return };
+            self.handle(event);
         }
     }
 
