@@ -74,6 +74,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    kolk_machine::descriptors::raise();
     let outcome = match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
         Command::RateSweep(args) => rate_sweep::run(&args),

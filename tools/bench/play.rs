@@ -36,10 +36,10 @@ use serde::{Deserialize, Serialize};
 use self::bodies::Bodies;
 use self::conditional::EventWriter;
 use self::consume::Progress;
-use self::lanes::{Lanes, Share};
+use self::lanes::Lanes;
 use self::ledger::{Ledger, Verdict};
 use self::produce::{Bounds, Matter, Pace, Writer, Written};
-use self::record::STAMP_BYTES;
+use self::record::stamp_bytes;
 use self::schedule::Schedule;
 pub(crate) use self::tally::SlotFigures;
 use self::tally::{Measured, Tally, Window};
@@ -130,6 +130,14 @@ impl AnyWriter {
         }
     }
 
+    fn greet(&mut self, ground: &Ground<'_>) -> Outcome<()> {
+        match self {
+            Self::Plain(writer) => writer.greet(ground),
+            // Each has one client, which its first append connects.
+            Self::Event(_) => Ok(()),
+        }
+    }
+
     fn run(
         &mut self,
         ground: &Ground<'_>,
@@ -178,24 +186,24 @@ impl<'a> Stage<'a> {
     fn set(driver: &'a dyn Driver, case: &'a Case) -> Outcome<Self> {
         let ground = Ground { clock: Clock::start(), driver, sent_bytes: AtomicU64::new(0) };
         let workload = &case.workload;
-        let body_bytes = workload.record_bytes.saturating_sub(STAMP_BYTES);
+        let body_bytes = workload.record_bytes.saturating_sub(stamp_bytes(workload.record_bytes));
         let bodies = Arc::new(Bodies::new(workload.body, body_bytes, SEED));
         let lz4_ratio = bodies.lz4_ratio();
-        let producers = workload.produce.producers;
-        let share = |producer| Share { producer, producers, partitions: case.partitions };
-        let lane_count = lanes::count(workload.keys, share(0));
+        let producers = workload.produce.threads();
+        let lane_count = lanes::count(workload.keys, workload.share(0));
         let open = |producer: u32| -> Outcome<AnyWriter> {
             let (bodies, record_bytes) = (Arc::clone(&bodies), workload.record_bytes);
             if workload.produce.conditional {
                 let who = (producer, producers);
-                let writer =
-                    EventWriter::open(&ground, who, case.partitions, (bodies, record_bytes), SEED);
+                let of = (bodies, record_bytes);
+                let writer = EventWriter::open(&ground, who, workload.partitions, of, SEED);
                 return writer.map(AnyWriter::Event);
             }
-            let lanes = Lanes::new(workload.keys, share(producer), SEED);
+            let share = workload.share(producer);
+            let lanes = Lanes::new(workload.keys, share, SEED);
             // Each begins elsewhere in the pool.
             let first_body = chance::mix(u64::from(producer)) >> 1;
-            let matter = Matter { lanes, lane_count, bodies, record_bytes, first_body };
+            let matter = Matter { share, lanes, lane_count, bodies, record_bytes, first_body };
             Writer::open(&ground, matter).map(AnyWriter::Plain)
         };
         let writers = (0..producers).map(open).collect::<Outcome<Vec<AnyWriter>>>()?;
@@ -203,6 +211,7 @@ impl<'a> Stage<'a> {
     }
 
     fn play(mut self, watched: &Watched) -> Outcome<Played> {
+        self.greet()?;
         self.fill()?;
         let mut groups = self.groups()?;
         let time = self.case.workload.time;
@@ -210,7 +219,7 @@ impl<'a> Stage<'a> {
         let from = begin.after(Duration::from_secs_f64(time.warmup_seconds));
         let window = Window::new(begin, from, from.after(Duration::from_secs_f64(time.seconds)));
         let bounds = Bounds {
-            in_flight: self.case.workload.produce.in_flight,
+            in_flight: self.case.workload.produce.room(self.case.workload.record_bytes),
             bytes: self.case.workload.produce.bytes_max,
         };
         self.ground.sent_bytes.store(0, Ordering::Relaxed);
@@ -248,11 +257,24 @@ impl<'a> Stage<'a> {
     fn pace(&self, index: u64, begin: Moment) -> Pace {
         let produce = &self.case.workload.produce;
         let Some(rate) = produce.rate else { return Pace::Closed };
-        let count = u64::from(produce.producers);
+        let count = u64::from(produce.threads());
         let kind = (produce.arrivals, produce.burst);
         let mut schedule = Schedule::new(rate, (index, count), kind, SEED);
         schedule.begin(begin);
         Pace::Open(schedule)
+    }
+
+    /// Connects every client of a workload that says how many there are.
+    fn greet(&mut self) -> Outcome<()> {
+        if self.case.workload.produce.connections.is_none() {
+            return Ok(());
+        }
+        let Self { writers, ground, .. } = self;
+        let ground = &*ground;
+        std::thread::scope(|scope| {
+            let threads = writers.iter_mut().map(|writer| scope.spawn(|| writer.greet(ground)));
+            join_all(threads.collect()).map(drop)
+        })
     }
 
     /// Puts there what the workload wants to be there before.
@@ -279,15 +301,15 @@ impl<'a> Stage<'a> {
     }
 
     fn groups(&self) -> Outcome<Vec<Group>> {
-        let part = self.case.workload.consume;
+        let (part, partitions) = (self.case.workload.consume, self.case.workload.partitions);
         let open = |group: u32| -> Outcome<Group> {
             let mut consumers = Vec::new();
-            for consumer in 0..part.consumers.min(self.case.partitions) {
+            for consumer in 0..part.consumers.min(partitions) {
                 let step = part.consumers as usize;
-                let own = (0..self.case.partitions).skip(consumer as usize).step_by(step);
+                let own = (0..partitions).skip(consumer as usize).step_by(step);
                 let name = format!("group-{group}-{consumer}");
-                let partitions: Vec<u32> = own.collect();
-                consumers.push(self.ground.driver.consumer(&name, &partitions)?);
+                let own: Vec<u32> = own.collect();
+                consumers.push(self.ground.driver.consumer(&name, &own)?);
             }
             let silence = Duration::from_secs_f64(self.case.workload.time.silence_seconds);
             Ok(Group { consumers, progress: Progress::new(silence) })

@@ -1,6 +1,8 @@
 //! What a comparison came to: the result file, the sums of its rounds, and one page that needs no network.
 
 mod page;
+
+mod growth;
 mod plots;
 
 mod summary;

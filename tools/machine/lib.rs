@@ -15,6 +15,7 @@ pub mod facts;
 pub mod usage;
 
 pub mod cores;
+pub mod descriptors;
 
 pub mod latency;
 

@@ -15,9 +15,10 @@ use crate::report::{Comparison, PAGE};
 
 /// Size of the file that disk limits are measured with.
 const LIMIT_FILE_BYTES: u64 = 1 << 30;
-/// Height of the page without cases, and of a case.
+/// Height of the page without cases, and of what it shows of one, or of several and what grows from one to the next.
 const HEAD_PIXELS: usize = 1_700;
 const CASE_PIXELS: usize = 2_000;
+const GROWTH_PIXELS: usize = 1_000;
 const WORKLOADS: &str = "perf/workload";
 
 /// Where brokers come from, for every command that starts some.
@@ -150,13 +151,14 @@ fn pace(workload: &Workload) -> String {
     }
 }
 
-/// What Chromium shows of the page, as high as so many cases need.
+/// What Chromium shows of the page, as high as so many cases need: of several all are folded up.
 fn picture(folder: &Path, cases: usize) -> Outcome<()> {
     let folder = folder.canonicalize().map_err(|error| BenchError::file(folder, error))?;
     let mut chromium = Command::new("chromium");
     chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]);
     chromium.arg(format!("--screenshot={}", folder.join("report.png").display()));
-    chromium.arg(format!("--window-size=1400,{}", HEAD_PIXELS + CASE_PIXELS * cases.max(1)));
+    let height = HEAD_PIXELS + if cases > 1 { GROWTH_PIXELS } else { CASE_PIXELS };
+    chromium.arg(format!("--window-size=1400,{height}"));
     let done = chromium.arg(folder.join(PAGE)).output();
     match done.map_err(|error| BenchError::refused("chromium", error))? {
         done if done.status.success() => Ok(()),

@@ -162,7 +162,7 @@ fn sweep(
     case: &Case,
     sources: &Sources,
 ) -> Outcome<Vec<Trial>> {
-    protocol::supports(contender.protocol(), contender.durability(case), false)?;
+    protocol::supports(contender.protocol(), &contender.demand(case))?;
     let standing = contender.start(case, sources)?;
     let mut search = Search::new(args.from, args.to, args.precision);
     let mut trials = Vec::new();

@@ -2,15 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use kolk_driver::protocol::Protocol;
+use kolk_driver::protocol::{Demand, Protocol};
+use kolk_machine::descriptors;
 use kolk_machine::usage::Watched;
 use kolk_model::durability::Durability;
+use kolk_model::limits::MESSAGE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::broker::{Broker, BrokerPlan};
 use super::peer::{self, Peer};
 use crate::error::{BenchError, Outcome};
 use crate::play::workload::{Case, parse_durability};
+
+/// What a batch has beside the value of its one record, at most: its header, the record's, a key.
+const BATCH_OVERHEAD_BYTES: usize = 256;
 
 /// Which broker by which door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,16 +128,32 @@ impl Contender {
         self.durability.unwrap_or(case.workload.durability)
     }
 
-    /// Topic settings for a durability, where it is the topic's affair.
-    pub(crate) fn topic_settings(&self, durability: Durability) -> Vec<(&'static str, String)> {
-        match (self.kind, durability) {
+    /// What a case asks of its protocol.
+    pub(crate) fn demand(&self, case: &Case) -> Demand {
+        Demand {
+            durability: self.durability(case),
+            conditional: case.workload.produce.conditional,
+            producers: case.workload.produce.clients(),
+            open_files_max: descriptors::max(),
+        }
+    }
+
+    /// Topic settings for a case, where durability and the size of records are the topic's affair.
+    pub(crate) fn topic_settings(&self, case: &Case) -> Vec<(&'static str, String)> {
+        let mut settings = match (self.kind, self.durability(case)) {
             (Kind::Kolk | Kind::KolkKafka | Kind::KolkKafkaShard, level) => {
                 vec![("kolk.durability", level.name().to_owned())]
             }
             // A flush after each append, before it is acknowledged.
             (Kind::Kafka, Durability::PowerLoss) => vec![("flush.messages", "1".to_owned())],
-            _ => Vec::new(),
+            (Kind::Kafka, _) => Vec::new(),
+            (Kind::Nats | Kind::Rabbitmq | Kind::Redis, _) => return Vec::new(),
+        };
+        let batch_bytes = case.workload.record_bytes + BATCH_OVERHEAD_BYTES;
+        if batch_bytes > MESSAGE_BYTES_MAX as usize {
+            settings.push(("max.message.bytes", batch_bytes.to_string()));
         }
+        settings
     }
 
     pub(crate) const fn protocol(&self) -> Protocol {

@@ -119,8 +119,9 @@ pub(crate) fn run(
 
 /// Where a contender's driver goes.
 pub(crate) fn place(contender: &Contender, case: &Case, address: String) -> Place {
-    let topic_settings = contender.topic_settings(contender.durability(case));
-    Place { address, topic: TOPIC.to_owned(), partitions: case.partitions, topic_settings }
+    let topic_settings = contender.topic_settings(case);
+    let partitions = case.workload.partitions;
+    Place { address, topic: TOPIC.to_owned(), partitions, topic_settings }
 }
 
 /// A fresh broker, one play, and its end.
@@ -133,7 +134,7 @@ fn cell(
     let durability = contender.durability(case);
     // Whether it is possible at all is known before a broker is up.
     let (own, client) = (contender.protocol(), case.workload.client);
-    protocol::supports(own, durability, case.workload.produce.conditional)?;
+    protocol::supports(own, &contender.demand(case))?;
     let standing = contender.start(case, sources)?;
     let driver = protocol::open(own, place(contender, case, standing.address.clone()), client)?;
     let label = contender.label();

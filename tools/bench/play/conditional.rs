@@ -11,7 +11,7 @@ use super::Ground;
 use super::bodies::Bodies;
 use super::chance::Chance;
 use super::produce::{Bounds, Pace, Written};
-use super::record::{STAMP_BYTES, Stamp};
+use super::record::{Stamp, stamp_bytes};
 use super::tally::{Done, Window};
 use crate::error::{BenchError, Outcome};
 
@@ -111,7 +111,8 @@ impl EventWriter {
         let unknown = || BenchError::Workload(format!("there is no lane {lane}"));
         let sequence = self.sequences.get_mut(lane as usize).ok_or_else(unknown)?;
         let end = self.ends.get_mut(partition as usize).ok_or_else(unknown)?;
-        if let Some(body) = self.value.get_mut(STAMP_BYTES..) {
+        let body_at = stamp_bytes(self.value.len());
+        if let Some(body) = self.value.get_mut(body_at..) {
             body.copy_from_slice(self.bodies.get(self.count));
         }
         Stamp { intended, sequence: *sequence, lane }.write(&mut self.value);

@@ -1,5 +1,5 @@
-//! Which lane the next record belongs to: a key, or without keys a partition. A lane has one producer and one partition, so
-//! that its records have one order, and its reader can check it.
+//! Which lane the next record belongs to: a key, or without keys a partition as one client sees it. A lane has one client and
+//! one partition, so that its records have one order, and its reader can check it.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +16,26 @@ pub(crate) struct Keys {
     pub(crate) zipf: f64,
 }
 
-/// How many producers share how many partitions.
+/// How many producers share how many partitions, with how many clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
     pub(crate) producer: u32,
     pub(crate) producers: u32,
+    /// Of all producers, at least one each.
+    pub(crate) clients: u32,
     pub(crate) partitions: u32,
+}
+
+impl Share {
+    /// Clients of this producer.
+    pub(crate) fn own_clients(self) -> u32 {
+        self.clients.saturating_sub(self.producer).div_ceil(self.producers.max(1)).max(1)
+    }
+
+    /// Lanes that each producer's numbers leave room for, without keys.
+    fn stride(self) -> u32 {
+        self.partitions.max(self.clients.div_ceil(self.producers.max(1)))
+    }
 }
 
 /// One producer's lanes.
@@ -40,11 +54,13 @@ pub(crate) struct Lanes {
 pub(crate) struct Lane {
     pub(crate) number: u32,
     pub(crate) partition: u32,
+    /// Of its producer's clients.
+    pub(crate) client: u32,
 }
 
 /// Lanes of all producers together.
 pub(crate) fn count(keys: Option<Keys>, share: Share) -> u32 {
-    keys.map_or(share.producers.saturating_mul(share.partitions), |keys| keys.count)
+    keys.map_or(share.producers.saturating_mul(share.stride()), |keys| keys.count)
 }
 
 impl Lanes {
@@ -65,20 +81,40 @@ impl Lanes {
 
     /// The next record's lane.
     pub(crate) fn choose(&mut self) -> Lane {
-        let Share { producer, producers, partitions } = self.share;
-        let partitions = partitions.max(1);
         if self.keyed {
             let total = self.up_to.last().copied().unwrap_or(0.0);
             let at = self.chance.unit() * total;
             let rank = self.up_to.partition_point(|up_to| *up_to <= at);
-            let rank = u32::try_from(rank).unwrap_or(0);
-            let number = rank.saturating_mul(producers).saturating_add(producer);
-            let partition = mix(u64::from(number)) % u64::from(partitions);
-            return Lane { number, partition: u32::try_from(partition).unwrap_or(0) };
+            return self.of_rank(u32::try_from(rank).unwrap_or(0));
         }
-        self.turn = (self.turn + 1) % partitions;
-        let partition = self.turn;
-        Lane { number: producer.saturating_mul(partitions).saturating_add(partition), partition }
+        // Partitions take turns, and clients too: whichever there are more of has a lane each.
+        self.turn = (self.turn + 1) % self.share.partitions.max(self.share.own_clients());
+        self.of_turn(self.turn)
+    }
+
+    /// A lane of each client, as far as there are keys.
+    pub(crate) fn of_each_client(&self) -> Vec<Lane> {
+        let clients = self.share.own_clients();
+        if self.keyed {
+            let keys = u32::try_from(self.up_to.len()).unwrap_or(u32::MAX);
+            return (0..clients.min(keys)).map(|rank| self.of_rank(rank)).collect();
+        }
+        (0..clients).map(|turn| self.of_turn(turn)).collect()
+    }
+
+    fn of_rank(&self, rank: u32) -> Lane {
+        let Share { producer, producers, partitions, .. } = self.share;
+        let number = rank.saturating_mul(producers).saturating_add(producer);
+        let partition = mix(u64::from(number)) % u64::from(partitions.max(1));
+        let partition = u32::try_from(partition).unwrap_or(0);
+        Lane { number, partition, client: rank % self.share.own_clients() }
+    }
+
+    fn of_turn(&self, turn: u32) -> Lane {
+        let (partition, client) =
+            (turn % self.share.partitions.max(1), turn % self.share.own_clients());
+        let number = self.share.producer.saturating_mul(self.share.stride()).saturating_add(turn);
+        Lane { number, partition, client }
     }
 
     /// The key's bytes; none without keys.
@@ -97,7 +133,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use kolk_driver::clock::float;
@@ -109,7 +145,7 @@ mod tests {
         sum(top) / sum(count)
     }
 
-    const SHARE: Share = Share { producer: 1, producers: 2, partitions: 4 };
+    const SHARE: Share = Share { producer: 1, producers: 2, clients: 2, partitions: 4 };
 
     #[test]
     fn without_keys_partitions_take_turns_and_each_is_a_lane_of_its_producer() {
@@ -119,6 +155,38 @@ mod tests {
         assert_eq!(partitions, [2, 3, 0, 1, 2, 3, 0, 1]);
         assert!(chosen.iter().all(|lane| lane.number == 4 + lane.partition));
         assert_eq!((lanes.key(chosen[0]), count(None, SHARE)), (None, 8));
+    }
+
+    /// Every lane has one client and one partition; gives the clients and partitions that were seen.
+    fn seen(keys: Option<Keys>, clients: u32, partitions: u32) -> (usize, usize) {
+        let mut of_lane = BTreeMap::new();
+        for producer in 0..3 {
+            let share = Share { producer, producers: 3, clients, partitions };
+            let mut lanes = Lanes::new(keys, share, 1);
+            let each: BTreeSet<_> = lanes.of_each_client().iter().map(|lane| lane.client).collect();
+            assert_eq!(each.len(), share.own_clients() as usize, "{share:?}");
+            let each = lanes.of_each_client();
+            for lane in each.into_iter().chain((0..20_000).map(|_| lanes.choose())) {
+                assert!(lane.number < count(keys, share), "{lane:?} of {share:?}");
+                assert!(lane.client < share.own_clients(), "{lane:?} of {share:?}");
+                let own = (producer, lane.client, lane.partition);
+                assert_eq!(*of_lane.entry(lane.number).or_insert(own), own, "{lane:?}");
+            }
+        }
+        let clients: BTreeSet<_> = of_lane.values().map(|own| (own.0, own.1)).collect();
+        let partitions: BTreeSet<_> = of_lane.values().map(|own| own.2).collect();
+        (clients.len(), partitions.len())
+    }
+
+    #[test]
+    fn every_client_and_every_partition_has_lanes_and_no_lane_has_two() {
+        let keys = Some(Keys { count: 5_000, zipf: 0.0 });
+        for (clients, partitions) in [(3, 8), (10, 8), (100, 7), (1_000, 8), (3, 1), (50, 1)] {
+            for keys in [None, keys] {
+                let seen = seen(keys, clients, partitions);
+                assert_eq!(seen, (clients as usize, partitions as usize), "{keys:?}");
+            }
+        }
     }
 
     #[test]
@@ -139,13 +207,14 @@ mod tests {
             (0..101).collect::<Vec<_>>()
         );
         let lanes = Lanes::new(keys, SHARE, 1);
-        assert_eq!(lanes.key(Lane { number: 0x64, partition: 0 }), Some(*b"00000064"));
+        assert_eq!(lanes.key(Lane { number: 0x64, partition: 0, client: 0 }), Some(*b"00000064"));
     }
 
     #[test]
     fn zipf_gives_few_keys_most_records() {
         let keys = Some(Keys { count: 1_000, zipf: 0.99 });
-        let mut lanes = Lanes::new(keys, Share { producer: 0, producers: 1, partitions: 4 }, 1);
+        let mut lanes =
+            Lanes::new(keys, Share { producer: 0, producers: 1, clients: 1, partitions: 4 }, 1);
         let top = (0..20_000).filter(|_| lanes.choose().number < 10).count();
         let (seen, expected) = (float(top as u64) / 20_000.0, zipf_part(1_000, 0.99, 10));
         assert!((seen - expected).abs() < 0.02, "{seen} instead of {expected}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::Stamp;
+use super::record::{Read, Stamp};
 
 /// Numbers of missing records that are remembered, to tell late ones from second copies.
 const MISSING_MAX: usize = 1_000_000;
@@ -72,15 +72,16 @@ impl Ledger {
     }
 
     /// Enters a value; gives its stamp if it is whole.
-    pub(crate) fn enter(&mut self, value: &[u8]) -> Option<Stamp> {
+    pub(crate) fn enter(&mut self, value: &[u8]) -> Option<Read> {
         let stamp = Stamp::read(value);
         let next = stamp.and_then(|stamp| self.next.get_mut(stamp.lane as usize));
         let (Some(stamp), Some(next)) = (stamp, next) else {
             self.verdict.corrupt += 1;
             return None;
         };
-        if stamp.sequence < *next {
-            if self.missing.remove(&(stamp.lane, stamp.sequence)) {
+        let own = stamp.sequence(*next);
+        if own < *next {
+            if self.missing.remove(&(stamp.lane, own)) {
                 self.verdict.reordered += 1;
                 self.verdict.read += 1;
             } else {
@@ -88,13 +89,13 @@ impl Ledger {
             }
             return Some(stamp);
         }
-        for sequence in *next..stamp.sequence {
+        for sequence in *next..own {
             if self.missing.len() >= MISSING_MAX {
                 break;
             }
             self.missing.insert((stamp.lane, sequence));
         }
-        *next = stamp.sequence + 1;
+        *next = own + 1;
         self.verdict.read += 1;
         Some(stamp)
     }
@@ -122,20 +123,26 @@ mod tests {
     use kolk_driver::clock::Moment;
 
     fn value(lane: u32, sequence: u64) -> Vec<u8> {
-        let mut value = vec![b'b'; 40];
+        value_of(40, lane, sequence)
+    }
+
+    fn value_of(bytes: usize, lane: u32, sequence: u64) -> Vec<u8> {
+        let mut value = vec![b'b'; bytes];
         Stamp { intended: Moment::from_ns(sequence), sequence, lane }.write(&mut value);
         value
     }
 
     /// Two lanes with three records each were acknowledged; `read` is what came.
     fn check(read: &[(u32, u64)], expected: Verdict) {
-        let mut ledger = Ledger::new(2);
-        for (lane, sequence) in read {
-            ledger.enter(&value(*lane, *sequence));
+        for bytes in [40, 10] {
+            let mut ledger = Ledger::new(2);
+            for (lane, sequence) in read {
+                ledger.enter(&value_of(bytes, *lane, *sequence));
+            }
+            let verdict = Ledger::close(&[ledger], &[3, 3]);
+            assert_eq!(verdict, Verdict { acknowledged: 6, ..expected }, "{read:?} of {bytes}");
+            assert_eq!(verdict.is_clean(), expected == Verdict { read: 6, ..Verdict::default() });
         }
-        let verdict = Ledger::close(&[ledger], &[3, 3]);
-        assert_eq!(verdict, Verdict { acknowledged: 6, ..expected }, "{read:?}");
-        assert_eq!(verdict.is_clean(), expected == Verdict { read: 6, ..Verdict::default() });
     }
 
     #[test]
@@ -171,7 +178,7 @@ mod tests {
         let mut rotten = value(0, 0);
         rotten[30] ^= 1;
         assert_eq!((ledger.enter(&rotten), ledger.enter(&value(5, 0))), (None, None));
-        assert_eq!(ledger.enter(b"short"), None);
+        assert_eq!(ledger.enter(b"too short"), None);
         let verdict = Ledger::close(&[ledger], &[1]);
         assert_eq!((verdict.corrupt, verdict.lost, verdict.is_clean()), (3, 1, false));
     }

@@ -11,8 +11,8 @@ use kolk_machine::latency::Times;
 
 use super::Ground;
 use super::bodies::Bodies;
-use super::lanes::Lanes;
-use super::record::{STAMP_BYTES, Stamp};
+use super::lanes::{Lane, Lanes, Share};
+use super::record::{Stamp, stamp_bytes};
 use super::schedule::Schedule;
 use super::tally::{Done, Tally, Window};
 use crate::error::{BenchError, Outcome};
@@ -33,9 +33,9 @@ pub(crate) enum Pace {
     Closed,
 }
 
-/// One producer: its client, its lanes, and how far each of them is.
+/// One producer: its clients, its lanes, and how far each of them is.
 pub(crate) struct Writer {
-    producer: Box<dyn Producer>,
+    clients: Vec<Box<dyn Producer>>,
     fates: Receiver<Fate>,
     lanes: Lanes,
     /// The next number of each lane of all producers; others' stay at 0.
@@ -82,6 +82,7 @@ pub(crate) struct Bounds {
 
 /// The lanes of one writer, how many there are in all, and the bodies of its records.
 pub(crate) struct Matter {
+    pub(crate) share: Share,
     pub(crate) lanes: Lanes,
     pub(crate) lane_count: u32,
     pub(crate) bodies: Arc<Bodies>,
@@ -91,15 +92,18 @@ pub(crate) struct Matter {
 }
 
 impl Writer {
-    /// Connects it.
+    /// Connects its clients.
     pub(crate) fn open(ground: &Ground<'_>, matter: Matter) -> Outcome<Self> {
+        let Matter { share, lanes, lane_count, bodies, record_bytes, first_body } = matter;
         let (sink, fates) = AckSink::new(ground.clock);
-        let producer = ground.driver.producer(sink)?;
-        let Matter { lanes, lane_count, bodies, record_bytes, first_body } = matter;
+        let mut clients = Vec::new();
+        for _ in 0..share.own_clients() {
+            clients.push(ground.driver.producer(sink.clone())?);
+        }
         let sequences = vec![0; lane_count as usize];
         let value = vec![0; record_bytes];
         Ok(Self {
-            producer,
+            clients,
             fates,
             lanes,
             sequences,
@@ -151,21 +155,45 @@ impl Writer {
                     due
                 }
             };
-            self.send(intended)?;
+            let lane = self.lanes.choose();
+            self.send(lane, intended)?;
             if now >= window.from() && ground.sent(self.value.len()) >= bounds.bytes {
                 window.end(ground.clock.now());
             }
         }
         written.owe(window, &mut pace);
-        self.producer.finish()?;
+        self.settle(ground, window, &mut written)?;
+        Ok(written)
+    }
+
+    /// Sends a record through each client and waits for them, so that all are connected before anything is measured.
+    pub(crate) fn greet(&mut self, ground: &Ground<'_>) -> Outcome<()> {
+        let begin = ground.clock.now();
+        for lane in self.lanes.of_each_client() {
+            self.send(lane, ground.clock.now())?;
+        }
+        // A window that has ended measures nothing.
+        let window = Window::new(begin, begin, begin);
+        self.settle(ground, &window, &mut Written::new()?)
+    }
+
+    /// Waits for what is on its way.
+    fn settle(
+        &mut self,
+        ground: &Ground<'_>,
+        window: &Window,
+        written: &mut Written,
+    ) -> Outcome<()> {
+        let begin = ground.clock.now();
+        self.clients.iter_mut().try_for_each(|client| client.finish())?;
         while self.in_flight > 0 {
-            self.take_one(window, &mut written, SILENCE)?;
-            if self.in_flight > 0 && ground.clock.now().since(window.to()) > SILENCE {
+            self.take_one(window, written, SILENCE)?;
+            if self.in_flight > 0 && ground.clock.now().since(begin) > SILENCE {
                 let what = format!("{} records were never acknowledged", self.in_flight);
                 return Err(BenchError::refused("produce", what));
             }
         }
-        Ok(written)
+        Ok(())
     }
 
     fn rest(&self, ground: &Ground<'_>, until: Moment) {
@@ -174,18 +202,19 @@ impl Writer {
         }
     }
 
-    fn send(&mut self, intended: Moment) -> Outcome<()> {
-        let lane = self.lanes.choose();
+    fn send(&mut self, lane: Lane, intended: Moment) -> Outcome<()> {
         let key = self.lanes.key(lane);
-        let sequence = self.sequences.get_mut(lane.number as usize);
-        let sequence = sequence.ok_or_else(|| BenchError::Workload(format!("{lane:?}")))?;
-        if let Some(body) = self.value.get_mut(STAMP_BYTES..) {
+        let unknown = || BenchError::Workload(format!("{lane:?}"));
+        let sequence = self.sequences.get_mut(lane.number as usize).ok_or_else(unknown)?;
+        let client = self.clients.get_mut(lane.client as usize).ok_or_else(unknown)?;
+        let body_at = stamp_bytes(self.value.len());
+        if let Some(body) = self.value.get_mut(body_at..) {
             body.copy_from_slice(self.bodies.get(self.count));
         }
         Stamp { intended, sequence: *sequence, lane: lane.number }.write(&mut self.value);
         let key = key.as_ref().map(<[u8; 8]>::as_slice);
         let record = Outgoing { partition: lane.partition, key, value: &self.value, intended };
-        self.producer.send(&record)?;
+        client.send(&record)?;
         *sequence += 1;
         self.count += 1;
         self.in_flight += 1;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kolk_driver::ack::AckSink;
@@ -38,6 +38,9 @@ struct Log {
 struct Fake {
     fault: Fault,
     log: Log,
+    /// Records of each client, as they were opened.
+    #[expect(clippy::disallowed_types, reason = "a broker in memory")]
+    sent: std::sync::Mutex<Vec<Arc<AtomicU64>>>,
 }
 
 struct FakeProducer {
@@ -45,6 +48,7 @@ struct FakeProducer {
     log: Log,
     acks: AckSink,
     count: u64,
+    sent: Arc<AtomicU64>,
 }
 
 struct FakeConsumer(Log);
@@ -63,8 +67,9 @@ impl Driver for Fake {
     }
 
     fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
-        let log = self.log.clone();
-        Ok(Box::new(FakeProducer { fault: self.fault, log, acks, count: 0 }))
+        let (log, sent) = (self.log.clone(), Arc::new(AtomicU64::new(0)));
+        self.sent.lock().unwrap().push(Arc::clone(&sent));
+        Ok(Box::new(FakeProducer { fault: self.fault, log, acks, count: 0, sent }))
     }
 
     fn consumer(&self, _name: &str, _partitions: &[u32]) -> Outcome<Box<dyn Consumer>> {
@@ -75,6 +80,7 @@ impl Driver for Fake {
 impl Producer for FakeProducer {
     fn send(&mut self, record: &Outgoing<'_>) -> Outcome<()> {
         self.count += 1;
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let mut value = record.value.to_vec();
         let mut log = self.log.records.lock().unwrap();
         let struck = self.count == 50;
@@ -130,12 +136,17 @@ impl Consumer for FakeConsumer {
 }
 
 fn play_with(fault: Fault, produce: &str) -> Played {
+    let fake = Fake { fault, log: Log::default(), sent: Vec::new().into() };
+    play_at(&fake, 1, produce)
+}
+
+fn play_at(fake: &Fake, partitions: u32, produce: &str) -> Played {
     let text = format!(
         "
         name = 'fake'
         about = 'a test'
         durability = 'process-crash'
-        partitions = 1
+        partitions = {partitions}
         record_bytes = 64
         body = {{ shape = 'mixed', compressible = 0.5 }}
         produce = {{ {produce} }}
@@ -143,8 +154,7 @@ fn play_with(fault: Fault, produce: &str) -> Played {
         "
     );
     let cases = Workload::parse(&text).unwrap().cases();
-    let fake = Fake { fault, log: Log::default() };
-    play(&fake, &cases[0], &Watched::default()).unwrap()
+    play(fake, &cases[0], &Watched::default()).unwrap()
 }
 
 const OPEN: &str = "rate = 200.0, in_flight = 1000";
@@ -187,6 +197,24 @@ fn a_closed_loop_is_as_fast_as_its_broker() {
     // The last one of the warm-up may be acknowledged within the window.
     assert!((1_000..=1_001).contains(&played.acknowledged.records));
     assert!(played.seconds < 0.9, "the window ended with its bytes: {}", played.seconds);
+}
+
+#[test]
+fn clients_are_connected_before_the_measure_and_take_turns() {
+    let fake = Fake { fault: Fault::None, log: Log::default(), sent: Vec::new().into() };
+    let produce = "producers = 2, connections = 50, rate = 10.0, in_flight = 1000";
+    let played = play_at(&fake, 3, produce);
+    assert!(played.verdict.is_clean(), "{}", played.verdict);
+    let sent: Vec<u64> =
+        fake.sent.lock().unwrap().iter().map(|one| one.load(Ordering::Relaxed)).collect();
+    // One record each, and 11 that were due.
+    assert_eq!((sent.len(), sent.iter().min(), sent.iter().max()), (50, Some(&1), Some(&2)));
+    assert_eq!(sent.iter().sum::<u64>(), played.verdict.acknowledged);
+    assert!((9..=10).contains(&played.acknowledged.latency.count), "greetings have no latency");
+    let alone = "producers = 4, connections = 1, rate = 10.0, in_flight = 1000";
+    let fake = Fake { fault: Fault::None, log: Log::default(), sent: Vec::new().into() };
+    assert!(play_at(&fake, 3, alone).verdict.is_clean());
+    assert_eq!(fake.sent.lock().unwrap().len(), 1, "one connection is one producer");
 }
 
 #[test]

@@ -1,20 +1,25 @@
 //! A workload of `compare` and `rate-sweep`: what is written and read, how fast, and for how long. One TOML file each in
 //! `perf/workload/`.
 
+mod growth;
+
 use std::path::Path;
 
 use kolk_driver::driver::ClientPlan;
 use kolk_model::durability::Durability;
 use serde::Deserialize;
 
+use self::growth::Growth;
 use super::bodies::BodyShape;
-use super::lanes::Keys;
-use super::record::STAMP_BYTES;
+use super::lanes::{self, Keys, Share};
+use super::record::{RECORD_BYTES_MIN, SHORT_LANES_MAX, SHORT_SECONDS_MAX, is_short};
 use super::schedule::{Arrivals, Burst};
 use crate::error::{BenchError, Outcome};
 
 /// Most of whatever there are several of: each has a thread.
 const WORKERS_MAX: u32 = 256;
+/// Most clients of all producers together, which share their threads.
+const CONNECTIONS_MAX: u32 = 20_000;
 
 /// A workload.
 #[derive(Clone, Debug, Deserialize)]
@@ -26,9 +31,8 @@ pub(crate) struct Workload {
     /// `power-loss` or `process-crash`.
     #[serde(deserialize_with = "durability")]
     pub(crate) durability: Durability,
-    /// One number, or several that are played one after the other.
-    partitions: OneOrMany,
-    /// Bytes of a value, its stamp included.
+    pub(crate) partitions: u32,
+    /// Bytes of a value, its stamp included; at least 10.
     pub(crate) record_bytes: usize,
     pub(crate) body: BodyShape,
     pub(crate) keys: Option<Keys>,
@@ -42,22 +46,20 @@ pub(crate) struct Workload {
     pub(crate) time: TimePart,
     #[serde(default)]
     pub(crate) broker: BrokerPart,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(u32),
-    Many(Vec<u32>),
+    /// What is played in several sizes, if anything is.
+    grow: Option<Growth>,
 }
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProducePart {
-    /// Clients, each with connections and a thread of its own.
+    /// Threads, each with clients of its own.
     #[serde(default = "one")]
     pub(crate) producers: u32,
+    /// Clients of all producers together, each with connections of its own, between which records take turns. Without it a
+    /// producer has one; where there are fewer than producers, so many of these play.
+    pub(crate) connections: Option<u32>,
     /// Records a second over all of them, outside bursts. Without it the loop is closed: as many as the broker takes.
     pub(crate) rate: Option<f64>,
     #[serde(default)]
@@ -65,12 +67,33 @@ pub(crate) struct ProducePart {
     pub(crate) burst: Option<Burst>,
     /// Records of one producer that may be on their way.
     pub(crate) in_flight: u32,
+    /// Bytes of them, should that be less; one record may always be.
+    #[serde(default = "no_limit")]
+    pub(crate) in_flight_bytes: u64,
     /// The measure ends when so many bytes were sent since it began, should that be before its time.
     #[serde(default = "no_limit")]
     pub(crate) bytes_max: u64,
     /// Appends only where the partition ends as the producer expects, one at a time.
     #[serde(default)]
     pub(crate) conditional: bool,
+}
+
+impl ProducePart {
+    /// Clients of all producers together.
+    pub(crate) fn clients(&self) -> u32 {
+        self.connections.unwrap_or(self.producers)
+    }
+
+    /// Producers that have a client.
+    pub(crate) fn threads(&self) -> u32 {
+        self.producers.min(self.clients())
+    }
+
+    /// Records of so many bytes that one producer may have on their way.
+    pub(crate) fn room(&self, record_bytes: usize) -> u32 {
+        let by_bytes = (self.in_flight_bytes / record_bytes.max(1) as u64).max(1);
+        u32::try_from(by_bytes).unwrap_or(u32::MAX).min(self.in_flight)
+    }
 }
 
 /// How they are read.
@@ -120,12 +143,11 @@ pub(crate) struct BrokerPart {
     pub(crate) memory_bytes_max: Option<u64>,
 }
 
-/// One thing to play: a workload with one number of partitions.
+/// One thing to play: a workload in which nothing grows any more.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
-    /// Empty, or what tells it from its workload's other cases.
+    /// Empty, or what tells it from its workload's other cases: `AXIS=STEP`.
     pub(crate) name: String,
-    pub(crate) partitions: u32,
     pub(crate) workload: Workload,
 }
 
@@ -164,18 +186,28 @@ impl Workload {
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let workload: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        workload.check().map_err(str::to_owned)?;
+        if workload.grow.as_ref().is_some_and(|grow| !grow.grows()) {
+            return Err("there must be steps, each larger than the one before".to_owned());
+        }
+        for case in workload.cases() {
+            case.workload
+                .check()
+                .map_err(|why| format!("{} {why}", case.name).trim().to_owned())?;
+        }
         Ok(workload)
     }
 
     fn check(&self) -> Result<(), &'static str> {
         let ProducePart { producers, rate, in_flight, burst, conditional, .. } = self.produce;
         let readers = self.consume.groups.saturating_mul(self.consume.consumers);
-        if self.record_bytes < STAMP_BYTES {
-            return Err("record_bytes is less than the 24 bytes of a record's stamp");
+        if self.record_bytes < RECORD_BYTES_MIN {
+            return Err("record_bytes is less than the 10 bytes of the shortest stamp");
         }
         if producers == 0 || producers > WORKERS_MAX || readers > WORKERS_MAX {
             return Err("1 to 256 producers and at most 256 consumers are possible");
+        }
+        if !(1..=CONNECTIONS_MAX).contains(&self.produce.clients()) {
+            return Err("1 to 20,000 connections are possible");
         }
         if in_flight == 0 || rate.is_some_and(|rate| rate <= 0.0) {
             return Err("in_flight and rate must be more than 0");
@@ -186,33 +218,38 @@ impl Workload {
         if self.time.seconds <= 0.0 || self.time.warmup_seconds < 0.0 {
             return Err("seconds must be more than 0");
         }
-        if self.partitions().contains(&0) || self.consume.consumers == 0 {
+        if self.partitions == 0 || self.consume.consumers == 0 {
             return Err("partitions and consumers must be more than 0");
         }
-        if conditional && in_flight != 1 {
-            return Err("conditional appends are made one at a time: in_flight = 1");
+        if conditional && (in_flight != 1 || self.produce.connections.is_some()) {
+            return Err(
+                "conditional appends are made one at a time: in_flight = 1, no connections",
+            );
+        }
+        let too_many = lanes::count(self.keys, self.share(0)) > SHORT_LANES_MAX;
+        let too_long = self.time.warmup_seconds + self.time.seconds > SHORT_SECONDS_MAX;
+        if is_short(self.record_bytes) && (too_many || too_long) {
+            return Err(
+                "records of less than 24 bytes are for 65,536 keys or pairs of producer and \
+                        partition, and for 70 minutes",
+            );
         }
         Ok(())
     }
 
-    fn partitions(&self) -> Vec<u32> {
-        match &self.partitions {
-            OneOrMany::One(count) => vec![*count],
-            OneOrMany::Many(counts) => counts.clone(),
-        }
+    /// What a producer has of the clients and partitions.
+    pub(crate) fn share(&self, producer: u32) -> Share {
+        let (producers, clients) = (self.produce.threads(), self.produce.clients());
+        Share { producer, producers, clients, partitions: self.partitions }
     }
 
     /// What is played, one after the other.
     pub(crate) fn cases(&self) -> Vec<Case> {
-        let all = self.partitions();
-        let named = all.len() > 1;
-        all.into_iter()
-            .map(|partitions| Case {
-                name: if named { format!("partitions={partitions}") } else { String::new() },
-                partitions,
-                workload: self.clone(),
-            })
-            .collect()
+        let case = |(name, workload)| Case { name, workload };
+        match &self.grow {
+            Some(grow) => grow.steps(self).map(case).collect(),
+            None => vec![case((String::new(), self.clone()))],
+        }
     }
 
     /// Divides times and amounts, to see whether all works.
@@ -256,7 +293,10 @@ mod tests {
             "catch-up",
             "event-sourcing",
             "fan-out",
-            "many-partitions",
+            "grow-connections",
+            "grow-consumers",
+            "grow-partitions",
+            "grow-record-bytes",
             "messaging",
             "metrics",
         ];
@@ -267,35 +307,87 @@ mod tests {
         name = 'small'
         about = 'a test'
         durability = 'power-loss'
-        partitions = [1, 8]
+        partitions = 8
         record_bytes = 100
         body = { shape = 'mixed', compressible = 0.5 }
         produce = { in_flight = 4, rate = 100.0 }
         time = { warmup_seconds = 1, seconds = 8 }
     ";
 
+    /// The name of each case, and a figure of its workload.
+    fn grown(axis: &str, figure: fn(&Workload) -> u32) -> Vec<(String, u32)> {
+        let text = format!("{SMALL}\ngrow = {{ axis = '{axis}', steps = [10, 80] }}");
+        let cases = Workload::parse(&text).unwrap().cases();
+        cases.into_iter().map(|case| (case.name, figure(&case.workload))).collect()
+    }
+
     #[test]
-    fn a_list_of_partitions_makes_a_case_each() {
-        let workload = Workload::parse(SMALL).unwrap();
-        let cases = workload.cases();
-        let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
-        assert_eq!(names, ["partitions=1", "partitions=8"]);
+    fn each_step_of_an_axis_is_a_case_and_nothing_else_changes() {
+        let named = |axis: &str| [(format!("{axis}=10"), 10), (format!("{axis}=80"), 80)];
+        assert_eq!(grown("partitions", |one| one.partitions), named("partitions"));
+        assert_eq!(grown("connections", |one| one.produce.clients()), named("connections"));
+        let bytes = grown("record-bytes", |one| u32::try_from(one.record_bytes).unwrap());
+        assert_eq!(bytes, named("record-bytes"));
+        assert_eq!(grown("consumers", |one| one.consume.consumers), named("consumers"));
+        let steady = grown("connections", |one| one.partitions);
+        assert_eq!(steady, [("connections=10".to_owned(), 8), ("connections=80".to_owned(), 8)]);
+        let plain = Workload::parse(SMALL).unwrap().cases();
+        assert_eq!((plain.len(), plain[0].name.as_str()), (1, ""));
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default_and_times_can_be_shortened() {
+        let mut workload = Workload::parse(SMALL).unwrap();
         assert_eq!((workload.consume.groups, workload.produce.producers), (1, 1));
-        let mut short = workload;
-        short.shorten(4.0);
-        assert!((short.time.seconds - 2.0).abs() < 1e-9);
+        assert_eq!((workload.produce.clients(), workload.produce.room(1 << 30)), (1, 4));
+        workload.shorten(4.0);
+        assert!((workload.time.seconds - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn producers_share_clients_and_large_records_leave_room_for_fewer() {
+        let text =
+            SMALL.replace("in_flight = 4", "in_flight = 50, in_flight_bytes = 1000, producers = 4");
+        let mut produce = Workload::parse(&text).unwrap().produce;
+        for (connections, threads, own) in [(1, 1, 1), (3, 3, 1), (5, 4, 2), (5_000, 4, 1_250)] {
+            produce.connections = Some(connections);
+            let share =
+                Share { producer: 0, producers: threads, clients: connections, partitions: 8 };
+            assert_eq!((produce.threads(), share.own_clients()), (threads, own));
+        }
+        assert_eq!([10, 100, 1_000_000].map(|bytes| produce.room(bytes)), [50, 10, 1]);
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (from, to) in [
-            ("record_bytes = 100", "record_bytes = 23"),
+            ("record_bytes = 100", "record_bytes = 9"),
+            ("record_bytes = 100", "record_bytes = 23\nkeys = { count = 65537 }"),
+            (
+                "record_bytes = 100",
+                "record_bytes = 100\ngrow = { axis = 'partitions', steps = [] }",
+            ),
+            (
+                "record_bytes = 100",
+                "record_bytes = 100\ngrow = { axis = 'partitions', steps = [2, 2] }",
+            ),
+            (
+                "record_bytes = 100",
+                "record_bytes = 100\ngrow = { axis = 'record-bytes', steps = [9, 10] }",
+            ),
+            (
+                "record_bytes = 100",
+                "record_bytes = 100\ngrow = { axis = 'shards', steps = [1, 2] }",
+            ),
             ("in_flight = 4", "in_flight = 0"),
             ("rate = 100.0", "rate = 0"),
             ("in_flight = 4", "in_flight = 4, producers = 257"),
             ("in_flight = 4", "in_flight = 4, conditional = true"),
+            ("in_flight = 4", "in_flight = 1, conditional = true, connections = 1"),
+            ("in_flight = 4", "in_flight = 4, connections = 20001"),
+            ("in_flight = 4", "in_flight = 4, connections = 0"),
             ("power-loss", "power"),
-            ("[1, 8]", "[0]"),
+            ("partitions = 8", "partitions = 0"),
             ("about", "abuot"),
             ("rate = 100.0", "rate = 1, burst = { every_seconds = 1, seconds = 2, factor = 2 }"),
         ] {

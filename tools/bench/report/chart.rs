@@ -10,6 +10,8 @@ const LEFT: f64 = 72.0;
 const RIGHT: f64 = 34.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 44.0;
+/// Points of a line that are shown one by one, at most.
+const DOTS_MAX: usize = 8;
 
 /// Colours that people tell apart who see red and green alike (Okabe and Ito, 2008), one a contender.
 pub(super) const COLOURS: [&str; 8] =
@@ -42,6 +44,8 @@ pub(super) struct Axis {
     pub(super) name: &'static str,
     pub(super) scale: Scale,
     pub(super) say: fn(f64) -> String,
+    /// The values that are named, from first to last; none: round ones.
+    pub(super) ticks: Vec<f64>,
 }
 
 /// A picture of lines.
@@ -61,6 +65,17 @@ struct Span {
 }
 
 impl Span {
+    /// What an axis spans: its own ticks, or the values.
+    fn over(axis: &Axis, values: impl Iterator<Item = f64>) -> Option<Self> {
+        let whole = Self::of(values, axis.scale)?;
+        match (axis.ticks.first(), axis.ticks.last()) {
+            (Some(low), Some(high)) if high > low => {
+                Some(Self { low: *low, high: *high, scale: axis.scale })
+            }
+            _ => Some(whole),
+        }
+    }
+
     fn of(values: impl Iterator<Item = f64>, scale: Scale) -> Option<Self> {
         let known = |value: &f64| value.is_finite() && (scale == Scale::Linear || *value > 0.0);
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -96,7 +111,11 @@ impl Span {
         part.clamp(0.0, 1.0)
     }
 
-    fn ticks(self) -> Vec<f64> {
+    fn ticks(self, axis: &Axis) -> Vec<f64> {
+        if axis.ticks.is_empty() { self.round_ticks() } else { axis.ticks.clone() }
+    }
+
+    fn round_ticks(self) -> Vec<f64> {
         match self.scale {
             Scale::Logarithmic => {
                 let mut ticks = Vec::new();
@@ -126,8 +145,8 @@ impl Chart {
     /// The picture; a sentence instead if there is nothing to show.
     pub(super) fn svg(&self) -> String {
         let all = || self.lines.iter().flat_map(|line| &line.points);
-        let xs = Span::of(all().map(|point| point.0), self.x.scale);
-        let ys = Span::of(all().map(|point| point.1), self.y.scale);
+        let xs = Span::over(&self.x, all().map(|point| point.0));
+        let ys = Span::over(&self.y, all().map(|point| point.1));
         let (Some(xs), Some(ys)) = (xs, ys) else {
             return format!("<p class=empty>{}: nothing was measured.</p>", escape(&self.title));
         };
@@ -138,7 +157,7 @@ impl Chart {
             escape(&self.title)
         );
         let bottom = HEIGHT - BOTTOM;
-        for tick in ys.ticks() {
+        for tick in ys.ticks(&self.y) {
             let (y, label) = (at_y(tick), escape(&(self.y.say)(tick)));
             let end = WIDTH - RIGHT;
             put(
@@ -150,7 +169,7 @@ impl Chart {
                 ),
             );
         }
-        for tick in xs.ticks() {
+        for tick in xs.ticks(&self.x) {
             let (x, label) = (at_x(tick), escape(&(self.x.say)(tick)));
             put(
                 &mut svg,
@@ -174,19 +193,31 @@ impl Chart {
         );
         for line in &self.lines {
             let points = line.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
-            let points: Vec<String> =
-                points.map(|(x, y)| format!("{:.1},{:.1}", at_x(*x), at_y(*y))).collect();
+            let points: Vec<(f64, f64)> = points.map(|(x, y)| (at_x(*x), at_y(*y))).collect();
+            put(&mut svg, &line.svg(&points));
+        }
+        svg.push_str("</svg>");
+        svg
+    }
+}
+
+impl Line {
+    /// Through these places; a dot at each of a few, which would say nothing one by one otherwise.
+    fn svg(&self, places: &[(f64, f64)]) -> String {
+        let (colour, name) = (colour(self.colour), escape(&self.name));
+        let points: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        let mut svg = format!(
+            "<polyline fill=none stroke=\"{colour}\" stroke-width=2 points=\"{}\"><title>{name}</title></polyline>",
+            points.join(" ")
+        );
+        for (x, y) in places.iter().filter(|_| places.len() <= DOTS_MAX) {
             put(
                 &mut svg,
                 &format!(
-                    "<polyline fill=none stroke=\"{}\" stroke-width=2 points=\"{}\"><title>{}</title></polyline>",
-                    colour(line.colour),
-                    points.join(" "),
-                    escape(&line.name)
+                    "<circle fill=\"{colour}\" cx={x:.1} cy={y:.1} r=3><title>{name}</title></circle>"
                 ),
             );
         }
-        svg.push_str("</svg>");
         svg
     }
 }
@@ -201,7 +232,7 @@ mod tests {
     use super::*;
 
     fn chart(points: Vec<(f64, f64)>, scale: Scale) -> Chart {
-        let axis = |name| Axis { name, scale, say: |value| format!("{value}") };
+        let axis = |name| Axis { name, scale, say: |value| format!("{value}"), ticks: Vec::new() };
         let lines = vec![Line { name: "<one>".to_owned(), colour: 0, points }];
         Chart { title: "a & b".to_owned(), x: axis("x"), y: axis("y"), lines }
     }
@@ -219,9 +250,26 @@ mod tests {
     #[test]
     fn ticks_are_round_numbers() {
         let span = Span::of([0.0, 100.0].into_iter(), Scale::Linear).unwrap();
-        assert_eq!(span.ticks(), [0.0, 50.0, 100.0]);
+        assert_eq!(span.round_ticks(), [0.0, 50.0, 100.0]);
         let span = Span::of([30.0, 2_000.0].into_iter(), Scale::Logarithmic).unwrap();
-        assert_eq!(span.ticks(), [10.0, 100.0, 1_000.0, 10_000.0]);
+        assert_eq!(span.round_ticks(), [10.0, 100.0, 1_000.0, 10_000.0]);
+    }
+
+    #[test]
+    fn an_axis_with_ticks_of_its_own_goes_from_the_first_to_the_last() {
+        let mut chart = chart(vec![(1.0, 1.0), (8.0, 10.0), (64.0, 100.0)], Scale::Logarithmic);
+        chart.x.ticks = vec![1.0, 8.0, 64.0];
+        let svg = chart.svg();
+        let middle = LEFT.midpoint(WIDTH - RIGHT);
+        assert!(
+            svg.contains(&format!("points=\"72.0,256.0 {middle:.1},143.0 586.0,30.0\"")),
+            "{svg}"
+        );
+        assert!(
+            svg.contains(&format!("text-anchor=middle x={middle:.1} y=272.0>8</text>")),
+            "{svg}"
+        );
+        assert_eq!(svg.matches("<circle").count(), 3, "{svg}");
     }
 
     #[test]

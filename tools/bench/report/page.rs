@@ -7,6 +7,7 @@ use crate::error::Outcome;
 use crate::play::Played;
 use crate::report::chart::colour;
 use crate::report::figures::{escape, median, rate, size, thousands, three, time};
+use crate::report::growth::Growth;
 use crate::report::summary::{Row, cases, rows};
 use crate::report::{Comparison, plots};
 
@@ -35,35 +36,31 @@ pub(super) fn html(comparison: &Comparison) -> Outcome<String> {
     head(&mut page, comparison);
     let names = cases(comparison);
     let mut all = Vec::new();
-    for case in &names {
-        let rows = rows(comparison, case)?;
-        let title = if case.is_empty() { "Figures".to_owned() } else { escape(case) };
-        page.push_str(&format!("<h2>{title}</h2><div class=scroll>"));
-        page.push_str(&work(&rows));
-        page.push_str("</div><div class=scroll>");
-        page.push_str(&times(&rows));
-        page.push_str("</div>");
-        remarks(&mut page, &rows);
-        page.push_str(&format!(
-            "{}<div class=plots>{}</div>",
-            plots::legend(&rows),
-            plots::of_case(&rows).join("")
-        ));
-        page.push_str(&ratios(&rows));
-        let partitions = case.rsplit('=').next().and_then(|count| count.parse::<f64>().ok());
-        all.extend(partitions.map(|partitions| (partitions, rows)));
+    for name in &names {
+        all.push((name.as_str(), rows(comparison, name)?));
     }
-    if all.len() > 1 {
-        page.push_str(&format!(
-            "<h2>Over partitions</h2><div class=plots>{}</div>",
-            plots::over_cases(&all)
-        ));
-    }
+    let figures: Vec<String> = all.iter().map(|(name, rows)| case(name, rows)).collect();
+    page.push_str(&Growth::of(all).map(|growth| growth.html()).unwrap_or_default());
+    page.push_str(&figures.concat());
     page.push_str(&limits(comparison));
     page.push_str(&format!("<h2>Method</h2>{METHOD}"));
     configurations(&mut page, comparison);
     page.push_str("</html>\n");
     Ok(page)
+}
+
+/// Everything about one case; folded up where it is one of several.
+fn case(name: &str, rows: &[Row<'_>]) -> String {
+    let (begin, end) = match name {
+        "" => ("<h2>Figures</h2>".to_owned(), ""),
+        name => (format!("<details><summary>{}</summary>", escape(name)), "</details>"),
+    };
+    let (work, times, ratios) = (work(rows), times(rows), ratios(rows));
+    let mut html = format!("{begin}<div class=scroll>{work}</div><div class=scroll>{times}</div>");
+    remarks(&mut html, rows);
+    let (legend, plots) = (plots::legend(rows), plots::of_case(rows).concat());
+    html.push_str(&format!("{legend}<div class=plots>{plots}</div>{ratios}{end}"));
+    html
 }
 
 fn head(page: &mut String, comparison: &Comparison) {

@@ -82,7 +82,7 @@ fn percentiles(
     };
     Chart {
         title: title.to_owned(),
-        x: Axis { name: "percentile", scale: Scale::Logarithmic, say: percentile },
+        x: axis("percentile", Scale::Logarithmic, percentile),
         y: time_axis(),
         lines: rows.iter().enumerate().map(line).collect(),
     }
@@ -101,20 +101,21 @@ fn percentile(slower: f64) -> String {
     }
 }
 
-fn time_axis() -> Axis {
-    Axis { name: "", scale: Scale::Logarithmic, say: |ns| time(whole(ns)) }
+const fn axis(name: &'static str, scale: Scale, say: fn(f64) -> String) -> Axis {
+    Axis { name, scale, say, ticks: Vec::new() }
+}
+
+const fn time_axis() -> Axis {
+    axis("", Scale::Logarithmic, |ns| time(whole(ns)))
 }
 
 const fn rate_axis() -> Axis {
-    Axis { name: "", scale: Scale::Linear, say: rate }
+    axis("", Scale::Linear, rate)
 }
 
 const fn seconds_axis() -> Axis {
-    Axis {
-        name: "seconds since the first record, warm-up included",
-        scale: Scale::Linear,
-        say: |seconds| format!("{seconds}"),
-    }
+    let name = "seconds since the first record, warm-up included";
+    axis(name, Scale::Linear, |seconds| format!("{seconds}"))
 }
 
 /// The last round: a curve of several rounds would hide what it is there to show.
@@ -163,29 +164,8 @@ fn memory(rows: &[Row<'_>]) -> String {
     Chart {
         title: "Broker's resident memory (last round)".to_owned(),
         x: seconds_axis(),
-        y: Axis { name: "", scale: Scale::Linear, say },
+        y: axis("", Scale::Linear, say),
         lines: rows.iter().enumerate().map(line).collect(),
-    }
-    .svg()
-}
-
-/// Throughput over the number of partitions, where a workload has several.
-pub(super) fn over_cases(cases: &[(f64, Vec<Row<'_>>)]) -> String {
-    let count = cases.first().map_or(0, |(_, rows)| rows.len());
-    let line = |colour: usize| {
-        let of = |(partitions, rows): &(f64, Vec<Row<'_>>)| {
-            let row = rows.get(colour)?;
-            Some((*partitions, row.median(|played| Some(played.acknowledged.bytes_per_second))?))
-        };
-        let name = cases.first().and_then(|(_, rows)| rows.get(colour)).map(|row| row.contender);
-        let points = cases.iter().filter_map(of).collect();
-        Line { name: name.unwrap_or_default().to_owned(), colour, points }
-    };
-    Chart {
-        title: "Acknowledged bytes a second, over partitions".to_owned(),
-        x: Axis { name: "partitions", scale: Scale::Logarithmic, say: three },
-        y: rate_axis(),
-        lines: (0..count).map(line).collect(),
     }
     .svg()
 }

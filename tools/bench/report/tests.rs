@@ -100,6 +100,58 @@ fn what_is_written_is_read_again_and_the_page_needs_nothing_else() {
     assert_eq!(page.matches("<table").count(), page.matches("</table>").count());
 }
 
+/// The same rounds as cases of these names, each with half the throughput of the one before; the other contender has none.
+fn grown(names: &[&str]) -> Comparison {
+    let mut comparison = comparison();
+    for round in &mut comparison.rounds {
+        let mut cells = Vec::new();
+        let mut part = 1.0;
+        for name in names {
+            for cell in &round.cells {
+                let mut cell = Cell { case: (*name).to_owned(), ..cell.clone() };
+                if let CellResult::Played(played) = &mut cell.result {
+                    played.acknowledged.bytes_per_second *= part;
+                }
+                cells.push(cell);
+            }
+            part /= 2.0;
+        }
+        round.cells = cells;
+    }
+    comparison
+}
+
+#[test]
+fn what_grows_is_drawn_and_tabled_step_by_step() {
+    let page =
+        page::html(&grown(&["connections=1", "connections=10", "connections=5000"])).unwrap();
+    assert!(page.contains("<h2>Over producers, each with connections of its own</h2>"), "{page}");
+    // The axis ends at the last step, not at a power of ten.
+    assert!(page.contains("x=586.0 y=272.0>5\u{202f}000</text>"), "{page}");
+    assert!(page.contains("<th>1<th>10<th>5\u{202f}000</tr>"), "{page}");
+    assert!(page.contains("one<td>200 MB/s<td>100 MB/s<td>50.0 MB/s</tr>"), "{page}");
+    assert!(page.contains("other<td>–<td>–<td>–</tr>"), "{page}");
+    // Half of the highest is in the middle of the plot but for the room above.
+    let y = |part: f64| format!("{:.1}", 256.0 - 226.0 * part / 1.05);
+    assert!(page.contains(&format!("points=\"72.0,{} ", y(1.0))), "{} {page}", y(1.0));
+    assert!(page.contains(&format!(" 586.0,{}\"", y(0.25))), "{} {page}", y(0.25));
+    assert_eq!(page.matches("<details><summary>connections=").count(), 3, "cases are folded up");
+    assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
+}
+
+#[test]
+fn cases_of_which_nothing_grows_have_no_plot_over_them() {
+    for names in [
+        &["partitions=1"][..],
+        &["one", "other"],
+        &["partitions=1", "consumers=2"],
+        &["a=b", "a=c"],
+    ] {
+        let page = page::html(&grown(names)).unwrap();
+        assert!(!page.contains("<h2>Over"), "{names:?}");
+    }
+}
+
 #[test]
 fn a_lost_record_is_said_in_the_first_line() {
     let mut comparison = comparison();

@@ -116,6 +116,38 @@ fn writers_of_one_aggregate_conflict_and_no_event_is_lost() {
 }
 
 #[test]
+fn each_step_of_what_grows_is_played_down_to_the_smallest_record_and_up_to_many_connections() {
+    let folder = folder();
+    let check = |axis: &str, steps: [u64; 2]| {
+        let workload = SMALL.replace(
+            "rate = 400.0, arrivals = 'poisson', in_flight = 1000",
+            "in_flight = 500, in_flight_bytes = 4000000",
+        );
+        let workload = workload.replace("seconds = 2", "seconds = 1").replace("keys =", "#");
+        let grow = format!("{workload}\ngrow = {{ axis = '{axis}', steps = {steps:?} }}");
+        let done = compare(folder.path(), &grow, &["--brokers", "kolk"]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let result = result(folder.path());
+        let cells = result["rounds"][0]["cells"].as_array().unwrap();
+        for (cell, step) in cells.iter().zip(steps) {
+            assert_eq!(cell["case"], format!("{axis}={step}"));
+            let played = &cell["result"]["played"];
+            let (verdict, acknowledged) = (&played["verdict"], &played["acknowledged"]);
+            assert_eq!(verdict["acknowledged"], verdict["read"], "{verdict}");
+            assert!(acknowledged["records"].as_u64().unwrap() > 0, "{verdict}");
+            if axis == "record-bytes" {
+                assert_eq!(acknowledged["bytes"], acknowledged["records"].as_u64().unwrap() * step);
+            }
+        }
+        assert_eq!(cells.len(), 2);
+        let page = std::fs::read_to_string(folder.path().join("out/report.html")).unwrap();
+        assert!(page.contains("<h2>Over ") && page.contains("verdict good"));
+    };
+    check("record-bytes", [10, 1 << 20]);
+    check("connections", [1, 300]);
+}
+
+#[test]
 fn a_broker_that_is_not_there_fails_the_comparison_and_says_so() {
     let folder = folder();
     let nobody = ["--brokers", "rabbitmq@process-crash", "--external", "rabbitmq=127.0.0.1:1"];

@@ -73,6 +73,8 @@ impl Kafka {
             ("compression.type", "none".to_owned()),
             ("batch.size", self.plan.batch_bytes.to_string()),
             ("batch.num.messages", "1000000".to_owned()),
+            // The largest record; batches end at batch.size.
+            ("message.max.bytes", "8388608".to_owned()),
             ("linger.ms", self.plan.linger_ms.to_string()),
             ("queue.buffering.max.kbytes", "262144".to_owned()),
             ("queue.buffering.max.messages", "1000000".to_owned()),

@@ -1,5 +1,6 @@
 //! kolk by its own protocol: `kolk-client` on tokio.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kolk_client::admin::NewTopic;
@@ -90,8 +91,8 @@ impl Driver for Native {
 
     fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
         let (producer, handle) = (self.open_producer()?, self.runtime.handle().clone());
-        let lanes = (0..self.place.partitions).map(|_| lane(&handle, acks.clone())).collect();
-        Ok(Box::new(NativeProducer { topic: self.place.topic.clone(), producer, handle, lanes }))
+        let (topic, lanes) = (self.place.topic.clone(), BTreeMap::new());
+        Ok(Box::new(NativeProducer { topic, producer, handle, acks, lanes }))
     }
 
     fn consumer(&self, _name: &str, partitions: &[u32]) -> Outcome<Box<dyn Consumer>> {
@@ -132,17 +133,19 @@ struct NativeProducer {
     topic: String,
     producer: producer::Producer,
     handle: Handle,
-    /// One for each partition.
-    lanes: Vec<UnboundedSender<(Delivery, Moment)>>,
+    acks: AckSink,
+    /// One for each partition that was sent to: of thousands of producers few send to all.
+    lanes: BTreeMap<u32, UnboundedSender<(Delivery, Moment)>>,
 }
 
 impl Producer for NativeProducer {
     fn send(&mut self, record: &Outgoing<'_>) -> Outcome<()> {
         let delivery = at_once(&self.handle, self.producer.enqueue(outgoing(&self.topic, record)));
         let delivery = delivery.map_err(refused("produce"))?;
-        let lane = self.lanes.get(record.partition as usize);
+        let begin = || lane(&self.handle, self.acks.clone());
+        let lane = self.lanes.entry(record.partition).or_insert_with(begin);
         // A lane ends with its sender, so that it takes whatever is sent.
-        let _taken = lane.map(|lane| lane.send((delivery, record.intended)));
+        let _taken = lane.send((delivery, record.intended));
         Ok(())
     }
 
