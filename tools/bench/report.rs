@@ -7,11 +7,6 @@ mod plots;
 
 mod summary;
 
-mod bars;
-mod chart;
-
-pub(crate) mod figures;
-
 #[cfg(test)]
 mod tests;
 

@@ -5,12 +5,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use kolk_machine::facts::Facts;
+use kolk_plot::figures::thousands;
 
 use crate::error::{BenchError, Outcome};
 use crate::lab::contender::{Contender, External, Sources};
 use crate::lab::rounds::{self, RoundsPlan};
 use crate::play::workload::Workload;
-use crate::report::figures::thousands;
 use crate::report::{Comparison, PAGE};
 
 /// Size of the file that disk limits are measured with.

@@ -11,6 +11,7 @@ use kolk_driver::clock::{float, ns_of};
 use kolk_driver::protocol;
 use kolk_machine::facts::Facts;
 use kolk_machine::latency::Percentiles;
+use kolk_plot::figures::{thousands, time};
 use serde::Serialize;
 
 use super::compare::{SourceArgs, WorkloadArgs};
@@ -19,7 +20,6 @@ use crate::lab::contender::{Contender, Sources};
 use crate::lab::rounds;
 use crate::play::workload::Case;
 use crate::play::{self, Played};
-use crate::report::figures::{thousands, time};
 
 /// A broker that acknowledges less of the rate than this does not keep up.
 const KEPT_UP: f64 = 0.98;
@@ -178,8 +178,8 @@ fn sweep(
             contender.label(),
             thousands(rate),
             thousands(trial.reached),
-            time(trial.latency.p50_ns),
-            time(trial.latency.p99_ns),
+            time(float(trial.latency.p50_ns)),
+            time(float(trial.latency.p99_ns)),
             if trial.good { "good" } else { "too much" },
         );
         search.tried(rate, trial.good);

@@ -1,8 +1,9 @@
 //! What a workload costs as one part of it grows: every contender's figures, step by step.
 
+use kolk_plot::chart::{Axis, Chart, Line, Scale, colour};
+use kolk_plot::figures::{escape, rate, thousands, three};
+
 use crate::play::Played;
-use crate::report::chart::{Axis, Chart, Line, Scale, colour};
-use crate::report::figures::{escape, rate, thousands, three};
 use crate::report::plots;
 use crate::report::summary::Row;
 

@@ -2,11 +2,11 @@
 
 use kolk_driver::clock::{float, whole};
 use kolk_machine::limits::Limits;
+use kolk_plot::chart::colour;
+use kolk_plot::figures::{escape, median, rate, size, thousands, three, time};
 
 use crate::error::Outcome;
 use crate::play::Played;
-use crate::report::chart::colour;
-use crate::report::figures::{escape, median, rate, size, thousands, three, time};
 use crate::report::growth::Growth;
 use crate::report::summary::{Row, cases, rows};
 use crate::report::{Comparison, plots};
@@ -126,7 +126,7 @@ fn work(rows: &[Row<'_>]) -> String {
         of(|played| Some(played.consumed.as_ref()?.bytes_per_second), rate);
         of(|played| played.usage.broker_cpu_seconds_per_gib(played.moved_bytes()), three);
         of(client_cpu, three);
-        of(|played| Some(float(played.usage.broker_memory_bytes_max)), |bytes| size(whole(bytes)));
+        of(|played| Some(float(played.usage.broker_memory_bytes_max)), size);
         of(written_per_byte, three);
         of(flushes_per_second, three);
         let clean = row.rounds.iter().filter(|played| played.verdict.is_clean()).count();
@@ -146,12 +146,12 @@ fn times(rows: &[Row<'_>]) -> String {
         let mut cells = vec![format!("{}{}", swatch(index), escape(row.contender))];
         for times in [&row.acknowledged, &row.consumed] {
             for quantile in [0.5, 0.9, 0.99, 0.999, 0.999_9, 1.0] {
-                cells.push(times.at(quantile).map_or_else(|| "–".to_owned(), time));
+                cells.push(times.at(quantile).map_or_else(|| "–".to_owned(), |ns| time(float(ns))));
             }
         }
         let lag = row.median(|played| Some(float(played.schedule_lag.p99_ns)));
         let lag = lag.filter(|lag| *lag > 0.0);
-        cells.push(lag.map_or_else(|| "–".to_owned(), |ns| time(whole(ns))));
+        cells.push(lag.map_or_else(|| "–".to_owned(), time));
         html.push_str(&line(&cells));
     }
     html.push_str("</table>");
@@ -227,15 +227,14 @@ fn ratios(rows: &[Row<'_>]) -> String {
 type LimitRow = (&'static str, fn(&Limits) -> f64, fn(f64) -> String);
 
 fn limits(comparison: &Comparison) -> String {
-    let of_time = |ns: f64| time(whole(ns));
     let all: [LimitRow; 7] = [
         ("direct write, 1 MiB, 4 at a time", |one| one.disk_write_bytes_per_second, rate),
         ("direct read, 1 MiB, 8 at a time", |one| one.disk_read_bytes_per_second, rate),
-        ("4 KiB direct write + fdatasync, p50", |one| float(one.commit.p50_ns), of_time),
-        ("4 KiB direct write + fdatasync, p99", |one| float(one.commit.p99_ns), of_time),
+        ("4 KiB direct write + fdatasync, p50", |one| float(one.commit.p50_ns), time),
+        ("4 KiB direct write + fdatasync, p99", |one| float(one.commit.p99_ns), time),
         ("one TCP stream over loopback", |one| one.loopback_bytes_per_second, rate),
-        ("TCP ping-pong, 128 B, p50", |one| float(one.ping_pong.p50_ns), of_time),
-        ("TCP ping-pong, 128 B, p99", |one| float(one.ping_pong.p99_ns), of_time),
+        ("TCP ping-pong, 128 B, p50", |one| float(one.ping_pong.p50_ns), time),
+        ("TCP ping-pong, 128 B, p99", |one| float(one.ping_pong.p99_ns), time),
     ];
     let measured: Vec<&Limits> =
         comparison.rounds.iter().filter_map(|round| round.limits.as_ref()).collect();

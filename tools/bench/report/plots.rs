@@ -2,11 +2,11 @@
 
 use kolk_driver::clock::{float, whole};
 use kolk_machine::latency::Times;
+use kolk_plot::bars::{self, Bar};
+use kolk_plot::chart::{Axis, Chart, Line, Scale, colour};
+use kolk_plot::figures::{escape, rate, three, time};
 
 use crate::play::{Played, SlotFigures};
-use crate::report::bars::{self, Bar};
-use crate::report::chart::{Axis, Chart, Line, Scale, colour};
-use crate::report::figures::{escape, rate, three, time};
 use crate::report::summary::Row;
 
 /// The quantiles of a curve: ten a decade of what is left.
@@ -106,7 +106,7 @@ const fn axis(name: &'static str, scale: Scale, say: fn(f64) -> String) -> Axis 
 }
 
 const fn time_axis() -> Axis {
-    axis("", Scale::Logarithmic, |ns| time(whole(ns)))
+    axis("", Scale::Logarithmic, time)
 }
 
 const fn rate_axis() -> Axis {

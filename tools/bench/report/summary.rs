@@ -3,12 +3,12 @@
 use kolk_driver::clock::float;
 use kolk_machine::latency::Times;
 use kolk_machine::limits::Limits;
+use kolk_plot::figures::median;
 
 use crate::error::Outcome;
 use crate::lab::rounds::{Cell, CellResult};
 use crate::play::Played;
 use crate::report::Comparison;
-use crate::report::figures::median;
 
 /// A contender in a case, over all rounds.
 pub(crate) struct Row<'a> {

@@ -1,7 +1,7 @@
 //! Bars of medians with a dot for each round, as SVG.
 
-use crate::report::chart::colour;
-use crate::report::figures::{escape, median};
+use crate::chart::colour;
+use crate::figures::{escape, median};
 
 const WIDTH: f64 = 620.0;
 const LEFT: f64 = 150.0;
@@ -11,15 +11,18 @@ const BAR: f64 = 18.0;
 const STEP: f64 = 28.0;
 
 /// One bar: a name and a figure of each round.
-pub(super) struct Bar {
-    pub(super) name: String,
+#[derive(Clone, Debug)]
+pub struct Bar {
+    /// Beside it.
+    pub name: String,
     /// Of the palette.
-    pub(super) colour: usize,
-    pub(super) rounds: Vec<f64>,
+    pub colour: usize,
+    /// The figure of each round.
+    pub rounds: Vec<f64>,
 }
 
 /// The picture; `say` is how a figure reads.
-pub(super) fn svg(title: &str, bars: &[Bar], say: fn(f64) -> String) -> String {
+pub fn svg(title: &str, bars: &[Bar], say: fn(f64) -> String) -> String {
     let high = bars.iter().flat_map(|bar| &bar.rounds).copied().fold(0.0, f64::max);
     if high <= 0.0 {
         return format!("<p class=empty>{}: nothing was measured.</p>", escape(title));

@@ -1,11 +1,9 @@
 //! Figures for people: units that fit, three digits.
 
-use kolk_driver::clock::float;
-
 const GIB: f64 = (1_u64 << 30) as f64;
 
 /// Three digits: 1234 → 1230, 12.34 → 12.3, 0.1234 → 0.123.
-pub(crate) fn three(figure: f64) -> String {
+pub fn three(figure: f64) -> String {
     if !figure.is_finite() {
         return "–".to_owned();
     }
@@ -20,7 +18,7 @@ pub(crate) fn three(figure: f64) -> String {
 }
 
 /// A whole number with spaces between thousands.
-pub(crate) fn thousands(figure: f64) -> String {
+pub fn thousands(figure: f64) -> String {
     let digits = format!("{:.0}", figure.abs());
     let mut spaced = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -33,8 +31,7 @@ pub(crate) fn thousands(figure: f64) -> String {
 }
 
 /// A time in ns.
-pub(crate) fn time(ns: u64) -> String {
-    let ns = float(ns);
+pub fn time(ns: f64) -> String {
     match ns {
         at if at >= 1e9 => format!("{} s", three(ns / 1e9)),
         at if at >= 1e6 => format!("{} ms", three(ns / 1e6)),
@@ -44,7 +41,7 @@ pub(crate) fn time(ns: u64) -> String {
 }
 
 /// Bytes a second.
-pub(crate) fn rate(bytes_per_second: f64) -> String {
+pub fn rate(bytes_per_second: f64) -> String {
     match bytes_per_second {
         at if at >= 1e9 => format!("{} GB/s", three(at / 1e9)),
         at if at >= 1e6 => format!("{} MB/s", three(at / 1e6)),
@@ -53,8 +50,7 @@ pub(crate) fn rate(bytes_per_second: f64) -> String {
 }
 
 /// Bytes.
-pub(crate) fn size(bytes: u64) -> String {
-    let bytes = float(bytes);
+pub fn size(bytes: f64) -> String {
     if bytes >= GIB {
         format!("{} GiB", three(bytes / GIB))
     } else {
@@ -63,7 +59,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// The middle of all; the mean of the two in the middle if their number is even.
-pub(crate) fn median(all: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub fn median(all: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut all: Vec<f64> = all.into_iter().filter(|figure| figure.is_finite()).collect();
     all.sort_by(f64::total_cmp);
     let middle = all.len() / 2;
@@ -76,7 +72,7 @@ pub(crate) fn median(all: impl IntoIterator<Item = f64>) -> Option<f64> {
 }
 
 /// Text within HTML.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -99,14 +95,14 @@ mod tests {
         let all = [three(1_234_567.0), three(12.345), three(1.2345), three(0.12345)];
         assert_eq!(all, ["1\u{202f}234\u{202f}567", "12.3", "1.23", "0.123"]);
         assert_eq!(
-            [time(950), time(12_300), time(4_560_000), time(7_000_000_000)],
+            [time(950.0), time(12_300.0), time(4_560_000.0), time(7e9)],
             ["950 ns", "12.3 µs", "4.56 ms", "7.00 s"]
         );
         assert_eq!(
             [rate(2.5e9), rate(1.5e6), rate(900.0)],
             ["2.50 GB/s", "1.50 MB/s", "0.900 kB/s"]
         );
-        assert_eq!([size(3 << 30), size(5 << 20)], ["3.00 GiB", "5.00 MiB"]);
+        assert_eq!([size(3.0 * GIB), size(GIB / 204.8)], ["3.00 GiB", "5.00 MiB"]);
         assert_eq!([three(f64::NAN), three(0.0), three(1e-6)], ["–", "0", "< 0.001"]);
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::report::figures::escape;
+use crate::figures::escape;
 
 const WIDTH: f64 = 620.0;
 const HEIGHT: f64 = 300.0;
@@ -14,46 +14,58 @@ const BOTTOM: f64 = 44.0;
 const DOTS_MAX: usize = 8;
 
 /// Colours that people tell apart who see red and green alike (Okabe and Ito, 2008), one a contender.
-pub(super) const COLOURS: [&str; 8] =
+pub const COLOURS: [&str; 8] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a700"];
 
 /// The colour of the n-th contender.
-pub(super) fn colour(index: usize) -> &'static str {
+pub fn colour(index: usize) -> &'static str {
     COLOURS.get(index % COLOURS.len()).copied().unwrap_or("#000")
 }
 
 /// One line.
-pub(super) struct Line {
-    pub(super) name: String,
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Shown where the pointer rests.
+    pub name: String,
     /// Of the palette.
-    pub(super) colour: usize,
+    pub colour: usize,
     /// From left to right.
-    pub(super) points: Vec<(f64, f64)>,
+    pub points: Vec<(f64, f64)>,
 }
 
 /// How an axis maps its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scale {
+pub enum Scale {
+    /// From 0 on.
     Linear,
     /// Powers of ten at equal distances; values must be above 0.
     Logarithmic,
 }
 
 /// An axis: what it shows and how a value reads.
-pub(super) struct Axis {
-    pub(super) name: &'static str,
-    pub(super) scale: Scale,
-    pub(super) say: fn(f64) -> String,
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// Below it; a vertical one has none.
+    pub name: &'static str,
+    /// How it maps its values.
+    pub scale: Scale,
+    /// How a value reads.
+    pub say: fn(f64) -> String,
     /// The values that are named, from first to last; none: round ones.
-    pub(super) ticks: Vec<f64>,
+    pub ticks: Vec<f64>,
 }
 
 /// A picture of lines.
-pub(super) struct Chart {
-    pub(super) title: String,
-    pub(super) x: Axis,
-    pub(super) y: Axis,
-    pub(super) lines: Vec<Line>,
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// Above it, on one line.
+    pub title: String,
+    /// From left to right.
+    pub x: Axis,
+    /// From bottom to top.
+    pub y: Axis,
+    /// The last one lies on top.
+    pub lines: Vec<Line>,
 }
 
 /// The values that an axis spans.
@@ -143,7 +155,7 @@ impl Span {
 
 impl Chart {
     /// The picture; a sentence instead if there is nothing to show.
-    pub(super) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let all = || self.lines.iter().flat_map(|line| &line.points);
         let xs = Span::over(&self.x, all().map(|point| point.0));
         let ys = Span::over(&self.y, all().map(|point| point.1));
