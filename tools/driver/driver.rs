@@ -18,7 +18,7 @@ pub struct Place {
     /// How many partitions it has.
     pub partitions: u32,
     /// Settings of the topic that make it as durable as it shall be, where a protocol has them.
-    pub topic_settings: Vec<(&'static str, String)>,
+    pub topic_settings: Vec<(String, String)>,
 }
 
 /// How a client batches and waits; each driver says how it makes that its own.

@@ -139,19 +139,20 @@ impl Contender {
     }
 
     /// Topic settings for a case, where durability and the size of records are the topic's affair.
-    pub(crate) fn topic_settings(&self, case: &Case) -> Vec<(&'static str, String)> {
+    pub(crate) fn topic_settings(&self, case: &Case) -> Vec<(String, String)> {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut settings = match (self.kind, self.durability(case)) {
             (Kind::Kolk | Kind::KolkKafka | Kind::KolkKafkaShard, level) => {
-                vec![("kolk.durability", level.name().to_owned())]
+                vec![pair("kolk.durability", level.name())]
             }
             // A flush after each append, before it is acknowledged.
-            (Kind::Kafka, Durability::PowerLoss) => vec![("flush.messages", "1".to_owned())],
+            (Kind::Kafka, Durability::PowerLoss) => vec![pair("flush.messages", "1")],
             (Kind::Kafka, _) => Vec::new(),
             (Kind::Nats | Kind::Rabbitmq | Kind::Redis, _) => return Vec::new(),
         };
         let batch_bytes = case.workload.record_bytes + BATCH_OVERHEAD_BYTES;
         if batch_bytes > MESSAGE_BYTES_MAX as usize {
-            settings.push(("max.message.bytes", batch_bytes.to_string()));
+            settings.push(pair("max.message.bytes", &batch_bytes.to_string()));
         }
         settings
     }

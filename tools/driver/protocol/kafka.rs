@@ -107,7 +107,7 @@ impl Driver for Kafka {
             all.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>()
         };
         let own = self.place.topic_settings.iter();
-        let topic = own.map(|(name, value)| (*name, value.clone())).collect();
+        let topic = own.map(|(name, value)| (name.as_str(), value.clone())).collect();
         vec![
             ("client".to_owned(), format!("librdkafka {}", get_rdkafka_version().1)),
             ("producer".to_owned(), text(self.producer_settings())),

@@ -78,7 +78,7 @@ impl Driver for Native {
     fn create(&self) -> Outcome<()> {
         let mut topic = NewTopic::named(&self.place.topic).partitions(self.place.partitions);
         for (name, value) in &self.place.topic_settings {
-            topic = topic.setting(*name, value);
+            topic = topic.setting(name, value);
         }
         let created = self.runtime.block_on(self.client.admin().create_topic(topic));
         created.map(drop).map_err(refused("create topic"))

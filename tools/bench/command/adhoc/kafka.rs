@@ -6,6 +6,8 @@ mod count;
 
 use std::time::Duration;
 
+use kolk_driver::driver::{ClientPlan, Place};
+use kolk_driver::protocol::{self, Protocol};
 use serde_json::json;
 
 use crate::error::Outcome;
@@ -53,9 +55,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Outcome<()> {
     let topic = Topic { name: &args.topic, partitions: args.partitions };
     let client = Client { broker: &args.broker, pid: args.pid, topic };
-    let settings: Vec<(&str, &str)> =
-        args.settings.iter().filter_map(|setting| setting.split_once('=')).collect();
-    client.create_topic(&settings)?;
+    let settings = args.settings.iter().filter_map(|setting| setting.split_once('='));
+    let place = Place {
+        address: args.broker.clone(),
+        topic: args.topic.clone(),
+        partitions: args.partitions,
+        topic_settings: settings.map(|(name, value)| (name.into(), value.into())).collect(),
+    };
+    protocol::open(Protocol::Kafka, place, ClientPlan::default())?.create()?;
     let (produced, records) = client.produce(&client::ProducePlan {
         record_bytes: args.record_bytes,
         batch_bytes: args.batch_bytes,

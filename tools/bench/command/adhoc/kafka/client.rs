@@ -1,14 +1,11 @@
-//! librdkafka as producer, consumer and administrator.
+//! librdkafka as producer and consumer, with a counter in place of what `kolk-driver` does for each record: there every
+//! acknowledgement goes through a channel with its moment, from a thread of its own, and here the client's core is what
+//! bounds the figures.
 
-use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -79,33 +76,6 @@ impl Client<'_> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.broker).set("client.id", "kolk-bench");
         config
-    }
-
-    /// Makes the topic and waits until every partition has a leader.
-    pub(crate) fn create_topic(&self, settings: &[(&str, &str)]) -> Outcome<()> {
-        let failed = |error: KafkaError| refused("create topic", &error);
-        let admin: AdminClient<DefaultClientContext> = self.config().create().map_err(failed)?;
-        let partitions = i32::try_from(self.topic.partitions).unwrap_or(i32::MAX);
-        let mut topic = NewTopic::new(self.topic.name, partitions, TopicReplication::Fixed(1));
-        for (name, value) in settings {
-            topic = topic.set(name, value);
-        }
-        let options = AdminOptions::new().operation_timeout(Some(SILENCE));
-        for outcome in wait(admin.create_topics([&topic], &options)).map_err(failed)? {
-            outcome.map_err(|(_, code)| BenchError::refused("create topic", code))?;
-        }
-        let deadline = Instant::now() + SILENCE;
-        while Instant::now() < deadline {
-            let cluster = admin.inner().fetch_metadata(Some(self.topic.name), SILENCE);
-            let led = cluster.map_err(failed)?.topics().first().map_or(0, |topic| {
-                topic.partitions().iter().filter(|partition| partition.leader() >= 0).count()
-            });
-            if led as u64 == u64::from(self.topic.partitions) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Err(BenchError::refused("create topic", "a partition has no leader"))
     }
 
     /// Produces, round robin over the partitions; gives the measured part and the records acknowledged in all.
@@ -247,25 +217,5 @@ fn fill(value: &mut [u8]) {
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let [.., high] = state.to_le_bytes();
         *byte = b' ' + high % 95;
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for a future of the administrator, whose own thread completes it.
-fn wait<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
     }
 }

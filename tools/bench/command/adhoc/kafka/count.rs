@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kolk_driver::clock::float;
 use kolk_machine::cores;
 use serde::Serialize;
 
@@ -89,11 +90,6 @@ impl Ledger {
 
 fn wrong(partition: i32, what: &str) -> BenchError {
     BenchError::Workload(format!("partition {partition} {what}"))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "53 bits are precise enough for a figure")]
-const fn float(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]
