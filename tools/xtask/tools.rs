@@ -18,9 +18,13 @@ const NEEDED: [(&str, &str); 6] = [
     ("setpriv", "util-linux"),
 ];
 
-/// Programs that only tests of real faults call, which say so and skip themselves without them.
-const WANTED: [(&str, &str); 3] =
-    [("faketime", "faketime"), ("fusermount3", "fuse3"), ("mkfs.ext4", "e2fsprogs")];
+/// Programs that only tests of real faults call, and the build of librdkafka for the lints; both say so and do without them.
+const WANTED: [(&str, &str); 4] = [
+    ("faketime", "faketime"),
+    ("fusermount3", "fuse3"),
+    ("make", "make"),
+    ("mkfs.ext4", "e2fsprogs"),
+];
 
 /// Looks for what the tests need. Installs Debian packages only where a throw-away machine says
 /// `CI=true` and we are root; elsewhere it says what is missing.
