@@ -218,10 +218,9 @@ impl<'a> Stage<'a> {
         let begin = self.ground.clock.now().after(START_DELAY);
         let from = begin.after(Duration::from_secs_f64(time.warmup_seconds));
         let window = Window::new(begin, from, from.after(Duration::from_secs_f64(time.seconds)));
-        let bounds = Bounds {
-            in_flight: self.case.workload.produce.room(self.case.workload.record_bytes),
-            bytes: self.case.workload.produce.bytes_max,
-        };
+        let workload = &self.case.workload;
+        let in_flight = self.bearable(workload.produce.room(workload.record_bytes));
+        let bounds = Bounds { in_flight, bytes: workload.produce.bytes_max };
         self.ground.sent_bytes.store(0, Ordering::Relaxed);
         let paces = (0..self.writers.len() as u64).map(|index| self.pace(index, begin)).collect();
         let orders = Orders { paces, bounds };
@@ -254,6 +253,15 @@ impl<'a> Stage<'a> {
         })
     }
 
+    /// Records on their way from each producer: as many as it may have, and the broker bears from all.
+    fn bearable(&self, in_flight: u32) -> u32 {
+        share_of(
+            self.ground.driver.in_flight_max(),
+            self.case.workload.produce.threads(),
+            in_flight,
+        )
+    }
+
     fn pace(&self, index: u64, begin: Moment) -> Pace {
         let produce = &self.case.workload.produce;
         let Some(rate) = produce.rate else { return Pace::Closed };
@@ -283,7 +291,8 @@ impl<'a> Stage<'a> {
         let now = self.ground.clock.now();
         let never = Moment::from_ns(u64::MAX);
         let window = Window::new(now, now, never);
-        let bounds = Bounds { in_flight: fill.in_flight, bytes: fill.bytes };
+        let in_flight = self.bearable(fill.in_flight);
+        let bounds = Bounds { in_flight, bytes: fill.bytes };
         let paces = self.writers.iter().map(|_| Pace::Closed).collect();
         let orders = Orders { paces, bounds };
         write(&self.ground, &mut self.writers, &window, orders)?;
@@ -382,6 +391,11 @@ impl<'a> Stage<'a> {
         }
         Ok(((!read.is_empty()).then(|| tally.measured(window)), verdict))
     }
+}
+
+/// What each of some may have of what all may have, at most what it wants and at least one.
+fn share_of(all: u32, count: u32, wanted: u32) -> u32 {
+    wanted.min((all / count.max(1)).max(1))
 }
 
 /// All writers at once, each on a thread.

@@ -82,6 +82,11 @@ pub trait Driver: Send + Sync {
     /// Name and version of the client library and every setting that differs from its default.
     fn configuration(&self) -> Vec<(String, String)>;
 
+    /// Records of all producers that the broker lets be on their way without losing sight of some.
+    fn in_flight_max(&self) -> u32 {
+        u32::MAX
+    }
+
     /// Makes the topic, which must not exist.
     fn create(&self) -> Outcome<()>;
 

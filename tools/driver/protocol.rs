@@ -80,7 +80,7 @@ const fn open_files(protocol: Protocol) -> u64 {
         // To the door that was named, and to that of the partition's shard.
         Protocol::Native => 2,
         // The same, and the pipes that wake its threads.
-        Protocol::Kafka => 8,
+        Protocol::Kafka => 5,
         Protocol::Nats | Protocol::Redis => 1,
         // One for each direction.
         Protocol::Rabbitmq => 2,

@@ -218,6 +218,12 @@ fn clients_are_connected_before_the_measure_and_take_turns() {
 }
 
 #[test]
+fn producers_share_what_a_broker_bears() {
+    assert_eq!([share_of(10_000, 4, 50_000), share_of(u32::MAX, 4, 50_000)], [2_500, 50_000]);
+    assert_eq!([share_of(10_000, 4, 7), share_of(2, 4, 7), share_of(10, 0, 50)], [7, 1, 10]);
+}
+
+#[test]
 fn what_was_filled_in_before_is_read_and_not_measured_as_latency() {
     let text = "rate = 200.0, in_flight = 1000 }\n        fill = { bytes = 6400, in_flight = 10";
     let played = play_with(Fault::None, text);

@@ -24,6 +24,9 @@ use crate::error::{DriverError, Outcome};
 
 /// Acknowledgements that may be outstanding on one connection; the client's default is 5,000.
 const ACKS_MAX: usize = 100_000;
+/// Records that may be on their way to one stream. The server buffers 10,000 (its `max_buffered_msgs`) and discards others:
+/// with 100,000 on their way from two producers some were never acknowledged.
+const IN_FLIGHT_MAX: u32 = 10_000;
 const SILENCE: Duration = Duration::from_secs(60);
 /// Records that one poll takes at most.
 const RECORDS_MAX: usize = 1_000;
@@ -55,11 +58,15 @@ impl Driver for Nats {
     fn configuration(&self) -> Vec<(String, String)> {
         let text = format!(
             "async-nats 0.51, one stream on files, a subject a partition\n\
-             max_ack_inflight={ACKS_MAX}; the client sends at once what is given to it: no linger of {} ms\n\
+             max_ack_inflight={ACKS_MAX}, at most {IN_FLIGHT_MAX} records of all producers on their way; the client sends at once what is given to it: no linger of {} ms\n\
              ordered pull consumers with the client's defaults\n",
             self.plan.linger_ms
         );
         vec![("client".to_owned(), text)]
+    }
+
+    fn in_flight_max(&self) -> u32 {
+        IN_FLIGHT_MAX
     }
 
     fn create(&self) -> Outcome<()> {
