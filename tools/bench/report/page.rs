@@ -1,6 +1,6 @@
 //! The page: one file without scripts, fonts or anything else from elsewhere.
 
-use kolk_driver::clock::{float, whole};
+use kolk_driver::clock::float;
 use kolk_machine::limits::Limits;
 use kolk_plot::chart::colour;
 use kolk_plot::figures::{escape, median, rate, size, thousands, three, time};
