@@ -32,10 +32,23 @@ impl AlignedBuf {
         buf
     }
 
-    /// Returns a buffer of length 0 with room for `capacity` bytes, of any content, that the
-    /// kernel is going to fill; [`AlignedBuf::set_filled`] then says how far it did.
-    pub(crate) fn for_read(capacity: usize) -> Self {
+    /// Returns a buffer of length 0 with room for `capacity` bytes, which hold anything: [`AlignedBuf::append`] fills them, or
+    /// the kernel does and [`AlignedBuf::set_filled`] says how far.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
         Self { memory: Memory::recycled(capacity), len: 0 }
+    }
+
+    /// Copies `bytes` behind those that are there. The caller checks that they fit: more than the capacity is a bug.
+    pub fn append(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        assert!(end <= self.capacity(), "{end} of {} bytes", self.capacity());
+        let start = self.len;
+        self.len = end;
+        // All memory of a block is initialised: what is lent here holds bytes of another life until the next line.
+        if let Some(target) = self.get_mut(start..end) {
+            target.copy_from_slice(bytes);
+        }
     }
 
     /// Sets the length after the memory's first `len` bytes were filled.
@@ -121,6 +134,32 @@ mod tests {
         assert_eq!(buf.capacity(), 8192);
         assert!((buf.start() as usize).is_multiple_of(PAGE_BYTES));
         assert!(buf.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn what_is_appended_follows_and_nothing_of_the_last_owner_is_seen() {
+        let mut dirty = AlignedBuf::new(4096);
+        dirty.fill(0xff);
+        drop(dirty);
+        let mut buf = AlignedBuf::with_capacity(4096);
+        assert!(buf.is_empty());
+        buf.append(b"head");
+        buf.append(b"payload");
+        assert_eq!(&*buf, b"headpayload");
+        let mut copy = vec![1; 4096];
+        buf.into_slice().copy_to(&mut copy);
+        assert_eq!(
+            (&copy[..11], copy[11..].iter().all(|byte| *byte == 0)),
+            (&b"headpayload"[..], true)
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "4097 of 4096 bytes")]
+    fn more_than_fits_is_a_bug() {
+        let mut buf = AlignedBuf::with_capacity(4096);
+        buf.append(&[1; 4096]);
+        buf.append(&[1]);
     }
 
     #[test]

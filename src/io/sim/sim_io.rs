@@ -271,7 +271,7 @@ impl File for SimFile {
             if fault == Some(FaultKind::FlipBit) {
                 found = file.world().with_chance(|chance| flip_bit(found, chance));
             }
-            let mut buf = AlignedBuf::for_read(bytes);
+            let mut buf = AlignedBuf::with_capacity(bytes);
             buf.set_filled(found.len());
             buf.copy_from_slice(&found);
             Ok(buf)

@@ -128,7 +128,7 @@ impl File for UringFile {
         bytes: usize,
     ) -> impl Future<Output = Result<AlignedBuf, IoError>> + use<> {
         assert_aligned(Op::Read, position, bytes as u64);
-        let started = self.start_read(position, AlignedBuf::for_read(bytes), 0, bytes);
+        let started = self.start_read(position, AlignedBuf::with_capacity(bytes), 0, bytes);
         self.clone().finish_read(position, bytes, started)
     }
 

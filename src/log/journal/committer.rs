@@ -123,22 +123,16 @@ fn fill<I: Io>(
         previous_checksum: journal.checksum.get(),
     };
     let (head, checksum) = group.head(journal.identity, place);
-    let mut buf = AlignedBuf::new(index(total));
-    let mut at = 0;
-    let mut put = |piece: &[u8]| {
-        if let Some(target) = buf.get_mut(at..at + piece.len()) {
-            target.copy_from_slice(piece);
-        }
-        at += piece.len();
-    };
-    put(&head);
+    let mut buf = AlignedBuf::with_capacity(index(total));
+    buf.append(&head);
     for share in shares {
         if let Some((from, to)) = share.redo {
             let state = share.log.inner.state.borrow();
-            state.active().tail.visit(from, to, &mut put);
+            state.active().tail.visit(from, to, |piece| buf.append(piece));
         }
     }
-    assert_eq!(at, head.len() + group.payload_bytes(), "every payload announced was copied");
+    let filled = head.len() + group.payload_bytes();
+    assert_eq!(buf.len(), filled, "every payload announced was copied");
     shard.metrics.copies.journal.add_len(group.payload_bytes());
     (buf.into_slice(), checksum)
 }
