@@ -34,8 +34,14 @@ pub(super) struct Peer {
 pub(super) fn up(command: &str, name: &str, durability: Durability) -> Outcome<Peer> {
     let said = run(command, &["up", name, "--durability", durability.name()])?;
     let line = said.lines().last().unwrap_or_default();
-    let state = serde_json::from_str(line)
-        .map_err(|error| BenchError::refused(format!("{command} up {name}"), error))?;
+    let state = match serde_json::from_str(line) {
+        Ok(state) => state,
+        Err(error) => {
+            // It may be up all the same, and would be in the way of the next round.
+            drop(run(command, &["down", name]));
+            return Err(BenchError::refused(format!("{command} up {name}"), error));
+        }
+    };
     Ok(Peer { command: command.to_owned(), name: name.to_owned(), state, is_up: true })
 }
 
@@ -88,6 +94,15 @@ mod tests {
         assert_eq!((peer.state().pid, peer.state().address.as_str()), (7, "127.0.0.1:1"));
         peer.down().unwrap();
         assert!(up("false", "kafka", Durability::PowerLoss).is_err());
-        assert!(up("echo no JSON", "kafka", Durability::PowerLoss).is_err());
+    }
+
+    #[test]
+    fn a_broker_of_which_nothing_is_known_is_brought_down_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (script, calls) = (folder.path().join("brokers"), folder.path().join("calls"));
+        std::fs::write(&script, format!("echo $1 $2 >> {}\necho no JSON\n", calls.display()))
+            .unwrap();
+        assert!(up(&format!("sh {}", script.display()), "nats", Durability::PowerLoss).is_err());
+        assert_eq!(std::fs::read_to_string(calls).unwrap(), "up nats\ndown nats\n");
     }
 }

@@ -31,6 +31,8 @@ impl Jars {
                 "-f",
             ]);
             maven.arg(&pom).arg(format!("-DoutputDirectory={}", lib.display()));
+            // Maven ends what it says with a colour code: on standard output it would stand before the line that `up` prints.
+            maven.stdout(std::io::stderr());
             repo::run(&mut maven)?;
             std::fs::copy(&pom, &ready).map_err(|e| unwritable(&ready, &e))?;
         }
