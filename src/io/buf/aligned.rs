@@ -155,14 +155,6 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "4097 of 4096 bytes")]
-    fn more_than_fits_is_a_bug() {
-        let mut buf = AlignedBuf::with_capacity(4096);
-        buf.append(&[1; 4096]);
-        buf.append(&[1]);
-    }
-
-    #[test]
     fn frozen_bytes_outlive_the_buffer_and_cross_threads() {
         let bytes = AlignedBuf::from_bytes(b"record batch").freeze();
         let part = bytes.slice(7..);
