@@ -33,7 +33,7 @@ impl AlignedBuf {
     }
 
     /// Returns a buffer of length 0 with room for `capacity` bytes, which hold anything: [`AlignedBuf::append`] fills them, or
-    /// the kernel does and [`AlignedBuf::set_filled`] says how far.
+    /// a read from disk.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self { memory: Memory::recycled(capacity), len: 0 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kolk_machine::cores;
 use kolk_machine::limits::commits::RawDisk;
 use kolk_machine::limits::echo::{self, EchoPlan};
-use kolk_model::durability::AckLevel;
+use kolk_model::durability::{AckLevel, Durability};
 
 use super::workload::{AckPhase, IdlePhase};
 use super::{Speed, copies, float, shape};
@@ -21,7 +21,7 @@ impl Speed {
         self.say("acknowledgements");
         let before = broker.counters()?;
         let (acknowledged, after) =
-            self.small_records(broker, "acks", phase, AckLevel::PowerLoss)?;
+            self.small_records(broker, "acks", phase, Durability::PowerLoss)?;
         let groups = after.grown(&before, "kolk_journal_groups_total", "")?;
         let fdatasyncs = after.grown(&before, "kolk_journal_fdatasyncs_total", "")?;
         self.put("acks_per_second", acknowledged.measured.requests_per_second());
@@ -39,7 +39,7 @@ impl Speed {
         let half = Duration::from_secs(self.seconds(phase)) / 2;
         let disk = RawDisk::create(&self.scratch)?;
         let mut raw = disk.saturated(&self.broker_cores, half)?;
-        let (acknowledged, _) = self.small_records(broker, "ack", phase, AckLevel::PowerLoss)?;
+        let (acknowledged, _) = self.small_records(broker, "ack", phase, Durability::PowerLoss)?;
         raw.add(&disk.saturated(&self.broker_cores, half)?);
         let (latency, commit) = (acknowledged.measured.latency, raw.times.summary());
         self.put("ack_p50_ns", float(latency.p50_ns));
@@ -56,7 +56,7 @@ impl Speed {
     pub(super) fn crash_ack(&mut self, broker: &Broker, phase: &AckPhase) -> Outcome<()> {
         self.say("latency of one acknowledgement that survives the process");
         let (acknowledged, _) =
-            self.small_records(broker, "crash-ack", phase, AckLevel::ProcessCrash)?;
+            self.small_records(broker, "crash-ack", phase, Durability::ProcessCrash)?;
         self.put("crash_ack_p50_ns", float(acknowledged.measured.latency.p50_ns));
         self.detail("crash_ack", &acknowledged.measured);
         let echoed = echo::measure(&EchoPlan {
@@ -80,12 +80,14 @@ impl Speed {
         broker: &Broker,
         topic: &str,
         phase: &AckPhase,
-        durability: AckLevel,
+        durability: Durability,
     ) -> Outcome<(acks::Acknowledged, Counters)> {
-        topology::create_topic(broker.native(), topic, phase.partitions, &[])?;
+        // The topic's own level: on one that is safer the group would be synced all the same, and the answer wait for that.
+        let settings = [("kolk.durability", durability.name())];
+        topology::create_topic(broker.native(), topic, phase.partitions, &settings)?;
         let plan = AckPlan {
             shape: shape(phase.record_bytes, 1),
-            durability,
+            durability: AckLevel::Topic,
             warmup: Limit::Time(Duration::from_secs(phase.warmup_seconds)),
             limit: Limit::Time(Duration::from_secs(self.seconds(phase))),
         };
