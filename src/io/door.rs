@@ -59,7 +59,7 @@ pub trait Io: Clone + 'static {
     /// Lets every other runnable task of the executor run once.
     fn yield_now(&self) -> impl Future<Output = ()> + use<Self>;
 
-    /// Opens a file for direct I/O; the descriptor is not inherited by child processes.
+    /// Opens a file, for direct I/O in all modes but one; the descriptor is not inherited by child processes.
     ///
     /// A created file is durable only after [`Io::sync_dir`] of its directory.
     fn open(
@@ -141,7 +141,7 @@ pub trait Io: Clone + 'static {
     }
 }
 
-/// An open file, read and written directly: no page cache is involved.
+/// An open file, read and written directly: no page cache is involved, unless it was opened [`OpenMode::Cached`].
 ///
 /// A clone is the same descriptor, which is closed with the last of them.
 #[expect(clippy::len_without_is_empty, reason = "the length is asked of the kernel")]
@@ -169,8 +169,8 @@ pub trait File: Clone + 'static {
     /// Writes as [`File::write_at`] and, only if all of it was written, makes the file's data
     /// durable: one submission.
     ///
-    /// It covers this write, those through this handle and its clones that were complete at the
-    /// call, and what was complete when the file was opened.
+    /// It covers this write and all that were complete at the call, through this handle, its clones and
+    /// cached ones, and what was complete when the file was opened.
     fn write_and_sync_at(
         &self,
         position: u64,
@@ -181,6 +181,10 @@ pub trait File: Clone + 'static {
     ///
     /// After an error what is durable is unknown, for good: a second sync proves nothing.
     fn sync(&self) -> impl Future<Output = Result<(), IoError>> + use<Self>;
+
+    /// Asks the kernel to begin writing to the disk what of these bytes is in the page cache alone, so that a later sync finds
+    /// little to do. Waits for nothing and promises nothing; what goes wrong, the sync tells.
+    fn begin_write_back(&self, position: u64, bytes: u64);
 
     /// Reserves blocks for `bytes` bytes from `from` and makes the file at least that long
     /// (fallocate without KEEP_SIZE). Reserved blocks read as zeros.
@@ -286,6 +290,9 @@ pub enum OpenMode {
     CreateNew,
     /// A file that is created when absent, for reads and writes; it is not truncated.
     CreateOrOpen,
+    /// An existing file, for writes through the kernel's page cache: they wait for no disk, and survive the process but not the
+    /// machine until a sync of the file, through whichever handle.
+    Cached,
 }
 
 /// What a directory holds under one name.

@@ -244,10 +244,7 @@ async fn write_journal<I: Io>(
         let file = io.open(&journal.join(journal_name(number)), OpenMode::CreateOrOpen).await?;
         file.close().await?;
     }
-    zero_file(io, &journal.join(journal_name(0)), settings.journal_file_bytes)
-        .await?
-        .close()
-        .await?;
+    zero_file(io, &journal.join(journal_name(0)), settings.journal_file_bytes).await?;
     let snapshot = Snapshot {
         sequence: 0,
         checksum: 0,

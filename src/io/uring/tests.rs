@@ -74,6 +74,26 @@ fn written_pages_are_read_back() {
 }
 
 #[test]
+fn cached_and_direct_writes_of_a_file_meet() {
+    on_shard(|io, dir| async move {
+        let path = dir.join("f");
+        let direct = create(&io, &path).await;
+        direct.write_at(0, vec![page(1), page(1), page(1), page(1)]).await.unwrap();
+        let cached = io.open(&path, OpenMode::Cached).await.unwrap();
+        cached.write_at(4096, vec![page(2), page(2)]).await.unwrap();
+        direct.write_and_sync_at(8192, vec![page(3)]).await.unwrap();
+        cached.begin_write_back(0, 12_288);
+        cached.write_at(12_288, vec![page(4)]).await.unwrap();
+        direct.sync().await.unwrap();
+        let read = direct.read_at(0, 16_384).await.unwrap();
+        assert_eq!([0, 4096, 8192, 12_288].map(|at: usize| read[at]), [1, 2, 3, 4]);
+        assert_eq!([4095, 8191, 12_287, 16_383].map(|at: usize| read[at]), [1, 2, 3, 4]);
+        let refused = cached.read_at(0, 4096).await.err().unwrap();
+        assert!(refused.to_string().contains("Bad file"), "opened for writes alone: {refused}");
+    });
+}
+
+#[test]
 fn durable_writes_tell_the_share_of_the_sync() {
     on_shard(|io, dir| async move {
         let file = create(&io, &dir.join("f")).await;

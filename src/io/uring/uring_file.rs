@@ -1,4 +1,4 @@
-//! A file on the ring: O_DIRECT, each operation one submission.
+//! A file on the ring: each operation one submission.
 #![allow(unsafe_code, reason = "submissions point to memory that the table of operations holds")]
 
 use std::future::Future;
@@ -179,6 +179,15 @@ impl File for UringFile {
     fn sync(&self) -> impl Future<Output = Result<(), IoError>> + use<> {
         let started = self.start_plain(sync_entry(self.fd()));
         self.clone().finish_plain(Op::Sync, started)
+    }
+
+    fn begin_write_back(&self, position: u64, bytes: u64) {
+        let length = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let entry = opcode::SyncFileRange::new(self.fd(), length)
+            .offset(position)
+            .flags(libc::SYNC_FILE_RANGE_WRITE)
+            .build();
+        drop(self.start_plain(entry));
     }
 
     fn allocate(&self, from: u64, bytes: u64) -> impl Future<Output = Result<(), IoError>> + use<> {

@@ -182,13 +182,13 @@ impl Io for UringIo {
         path: &Path,
         how: OpenMode,
     ) -> impl Future<Output = Result<UringFile, IoError>> + use<> {
-        let flags = libc::O_DIRECT
-            | match how {
-                OpenMode::ReadOnly => libc::O_RDONLY,
-                OpenMode::ReadWrite => libc::O_RDWR,
-                OpenMode::CreateNew => libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
-                OpenMode::CreateOrOpen => libc::O_RDWR | libc::O_CREAT,
-            };
+        let flags = match how {
+            OpenMode::ReadOnly => libc::O_DIRECT | libc::O_RDONLY,
+            OpenMode::ReadWrite => libc::O_DIRECT | libc::O_RDWR,
+            OpenMode::CreateNew => libc::O_DIRECT | libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
+            OpenMode::CreateOrOpen => libc::O_DIRECT | libc::O_RDWR | libc::O_CREAT,
+            OpenMode::Cached => libc::O_WRONLY,
+        };
         let (io, path) = (self.clone(), path.to_path_buf());
         async move {
             let ring = Rc::clone(io.ring());

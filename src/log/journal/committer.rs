@@ -8,12 +8,16 @@ use kolk_io::door::{File, Io};
 use kolk_io::error::IoError;
 
 use crate::flaw::Flaw;
+use crate::journal::files::Slot;
 use crate::log::Log;
 use crate::log::commit::{Level, Share};
 use crate::settings::SyncPolicy;
 use crate::shard_log::{LogEvent, Shard};
 use kolk_layout::field::{bytes, index};
 use kolk_layout::journal::group::{GROUP_RECORDS_MAX, GroupBuilder, GroupPlace};
+
+/// A larger group without a sync is written directly: copying it costs more than the disk's answer is worth.
+const CACHED_BYTES_MAX: usize = 64 << 10;
 
 /// Starts the committer of a shard.
 pub(crate) fn start<I: Io>(shard: &Rc<Shard<I>>) {
@@ -97,7 +101,7 @@ async fn commit<I: Io>(shard: &Rc<Shard<I>>, group: &mut GroupBuilder) -> Result
         journal.files.prepare(shard);
     }
     let (pages, checksum) = fill(shard, group, &shares, total);
-    write(shard, slot.file, slot.position, pages, sync).await?;
+    write(shard, slot, pages, sync).await?;
     journal.sequence.set(journal.sequence.get() + 1);
     journal.checksum.set(checksum);
     count(shard, group, total);
@@ -139,19 +143,18 @@ fn fill<I: Io>(
 
 async fn write<I: Io>(
     shard: &Rc<Shard<I>>,
-    file: I::File,
-    position: u64,
+    slot: Slot<I::File>,
     pages: AlignedSlice,
     sync: bool,
 ) -> Result<(), IoError> {
     let metrics = &shard.metrics.journal;
     if !sync || Flaw::AckBeforeJournalSync.is_in(&shard.io) {
         let start = shard.io.now();
-        file.write_at(position, vec![pages]).await?;
+        write_alone(shard, slot, pages).await?;
         metrics.write_ns.record_ns(ns(shard.io.now() - start));
         return Ok(());
     }
-    let timing = file.write_and_sync_at(position, vec![pages]).await?;
+    let timing = slot.file.write_and_sync_at(slot.position, vec![pages]).await?;
     metrics.fdatasyncs.inc();
     metrics.commit_ns.record_ns(timing.total_ns);
     // The two halves are told apart in a sample only: they were submitted as one.
@@ -159,6 +162,21 @@ async fn write<I: Io>(
         metrics.fdatasync_ns.record_ns(fdatasync_ns);
         metrics.write_ns.record_ns(timing.total_ns.saturating_sub(fdatasync_ns));
     }
+    Ok(())
+}
+
+/// A group that only the process must not lose goes into the kernel's memory, where a page costs a copy and no disk: decision 0006.
+async fn write_alone<I: Io>(
+    shard: &Rc<Shard<I>>,
+    slot: Slot<I::File>,
+    pages: AlignedSlice,
+) -> Result<(), IoError> {
+    if pages.len() > CACHED_BYTES_MAX {
+        return slot.file.write_at(slot.position, vec![pages]).await;
+    }
+    let end = slot.position + bytes(pages.len());
+    slot.cached.write_at(slot.position, vec![pages]).await?;
+    shard.journal.files.cached(&slot, end);
     Ok(())
 }
 

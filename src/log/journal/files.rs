@@ -17,6 +17,8 @@ use kolk_layout::journal::journal_name;
 
 /// Bytes of zeros written at a time.
 const ZERO_BYTES: u64 = 1 << 20;
+/// Bytes of cached writes after which the kernel is asked to write them back.
+const WRITE_BACK_BYTES: u64 = 256 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
@@ -33,13 +35,21 @@ enum Use {
 }
 
 struct JournalFile<F> {
-    file: Option<F>,
+    file: Option<Handles<F>>,
     state: Use,
+}
+
+/// The same file twice.
+#[derive(Clone)]
+struct Handles<F> {
+    direct: F,
+    cached: F,
 }
 
 /// Where the next group goes.
 pub(crate) struct Slot<F> {
     pub(crate) file: F,
+    pub(crate) cached: F,
     pub(crate) position: u64,
 }
 
@@ -48,6 +58,8 @@ pub(crate) struct JournalFiles<I: Io> {
     file_bytes: u64,
     files: RefCell<Vec<JournalFile<I::File>>>,
     position: Cell<u64>,
+    /// End of the current file's cached writes that the kernel was asked to write back.
+    written_back: Cell<u64>,
     changed: Signal,
 }
 
@@ -57,7 +69,7 @@ impl<I: Io> JournalFiles<I> {
         let empty = |_| JournalFile { file: None, state: Use::Empty };
         let mut files: Vec<_> = (0..settings.journal_files).map(empty).collect();
         if let Some(first) = files.first_mut() {
-            first.file = Some(io.open(&dir.join(journal_name(0)), OpenMode::ReadWrite).await?);
+            first.file = Some(open_twice(io, &dir.join(journal_name(0))).await?);
             first.state = Use::Current;
         }
         Ok(Self {
@@ -65,6 +77,7 @@ impl<I: Io> JournalFiles<I> {
             file_bytes: settings.journal_file_bytes,
             files: RefCell::new(files),
             position: Cell::new(0),
+            written_back: Cell::new(0),
             changed: Signal::default(),
         })
     }
@@ -85,15 +98,26 @@ impl<I: Io> JournalFiles<I> {
         }
         let files = self.files.borrow();
         let current = files.iter().find(|file| file.state == Use::Current)?;
-        let file = current.file.clone()?;
+        let Handles { direct, cached } = current.file.clone()?;
         self.position.set(position + bytes);
-        Some(Slot { file, position })
+        Some(Slot { file: direct, cached, position })
+    }
+
+    /// A cached write to the slot is complete. The kernel is asked in time to write back what came so: neither the sync before
+    /// a switch of files nor that of another log's group shall find much to write.
+    pub(crate) fn cached(&self, slot: &Slot<I::File>, end: u64) {
+        let from = self.written_back.get();
+        if end - from >= WRITE_BACK_BYTES {
+            slot.cached.begin_write_back(from, end - from);
+            self.written_back.set(end);
+        }
     }
 
     /// The file that takes groups now.
     pub(crate) fn current(&self) -> Option<I::File> {
         let files = self.files.borrow();
-        files.iter().find(|file| file.state == Use::Current).and_then(|file| file.file.clone())
+        let current = files.iter().find(|file| file.state == Use::Current)?;
+        current.file.as_ref().map(|file| file.direct.clone())
     }
 
     /// Goes on to the next file, which must be ready; the caller has synced the old one. `last` is the last group in it.
@@ -103,6 +127,7 @@ impl<I: Io> JournalFiles<I> {
             return false;
         };
         let bytes = self.position.replace(0);
+        self.written_back.set(0);
         for (number, file) in files.iter_mut().enumerate() {
             if file.state == Use::Current {
                 file.state = Use::Full { last, bytes };
@@ -163,7 +188,7 @@ impl<I: Io> JournalFiles<I> {
 
     async fn fill(&self, shard: &Rc<Shard<I>>, number: usize) {
         let name = journal_name(u16::try_from(number).unwrap_or(u16::MAX));
-        let filled = zero_file(&shard.io, &self.dir.join(name), self.file_bytes).await;
+        let filled = self.make(&shard.io, &self.dir.join(name)).await;
         {
             let mut files = self.files.borrow_mut();
             let Some(file) = files.get_mut(number) else { return };
@@ -182,10 +207,20 @@ impl<I: Io> JournalFiles<I> {
         self.changed.notify();
     }
 
+    async fn make(&self, io: &I, path: &Path) -> Result<Handles<I::File>, IoError> {
+        zero_file(io, path, self.file_bytes).await?;
+        open_twice(io, path).await
+    }
+
     /// True if the current file is filled far enough that the next one should be on its way.
     pub(crate) fn wants_next(&self) -> bool {
         self.position.get() > self.file_bytes / 4
     }
+}
+
+async fn open_twice<I: Io>(io: &I, path: &Path) -> Result<Handles<I::File>, IoError> {
+    let direct = io.open(path, OpenMode::ReadWrite).await?;
+    Ok(Handles { direct, cached: io.open(path, OpenMode::Cached).await? })
 }
 
 /// Makes a file of zeros that is durable whole: writes into blocks that were written before need no metadata. It gets its name
@@ -194,7 +229,7 @@ impl<I: Io> JournalFiles<I> {
 ///
 /// # Errors
 /// The disk's.
-pub(crate) async fn zero_file<I: Io>(io: &I, path: &Path, bytes: u64) -> Result<I::File, IoError> {
+pub(crate) async fn zero_file<I: Io>(io: &I, path: &Path, bytes: u64) -> Result<(), IoError> {
     let temporary = path.with_extension("journal.tmp");
     io.remove_file_if_there(&temporary).await?;
     let file = io.open(&temporary, OpenMode::CreateNew).await?;
@@ -217,5 +252,5 @@ pub(crate) async fn zero_file<I: Io>(io: &I, path: &Path, bytes: u64) -> Result<
     if let Some(dir) = path.parent() {
         io.sync_dir(dir).await?;
     }
-    io.open(path, OpenMode::ReadWrite).await
+    Ok(())
 }
