@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ use crate::step::Failure;
 
 /// The file that is read for the disk's limit; larger than any cache of the device.
 const READ_FILE_BYTES: u64 = 2 << 30;
+/// Each of the files that are overwritten for the disk's other limit.
+const WRITE_FILE_BYTES: u64 = 512 << 20;
 const READ_CHUNK_BYTES: usize = 1 << 20;
 
 /// Limits that are measured with other people's tools, by name; one is absent where its tool is, with the reason printed.
@@ -23,7 +25,9 @@ pub(crate) fn measure(folder: &Path, seconds: u32) -> Result<BTreeMap<String, f6
     let stream = stream(seconds)?.map(|rate| ("iperf3_bytes_per_second".to_owned(), rate));
     let read = disk_read(&folder.join("limits.read"), seconds)?
         .map(|rate| ("fio_read_bytes_per_second".to_owned(), rate));
-    Ok(stream.into_iter().chain(read).collect())
+    let write =
+        disk_write(folder, seconds)?.map(|rate| ("fio_write_bytes_per_second".to_owned(), rate));
+    Ok(stream.into_iter().chain(read).chain(write).collect())
 }
 
 /// Ends a helper process that would wait for ever.
@@ -91,6 +95,30 @@ fn disk_read(path: &Path, seconds: u32) -> Result<Option<f64>, Failure> {
     let text = repo::output(&mut fio)?;
     let json = text.find('{').and_then(|at| text.get(at..)).unwrap_or_default();
     number(json, &["jobs", "0", "read", "bw_bytes"]).map(Some)
+}
+
+/// What the disk takes in of that kind of load that durable producing gives it: files as many as partitions, as much in flight, each
+/// file synced again and again.
+fn disk_write(folder: &Path, seconds: u32) -> Result<Option<f64>, Failure> {
+    if !on_path("fio") {
+        return Ok(None);
+    }
+    let names: Vec<PathBuf> =
+        (0..4).map(|file| folder.join(format!("limits.write.{file}"))).collect();
+    for name in &names {
+        prewrite(name, WRITE_FILE_BYTES).map_err(|e| broken("writing a file to overwrite", &e))?;
+    }
+    let mut fio = Command::new("fio");
+    fio.args(["--rw=write", "--bs=1m", "--iodepth=4", "--ioengine=io_uring", "--fdatasync=4"])
+        .args(["--direct=1", "--time_based", "--group_reporting", "--output-format=json"])
+        .arg(format!("--runtime={seconds}"))
+        .arg(format!("--size={WRITE_FILE_BYTES}"));
+    for name in &names {
+        fio.arg("--name=write").arg(format!("--filename={}", name.display()));
+    }
+    let text = repo::output(&mut fio)?;
+    let json = text.find('{').and_then(|at| text.get(at..)).unwrap_or_default();
+    number(json, &["jobs", "0", "write", "bw_bytes"]).map(Some)
 }
 
 /// Writes every block once: a write into unwritten extents costs a journal commit of the filesystem.

@@ -68,11 +68,20 @@ impl Table {
 const STREAM: Against =
     Against::Limit { name: "iperf3_bytes_per_second", title: "iperf3, one stream, 256 KiB" };
 
-const SPEED: [Row; 14] = [
+const SPEED: [Row; 15] = [
     Row {
         measure: "produce_bytes_per_second",
         title: "durable produce, 1 KB records, 256 KiB batches, 4 partitions (B/s)",
         against: STREAM,
+        target: Target::Times(0.7),
+    },
+    Row {
+        measure: "produce_bytes_per_second",
+        title: "the same beside the disk (B/s)",
+        against: Against::Limit {
+            name: "fio_write_bytes_per_second",
+            title: "fio direct write into 4 files, 1 MiB, qd 4 each, fdatasync after every 4",
+        },
         target: Target::Times(0.7),
     },
     Row {
