@@ -71,8 +71,12 @@ impl<I: Io> Log<I> {
         }
     }
 
-    /// Starts a direct write if enough is pending and nothing forbids it.
+    /// Starts a direct write if enough is pending and nothing forbids it. An offline log writes no more; of a closed one the bytes
+    /// may be gone from memory while its last group is still on its way.
     pub(crate) fn start_direct(&self, state: &mut LogState) {
+        if matches!(state.phase, Phase::Offline(_) | Phase::Closed) {
+            return;
+        }
         let settings = &self.inner.shard.settings;
         let end = state.active().end;
         let range =

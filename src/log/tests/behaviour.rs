@@ -667,6 +667,23 @@ fn a_log_deleted_in_the_middle_of_anything_leaves_nothing() {
 }
 
 #[test]
+fn a_log_deleted_while_its_group_is_written_starts_no_write_of_its_own() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        on(&sim, move |io, storage| async move {
+            let log = create(&storage, 0).await;
+            put_durable(&io, &log, 100, 1).await;
+            put(&io, &log, &batch_of(100, 2)).await.unwrap();
+            // The group of that one is on its way now; what comes is for the segment, and waits for it.
+            io.sleep(Duration::from_micros(10)).await;
+            put(&io, &log, &batch_of(40_000, 3)).await.unwrap();
+            storage.delete(id(0)).await.unwrap();
+            io.sleep(Duration::from_secs(1)).await;
+        });
+    }
+}
+
+#[test]
 fn records_are_found_by_time() {
     let sim = Sim::new(18);
     on(&sim, |io, storage| async move {
