@@ -7,7 +7,8 @@ use super::{Finding, Source};
 const FILE_LINES_MAX: usize = 800;
 const LIB_LINES_MAX: usize = 120;
 const FOLDER_FILES_MAX: usize = 12;
-/// Without tests: unit tests beside the code are welcome and would only push code apart.
+/// Without tests and examples: both are welcome beside the code, no code depends on them, and to count them would only push code
+/// apart.
 const CRATE_LINES_MAX: usize = 8_000;
 /// Folders that grow by one file a thing.
 const WIDE_FOLDERS: [&str; 4] = ["handler", "decisions", "data", "generated"];
@@ -35,7 +36,9 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     }
     for (name, lines) in crates {
         if lines > CRATE_LINES_MAX {
-            let what = format!("a crate of {lines} lines without tests, at most {CRATE_LINES_MAX}");
+            let what = format!(
+                "a crate of {lines} lines without tests and examples, at most {CRATE_LINES_MAX}"
+            );
             findings.push(Finding::new(name, None, what));
         }
     }
@@ -53,12 +56,13 @@ fn crate_of(path: &str) -> &str {
     }
 }
 
-/// Lines that are no tests: a test module stands last in its file, or in files of its own.
+/// Lines that are no tests and no examples: a test module stands last in its file, or in files of its own.
 fn code_lines(source: &Source) -> usize {
-    let in_tests = source.path.starts_with("tests/")
+    let is_apart = source.path.starts_with("tests/")
         || source.path.contains("/tests/")
+        || source.path.contains("/examples/")
         || source.name() == "tests.rs";
-    if in_tests {
+    if is_apart {
         return 0;
     }
     let all = || source.text.lines();
@@ -98,10 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn tests_do_not_count_towards_the_size_of_a_crate() {
+    fn tests_and_examples_do_not_count_towards_the_size_of_a_crate() {
         let body = format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "x\n".repeat(700));
-        let sources = tree(&[("src/log/reader.rs", body)]);
-        assert_eq!(code_lines(&sources[0]), 1);
+        let probe = "x\n".repeat(700);
+        let sources =
+            tree(&[("src/log/reader.rs", body), ("src/io/examples/probe/main.rs", probe)]);
+        assert_eq!(sources.iter().map(code_lines).collect::<Vec<_>>(), [1, 0]);
         assert_eq!(crate_of("src/log/journal/group.rs"), "src/log");
         assert_eq!(crate_of("src/main.rs"), "src");
     }
