@@ -16,7 +16,7 @@ use super::{PAGE_BYTES, page_ceil};
 /// Most bytes that one thread keeps for reuse.
 const FREE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Blocks larger than this are given back to the allocator at once.
-const FREE_BLOCK_BYTES_MAX: usize = 4 * 1024 * 1024;
+const FREE_BLOCK_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A block of initialised, page-aligned memory.
 pub(super) struct Memory {
@@ -81,35 +81,66 @@ thread_local! {
 
 /// Blocks kept for reuse, by capacity.
 struct FreeList {
-    blocks: BTreeMap<usize, Vec<NonNull<u8>>>,
+    classes: BTreeMap<usize, Class>,
     bytes: usize,
+    /// How often a block was asked for.
+    asked: u64,
+}
+
+/// Blocks of one capacity.
+#[derive(Default)]
+struct Class {
+    blocks: Vec<NonNull<u8>>,
+    /// When one of them was asked for last, as a count of all that was asked for.
+    asked: u64,
 }
 
 impl FreeList {
     const fn new() -> Self {
-        Self { blocks: BTreeMap::new(), bytes: 0 }
+        Self { classes: BTreeMap::new(), bytes: 0, asked: 0 }
     }
 
+    /// Keeps a block if there is room, which those make that were asked for longer ago: sizes go out of use, as the first, small
+    /// buffers of a log do, and would else fill the list for good.
     fn keep(&mut self, start: NonNull<u8>, capacity: usize) -> bool {
-        if self.bytes + capacity > FREE_BYTES_MAX {
-            return false;
+        let asked = self.classes.get(&capacity).map_or(0, |class| class.asked);
+        while self.bytes + capacity > FREE_BYTES_MAX {
+            if !self.release_stale(asked) {
+                return false;
+            }
         }
         self.bytes += capacity;
-        self.blocks.entry(capacity).or_default().push(start);
+        self.classes.entry(capacity).or_default().blocks.push(start);
+        true
+    }
+
+    /// Gives a block back of the capacity that was asked for longest ago, before `asked`; false if there is none.
+    fn release_stale(&mut self, asked: u64) -> bool {
+        let held = self.classes.iter_mut().filter(|(_, class)| !class.blocks.is_empty());
+        let stale = held.min_by_key(|(_, class)| class.asked);
+        let Some((capacity, class)) = stale.filter(|(_, class)| class.asked < asked) else {
+            return false;
+        };
+        let Some(block) = class.blocks.pop() else { return false };
+        self.bytes -= *capacity;
+        release(block, *capacity);
         true
     }
 
     fn take(&mut self, capacity: usize) -> Option<NonNull<u8>> {
-        let start = self.blocks.get_mut(&capacity)?.pop()?;
+        self.asked += 1;
+        let class = self.classes.entry(capacity).or_default();
+        class.asked = self.asked;
+        let block = class.blocks.pop()?;
         self.bytes -= capacity;
-        Some(start)
+        Some(block)
     }
 }
 
 impl Drop for FreeList {
     fn drop(&mut self) {
-        for (capacity, blocks) in std::mem::take(&mut self.blocks) {
-            for start in blocks {
+        for (capacity, class) in std::mem::take(&mut self.classes) {
+            for start in class.blocks {
                 release(start, capacity);
             }
         }
@@ -223,6 +254,18 @@ mod tests {
     fn the_free_list_is_bounded() {
         let blocks: Vec<Memory> = (0..40).map(|_| Memory::recycled(4 << 20)).collect();
         drop(blocks);
+        FREE.with_borrow(|free| assert!(free.bytes <= FREE_BYTES_MAX));
+    }
+
+    #[test]
+    fn sizes_that_went_out_of_use_make_room() {
+        let old: Vec<Memory> = (0..300).map(|_| Memory::recycled(512 << 10)).collect();
+        drop(old);
+        FREE.with_borrow(|free| assert!(free.bytes > FREE_BYTES_MAX - (512 << 10)));
+        let block = Memory::recycled(3 << 20);
+        let address = block.start() as usize;
+        drop(block);
+        assert_eq!(Memory::recycled(3 << 20).start() as usize, address);
         FREE.with_borrow(|free| assert!(free.bytes <= FREE_BYTES_MAX));
     }
 }
