@@ -46,6 +46,7 @@ pub(crate) struct Journal<I: Io> {
     failed: Cell<bool>,
     stopping: Cell<bool>,
     checkpoint_wanted: Cell<bool>,
+    pub(crate) checkpoint_runs: Cell<bool>,
     /// Wakes the checkpoint task, and whoever waits for a checkpoint to end.
     pub(crate) checkpoint: Signal,
 }
@@ -76,6 +77,7 @@ impl<I: Io> Journal<I> {
             failed: Cell::new(false),
             stopping: Cell::new(false),
             checkpoint_wanted: Cell::new(false),
+            checkpoint_runs: Cell::new(false),
             checkpoint: Signal::default(),
         };
         Ok(journal)
@@ -95,6 +97,11 @@ impl<I: Io> Journal<I> {
     /// True if an append may be admitted: below nine tenths of the journal are live.
     pub(crate) fn has_room(&self, settings: &LogSettings) -> bool {
         self.files.live_bytes() <= settings.journal_bytes() / 10 * 9
+    }
+
+    /// True if half of the journal is live.
+    pub(crate) fn wants_checkpoint(&self, settings: &LogSettings) -> bool {
+        self.files.live_bytes() >= settings.journal_bytes() / 2
     }
 
     pub(crate) fn want_checkpoint(&self) {

@@ -1,10 +1,14 @@
 //! Making the journal short again: full pages go to their segments and are synced, then one sequential snapshot says where
-//! every log ends and carries the bytes that no segment holds. Needs no room in the journal itself. STORAGE.md rules 10 and 11.
+//! every log ended when the checkpoint began and carries the bytes that no segment holds. It speaks of the beginning and not of
+//! the end, since what was appended meanwhile would have to be carried too: with many logs that was most of a journal, copied
+//! while nothing else ran. Needs no room in the journal itself. STORAGE.md rules 10 and 11.
 
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kolk_io::buf::AlignedBuf;
 use kolk_io::door::{File, Io, OpenMode};
 use kolk_io::error::IoError;
@@ -14,12 +18,13 @@ use crate::error::{Damage, LogError};
 use crate::log::writer::{ExtentKind, ExtentState};
 use crate::log::{Announce, Log, LogState, Phase};
 use crate::shard_log::Shard;
-use kolk_layout::field::page_floor;
+use crate::signal::Signal;
+use kolk_layout::field::{index, page_floor};
 use kolk_layout::journal::snapshot::{EPOCHS_MAX, LogSnapshot, Snapshot, SnapshotKind};
 use kolk_layout::journal::{SNAPSHOT_NAMES, journal_dir};
 
 /// Logs written and synced side by side.
-const LOGS_AT_ONCE_MAX: usize = 64;
+const LOGS_AT_ONCE_MAX: usize = 8;
 /// A checkpoint that failed, for want of space mostly, is tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -48,27 +53,37 @@ async fn watch<I: Io>(shard: &Rc<Shard<I>>) {
             tracing::warn!(%error, "checkpoint failed and is tried again");
             shard.io.sleep(RETRY).await;
             journal.want_checkpoint();
+        } else {
+            // Most wishes that came meanwhile are fulfilled; whoever still waits for room asks again.
+            journal.take_checkpoint_wish();
+            if journal.wants_checkpoint(&shard.settings) {
+                journal.want_checkpoint();
+            }
         }
         shard.relieve();
     }
 }
 
-/// One checkpoint, from page writes to freed files.
+/// One checkpoint, from page writes to freed files; one at a time.
 ///
 /// # Errors
 /// [`LogError::Io`] if the snapshot could not be written; the journal stays as it was.
 pub(crate) async fn run<I: Io>(shard: &Rc<Shard<I>>, kind: SnapshotKind) -> Result<(), LogError> {
+    let journal = &shard.journal;
+    let running = journal.checkpoint.until(|| Running::begin(shard)).await;
+    // The snapshot of a clean stop is the last one, also for a checkpoint that waited for it.
+    let result = match kind {
+        SnapshotKind::Running if journal.stopping() => Ok(()),
+        SnapshotKind::Running | SnapshotKind::CleanStop => run_alone(shard, kind).await,
+    };
+    drop(running);
+    result
+}
+
+async fn run_alone<I: Io>(shard: &Rc<Shard<I>>, kind: SnapshotKind) -> Result<(), LogError> {
     let start = shard.io.now();
-    let logs: Vec<Log<I>> = shard.logs.borrow().values().cloned().collect();
-    for some in logs.chunks(LOGS_AT_ONCE_MAX) {
-        for log in some {
-            log.start_lazy();
-        }
-        for log in some {
-            log.written_and_synced().await;
-        }
-    }
-    let snapshot = capture(shard, kind);
+    let (mut snapshot, taken) = capture(shard, kind);
+    snapshot.logs = flush(shard, taken).await;
     let sequence = snapshot.sequence;
     write(shard, &snapshot).await?;
     shard.journal.low_water.set(sequence + 1);
@@ -79,6 +94,95 @@ pub(crate) async fn run<I: Io>(shard: &Rc<Shard<I>>, kind: SnapshotKind) -> Resu
     metrics.checkpoint_ns.record_ns(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     metrics.live_bytes.set(shard.journal.files.live_bytes());
     Ok(())
+}
+
+/// While it lives no other checkpoint of the shard begins.
+struct Running<I: Io>(Rc<Shard<I>>);
+
+impl<I: Io> Running<I> {
+    fn begin(shard: &Rc<Shard<I>>) -> Option<Self> {
+        let free = !shard.journal.checkpoint_runs.replace(true);
+        free.then(|| Self(Rc::clone(shard)))
+    }
+}
+
+impl<I: Io> Drop for Running<I> {
+    fn drop(&mut self) {
+        self.0.journal.checkpoint_runs.set(false);
+        self.0.journal.checkpoint.notify();
+    }
+}
+
+/// What the snapshot will say of a log, and the bytes that it carries unless the segment gets them first.
+struct Taken<I: Io> {
+    log: Log<I>,
+    snapshot: LogSnapshot,
+    /// The bytes from `snapshot.flushed` to `snapshot.covered`: shared with the log's tail, which forgets none that is not
+    /// synced.
+    tail: Vec<Bytes>,
+}
+
+impl<I: Io> Taken<I> {
+    /// True if the segment should get pages of these bytes.
+    fn has_pages(&self) -> bool {
+        page_floor(self.snapshot.end.get()) > self.snapshot.flushed.get()
+    }
+
+    /// Leaves out what the segment has by now, and takes a copy of the rest.
+    fn settle(self) -> LogSnapshot {
+        let Self { log, mut snapshot, tail } = self;
+        let mut skip = 0;
+        {
+            let state = log.inner.state.borrow();
+            // After a roll it is another segment's position; then the snapshot carries it all.
+            if state.active().base == snapshot.segment && !tail.is_empty() {
+                let synced = state.writer.synced.min(page_floor(snapshot.end.get()));
+                let flushed = synced.max(snapshot.flushed.get());
+                skip = index(flushed - snapshot.flushed.get());
+                snapshot.flushed = FilePosition::new(flushed);
+            }
+        }
+        for piece in &tail {
+            let piece = piece.as_ref();
+            let skipped = skip.min(piece.len());
+            skip -= skipped;
+            snapshot.tail.extend_from_slice(piece.get(skipped..).unwrap_or_default());
+        }
+        snapshot
+    }
+}
+
+/// Writes and syncs the pages of the logs, some at a time, and settles what the snapshot says of each.
+async fn flush<I: Io>(shard: &Rc<Shard<I>>, taken: Vec<Taken<I>>) -> Vec<LogSnapshot> {
+    let settled: Rc<RefCell<Vec<Option<LogSnapshot>>>> = Rc::default();
+    let under_way = Rc::new(Cell::new(0));
+    let ended = Rc::new(Signal::default());
+    for (number, log) in taken.into_iter().enumerate() {
+        if !log.has_pages() {
+            settled.borrow_mut().push(Some(log.settle()));
+            continue;
+        }
+        settled.borrow_mut().push(None);
+        ended.until(|| (under_way.get() < LOGS_AT_ONCE_MAX).then_some(())).await;
+        under_way.set(under_way.get() + 1);
+        let (under_way, ended) = (Rc::clone(&under_way), Rc::clone(&ended));
+        let settled = Rc::clone(&settled);
+        shard.io.spawn(async move {
+            log.log.start_lazy();
+            log.log.written_and_synced().await;
+            if let Some(place) = settled.borrow_mut().get_mut(number) {
+                *place = Some(log.settle());
+            }
+            under_way.set(under_way.get() - 1);
+            ended.notify();
+        });
+    }
+    ended.until(|| (under_way.get() == 0).then_some(())).await;
+    let settled = settled.take();
+    let count = settled.len();
+    let settled: Vec<_> = settled.into_iter().flatten().collect();
+    assert_eq!(settled.len(), count, "every log was settled");
+    settled
 }
 
 impl<I: Io> Log<I> {
@@ -107,8 +211,8 @@ impl<I: Io> Log<I> {
             .await;
     }
 
-    /// What a snapshot says of this log now.
-    fn snapshot(&self, state: &LogState) -> LogSnapshot {
+    /// What a snapshot says of this log now, and the bytes that it is to carry.
+    fn snapshot(&self, state: &LogState) -> (LogSnapshot, Vec<Bytes>) {
         let end = state.writer.written;
         let flushed = state.writer.synced.min(page_floor(end.position));
         let active = state.active();
@@ -124,11 +228,14 @@ impl<I: Io> Log<I> {
             _ => None,
         };
         let flushed = if held { flushed } else { page_floor(end.position) };
-        let tail = if held { active.tail.copy(flushed, covered) } else { Vec::new() };
+        let mut tail = Vec::new();
+        if held {
+            active.tail.slices(flushed, covered, &mut tail);
+        }
         let (end_position, covered) =
             if held { (end.position, covered) } else { (flushed, flushed) };
         let skip = state.epochs.len().saturating_sub(EPOCHS_MAX);
-        LogSnapshot {
+        let snapshot = LogSnapshot {
             id: self.id(),
             epoch: state.epoch,
             log_start: state.log_start.min(end.offset),
@@ -145,28 +252,34 @@ impl<I: Io> Log<I> {
                 .filter(|epoch| epoch.start < end.offset)
                 .collect(),
             damage,
-            tail,
-        }
+            tail: Vec::new(),
+        };
+        (snapshot, tail)
     }
 }
 
 /// The state of all logs as of the last group written. No group is half in: positions move only when a group has completed.
-fn capture<I: Io>(shard: &Rc<Shard<I>>, kind: SnapshotKind) -> Snapshot {
+fn capture<I: Io>(shard: &Rc<Shard<I>>, kind: SnapshotKind) -> (Snapshot, Vec<Taken<I>>) {
     let logs = shard.logs.borrow();
     let journal = &shard.journal;
-    let entries = logs.values().filter_map(|log| {
+    let taken = logs.values().filter_map(|log| {
         let state = log.inner.state.borrow();
         // A log whose creation is not with the journal yet is not there yet.
         let announced = state.announce != Some(Announce::Create);
-        (announced && state.phase != Phase::Closed).then(|| log.snapshot(&state))
+        (announced && state.phase != Phase::Closed).then(|| {
+            let (snapshot, tail) = log.snapshot(&state);
+            Taken { log: log.clone(), snapshot, tail }
+        })
     });
-    Snapshot {
+    let taken = taken.collect();
+    let snapshot = Snapshot {
         sequence: journal.sequence.get(),
         checksum: journal.checksum.get(),
         kind,
         boot: journal.boot,
-        logs: entries.collect(),
-    }
+        logs: Vec::new(),
+    };
+    (snapshot, taken)
 }
 
 async fn write<I: Io>(shard: &Rc<Shard<I>>, snapshot: &Snapshot) -> Result<(), LogError> {

@@ -106,7 +106,7 @@ async fn commit<I: Io>(shard: &Rc<Shard<I>>, group: &mut GroupBuilder) -> Result
     journal.checksum.set(checksum);
     count(shard, group, total);
     settle(shard, shares, sync);
-    if journal.files.live_bytes() >= shard.settings.journal_bytes() / 2 {
+    if journal.wants_checkpoint(&shard.settings) {
         journal.want_checkpoint();
     }
     Ok(())
