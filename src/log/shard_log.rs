@@ -14,6 +14,7 @@ use kolk_model::offset::Offset;
 
 use crate::error::LogError;
 use crate::journal::Journal;
+use crate::log::tail::buffer_bytes_max;
 use crate::log::writer::{Mark, Writer};
 use crate::log::{Announce, Log, LogState, Phase, Segment, SegmentVersion, log_dir, segment_name};
 use crate::recovery::image::ShardImage;
@@ -173,6 +174,11 @@ impl<I: Io> Shard<I> {
     fn memory_bytes_max(&self) -> u64 {
         let logs = bytes(self.logs.borrow().len());
         self.settings.memory_bytes_max.max(logs * LOG_BYTES_MIN)
+    }
+
+    /// Largest append buffer of a log.
+    pub(crate) fn buffer_bytes_max(&self) -> u64 {
+        buffer_bytes_max(self.settings.memory_bytes_max, bytes(self.logs.borrow().len()))
     }
 
     /// Notes that a sealed segment's index was loaded, and drops the oldest of too many.

@@ -166,14 +166,15 @@ fn layout(capacity: usize) -> Layout {
 
 /// Blocks from this size on are mapped: the kernel gives them zeroed, nothing touches them before their first use.
 const MAPPED_FROM: usize = 128 * 1024;
-/// Blocks of exactly this size, the log's large append buffers, are cut from slabs that huge pages can back: one page fault
-/// instead of 512 for each 2 MiB, which is most of the cost of an append into fresh memory (perf/BUDGET.md).
-const SLAB_BLOCK_BYTES: usize = 1024 * 1024;
-const SLAB_BYTES: usize = 16 * SLAB_BLOCK_BYTES;
+/// Blocks of a power of two from `MAPPED_FROM` to this size, the log's large append buffers, are cut from slabs that huge pages
+/// can back: one page fault instead of 512 for each 2 MiB, which is most of the cost of an append into fresh memory
+/// (perf/BUDGET.md).
+const SLAB_BLOCK_BYTES_MAX: usize = 1024 * 1024;
+const SLAB_BYTES: usize = 16 * SLAB_BLOCK_BYTES_MAX;
 
 fn allocate(capacity: usize) -> NonNull<u8> {
-    if capacity == SLAB_BLOCK_BYTES {
-        return allocate_slab();
+    if (MAPPED_FROM..=SLAB_BLOCK_BYTES_MAX).contains(&capacity) && capacity.is_power_of_two() {
+        return allocate_slab(capacity);
     }
     if capacity >= MAPPED_FROM {
         return map(capacity);
@@ -185,16 +186,16 @@ fn allocate(capacity: usize) -> NonNull<u8> {
 }
 
 /// Maps a slab, keeps all of its blocks but one, and returns that one.
-fn allocate_slab() -> NonNull<u8> {
+fn allocate_slab(block_bytes: usize) -> NonNull<u8> {
     let slab = map(SLAB_BYTES);
     // SAFETY: the range was just mapped. Advice may be refused: then the pages are small.
     unsafe { libc::madvise(slab.as_ptr().cast(), SLAB_BYTES, libc::MADV_HUGEPAGE) };
-    for number in 1..SLAB_BYTES / SLAB_BLOCK_BYTES {
+    for number in 1..SLAB_BYTES / block_bytes {
         // SAFETY: the block lies inside the slab.
-        let block = unsafe { slab.add(number * SLAB_BLOCK_BYTES) };
-        let kept = FREE.try_with(|free| free.borrow_mut().keep(block, SLAB_BLOCK_BYTES));
+        let block = unsafe { slab.add(number * block_bytes) };
+        let kept = FREE.try_with(|free| free.borrow_mut().keep(block, block_bytes));
         if !kept.unwrap_or(false) {
-            release(block, SLAB_BLOCK_BYTES);
+            release(block, block_bytes);
         }
     }
     slab

@@ -127,13 +127,15 @@ impl<I: Io> Log<I> {
         let base_offset = state.active().next_offset;
         note_epoch(state, epoch, base_offset);
         let first_in_segment = state.active().base;
+        let buffer_bytes_max = shard.buffer_bytes_max();
         let (mut copied, mut taken) = (0, 0);
         for batch in batches {
             let active = state.active_mut();
             let base = active.next_offset;
             let head: [u8; HEAD_BYTES] = stamp_head(batch, base, epoch);
             let body = batch.as_bytes().get(HEAD_BYTES..).unwrap_or_default();
-            taken += active.tail.append(&head) + active.tail.append(body);
+            taken += active.tail.append_within(&head, buffer_bytes_max);
+            taken += active.tail.append_within(body, buffer_bytes_max);
             copied += bytes(batch.as_bytes().len());
             let next = base + u64::from(batch.last_offset_delta()) + 1;
             active.next_offset = next;

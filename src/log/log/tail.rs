@@ -10,6 +10,16 @@ use kolk_layout::field::{bytes, index, page_floor};
 
 const BUFFER_BYTES_MIN: u64 = 4 << 10;
 const BUFFER_BYTES_MAX: u64 = 1 << 20;
+/// Buffers are never held to less than this, however many logs share the memory.
+const BUFFER_BYTES_MAX_LEAST: u64 = 64 << 10;
+
+/// Largest buffer where `logs` share `memory_bytes`: a buffer leaves memory only when it is full and synced, so one of each log is
+/// always pinned. All of these together are held to an eighth of the memory.
+pub(crate) fn buffer_bytes_max(memory_bytes: u64, logs: u64) -> u64 {
+    let share = memory_bytes / 8 / logs.max(1);
+    let power = 1 << share.max(1).ilog2();
+    u64::clamp(power, BUFFER_BYTES_MAX_LEAST, BUFFER_BYTES_MAX)
+}
 
 /// One append buffer and where it starts in the segment (a page boundary).
 #[derive(Debug)]
@@ -51,12 +61,17 @@ impl Tail {
     }
 
     /// Copies bytes in; returns the memory newly taken, in bytes.
-    pub(crate) fn append(&mut self, mut source: &[u8]) -> u64 {
+    pub(crate) fn append(&mut self, source: &[u8]) -> u64 {
+        self.append_within(source, BUFFER_BYTES_MAX)
+    }
+
+    /// As [`Self::append`], with buffers of at most so many bytes.
+    pub(crate) fn append_within(&mut self, mut source: &[u8], buffer_bytes_max: u64) -> u64 {
         let mut taken = 0;
         self.end += bytes(source.len());
         while !source.is_empty() {
             if self.buffers.back().is_none_or(|buffer| buffer.tail.remaining() == 0) {
-                taken += self.add_buffer(bytes(source.len()));
+                taken += self.add_buffer(bytes(source.len()), buffer_bytes_max);
             }
             let Some(buffer) = self.buffers.back_mut() else { break };
             let (now, later) = source.split_at(source.len().min(buffer.tail.remaining()));
@@ -66,9 +81,9 @@ impl Tail {
         taken
     }
 
-    fn add_buffer(&mut self, wanted: u64) -> u64 {
+    fn add_buffer(&mut self, wanted: u64, bytes_max: u64) -> u64 {
         let start = self.buffers.back().map_or(self.start, Buffer::end);
-        let capacity = self.next_buffer_bytes.max(wanted.next_power_of_two().min(BUFFER_BYTES_MAX));
+        let capacity = self.next_buffer_bytes.max(wanted.next_power_of_two()).min(bytes_max);
         self.next_buffer_bytes = (capacity * 2).min(BUFFER_BYTES_MAX);
         self.buffers.push_back(Buffer { start, tail: TailBuf::new(index(capacity)) });
         capacity
@@ -220,6 +235,19 @@ mod tests {
         assert_eq!(tail.shrink(end - 5_000), 0, "nothing more to gain");
         tail.append(&[8; 10_000]);
         assert_eq!(tail.copy(end, end + 10_000), vec![8; 10_000]);
+    }
+
+    #[test]
+    fn logs_that_share_little_memory_have_small_buffers() {
+        assert_eq!(buffer_bytes_max(1 << 30, 0), 1 << 20);
+        assert_eq!(buffer_bytes_max(1 << 30, 128), 1 << 20);
+        assert_eq!(buffer_bytes_max(3 << 29, 1_000), 128 << 10);
+        assert_eq!(buffer_bytes_max(64 << 20, 10_000), 64 << 10);
+        let mut tail = Tail::new(0);
+        for _ in 0..64 {
+            assert!(tail.append_within(&[7; 10_000], 64 << 10) <= 64 << 10);
+        }
+        assert_eq!(tail.copy(0, tail.end()), vec![7; 640_000]);
     }
 
     #[test]
