@@ -40,6 +40,10 @@ pub(super) fn to_result(result: i32) -> Result<u32, i32> {
     u32::try_from(result).map_err(|_| -result)
 }
 
+/// Workers that the kernel may have at a time for a ring's blocking operations, syncs and allocations. Its own bound is four a
+/// core, 8 on two cores: whatever syncs beside a checkpoint's would wait for one of those to end.
+const WORKERS_MAX: u32 = 64;
+
 /// Counts of one ring since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RingCounts {
@@ -106,6 +110,8 @@ impl Ring {
             uring.submitter().register_files(&[hold.as_raw_fd()])?;
         }
         let mut probe = Probe::new();
+        // Where the kernel refuses, as before 5.15, it has fewer workers and syncs wait for each other.
+        let _refused = uring.submitter().register_iowq_max_workers(&mut [WORKERS_MAX, 0]);
         uring.submitter().register_probe(&mut probe)?;
         let features = Features {
             ftruncate: probe.is_supported(opcode::Ftruncate::CODE),

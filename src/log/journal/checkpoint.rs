@@ -23,8 +23,9 @@ use kolk_layout::field::{index, page_floor};
 use kolk_layout::journal::snapshot::{EPOCHS_MAX, LogSnapshot, Snapshot, SnapshotKind};
 use kolk_layout::journal::{SNAPSHOT_NAMES, journal_dir};
 
-/// Logs written and synced side by side.
-const LOGS_AT_ONCE_MAX: usize = 8;
+/// Logs written and synced side by side: syncs that are under way together share commits of the file system's journal. Fewer than
+/// the kernel's workers of a ring, so that none of the journal's own syncs waits for one of these to end.
+const LOGS_AT_ONCE_MAX: usize = 32;
 /// A checkpoint that failed, for want of space mostly, is tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
 
