@@ -32,7 +32,7 @@ use kolk_native::request::{Produce, ProducePartition, Request, decode};
 use kolk_shard::mesh::seats;
 use kolk_shard::request::{CreateTopicOp, FetchOp, FetchSlot, Intent, ProduceOp};
 use kolk_shard::settings::ShardSettings;
-use kolk_shard::shard::Shard;
+use kolk_shard::shard::{Producing, Shard};
 use kolk_shard::start::{StartPlan, recover};
 
 /// A path: its name, and what plays it so many times.
@@ -176,14 +176,20 @@ fn produce(rounds: u64, load: Load) {
         let shards = node(&io, load.shards).await;
         let partitions = partitions(&shards, load.partitions).await;
         let batches = batch(load.records, load.value_bytes);
+        let mut under_way = Vec::new();
         for _ in 0..rounds {
-            append(&shards[0], &partitions, &batches).await;
+            append(&shards[0], &partitions, &batches, &mut under_way).await;
         }
     });
 }
 
-async fn append(shard: &Shard<SimIo>, partitions: &[TopicPartition], batches: &Bytes) {
-    let mut under_way = Vec::with_capacity(partitions.len());
+/// A round; `under_way` is empty before and after, and keeps its memory.
+async fn append(
+    shard: &Shard<SimIo>,
+    partitions: &[TopicPartition],
+    batches: &Bytes,
+    under_way: &mut Vec<Producing>,
+) {
     for partition in partitions {
         under_way.push(shard.produce(ProduceOp {
             partition: *partition,
@@ -192,7 +198,7 @@ async fn append(shard: &Shard<SimIo>, partitions: &[TopicPartition], batches: &B
             expected_next_offset: None,
         }));
     }
-    for produced in under_way {
+    for produced in under_way.drain(..) {
         produced.await.unwrap();
     }
 }
@@ -213,7 +219,7 @@ fn fetch(rounds: u64, count: u32, batches: usize) {
         let partitions = partitions(&shards, count).await;
         let large = batch(64, 1_000);
         for _ in 0..batches {
-            append(&shards[0], &partitions, &large).await;
+            append(&shards[0], &partitions, &large, &mut Vec::new()).await;
         }
         let slot = |partition: &TopicPartition| FetchSlot {
             partition: *partition,
