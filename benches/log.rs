@@ -68,13 +68,13 @@ async fn run(io: UringIo, dir: PathBuf, load: Load, rounds: u64) -> Duration {
     let view = BatchView::parse(&batch).unwrap().0;
     let window = load.in_flight * u64::from(view.record_count());
     let mut left = vec![rounds; logs.len()];
-    let start = Instant::now();
+    let (start, mut events) = (Instant::now(), Vec::new());
     while left.iter().any(|left| *left > 0) || logs.iter().any(|log| log.durable() < log.log_end())
     {
         for (log, left) in logs.iter().zip(&mut left) {
             *left -= feed(log, &view, window, *left);
         }
-        storage.next_events().await;
+        storage.next_events(&mut events).await;
     }
     let took = start.elapsed();
     storage.shutdown().await.unwrap();

@@ -341,24 +341,24 @@ impl<I: Io> ShardLog<I> {
         self.shard.log(id)
     }
 
-    /// Waits until something happened and gives all of it, in order. One task of the shard calls this.
-    pub async fn next_events(&self) -> Vec<LogEvent> {
-        let events = self
-            .shard
+    /// Waits until something happened and puts all of it into `events`, in order, in the place of what was there: a list that is
+    /// used again and again allocates nothing. One task of the shard calls this.
+    pub async fn next_events(&self, events: &mut Vec<LogEvent>) {
+        events.clear();
+        self.shard
             .raised
             .until(|| {
-                let mut events = self.shard.events.borrow_mut();
-                (!events.is_empty()).then(|| events.drain(..).collect::<Vec<_>>())
+                events.extend(self.shard.events.borrow_mut().drain(..));
+                (!events.is_empty()).then_some(())
             })
             .await;
-        for event in &events {
+        for event in &*events {
             if let LogEvent::Advanced(id) = event
                 && let Some(log) = self.shard.log(*id)
             {
                 log.inner.state.borrow_mut().advanced_queued = false;
             }
         }
-        events
     }
 
     /// Deletes a log and its files. The catalogue's tombstone must be durable: replay relies on it.

@@ -176,8 +176,10 @@ pub(crate) async fn load(io: SimIo, storage: Vec<ShardLog<SimIo>>, ledger: Ledge
     for shard in &storage {
         let (shard, ledger, moved) = (shard.clone(), Rc::clone(&ledger), Rc::clone(&moved));
         io.spawn(async move {
+            let mut events = Vec::new();
             loop {
-                for event in shard.next_events().await {
+                shard.next_events(&mut events).await;
+                for event in events.drain(..) {
                     let LogEvent::Advanced(id) = event else { continue };
                     let Some(log) = shard.log(id) else { continue };
                     if let Some(known) = ledger.borrow_mut().get_mut(&id) {

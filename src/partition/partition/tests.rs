@@ -160,8 +160,10 @@ impl Desk {
     }
 
     async fn pump_until(&self, done: impl Fn(&Self) -> bool) {
+        let mut events = Vec::new();
         while !done(self) {
-            for event in self.storage.next_events().await {
+            self.storage.next_events(&mut events).await;
+            for event in events.drain(..) {
                 let mut effects = Vec::new();
                 {
                     let mut partition = self.partition.borrow_mut();

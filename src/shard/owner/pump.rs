@@ -17,9 +17,10 @@ const TURN_EVENTS: usize = 128;
 
 /// Runs as long as the shard.
 pub(crate) async fn run<I: Io>(state: Rc<ShardState<I>>) {
-    let mut effects = Vec::new();
+    let (mut events, mut effects) = (Vec::new(), Vec::new());
     loop {
-        for (taken, event) in state.storage.next_events().await.into_iter().enumerate() {
+        state.storage.next_events(&mut events).await;
+        for (taken, event) in events.drain(..).enumerate() {
             if taken % TURN_EVENTS == TURN_EVENTS - 1 {
                 state.io.yield_now().await;
             }

@@ -13,9 +13,17 @@ pub(crate) struct Bell {
 impl Bell {
     /// Wakes everybody who waits.
     pub(crate) fn ring(&self) {
-        let woken = std::mem::take(&mut *self.waiting.borrow_mut());
-        for waker in woken {
+        if self.waiting.borrow().is_empty() {
+            return;
+        }
+        let mut woken = std::mem::take(&mut *self.waiting.borrow_mut());
+        for waker in woken.drain(..) {
             waker.wake();
+        }
+        // The next who wait get its memory; whoever a wake has let wait already keeps his own.
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            *waiting = woken;
         }
     }
 
