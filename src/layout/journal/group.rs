@@ -148,6 +148,8 @@ pub struct RecordBytes {
 #[derive(Debug, Default)]
 pub struct GroupBuilder {
     directory: Vec<u8>,
+    /// The head of the last group: its memory serves the next one.
+    head: Vec<u8>,
     payload_bytes: usize,
     count: u32,
 }
@@ -218,8 +220,11 @@ impl GroupBuilder {
 
     /// Header and directory for `place`, which the payloads follow; and the group's checksum, which the next group carries.
     #[must_use]
-    pub fn head(&self, identity: JournalIdentity, place: GroupPlace) -> (Vec<u8>, u32) {
-        let mut head = Vec::with_capacity(GROUP_HEADER_BYTES + self.directory.len());
+    pub fn head(&mut self, identity: JournalIdentity, place: GroupPlace) -> (&[u8], u32) {
+        let total_bytes = self.total_bytes();
+        let head = &mut self.head;
+        head.clear();
+        head.reserve(GROUP_HEADER_BYTES + self.directory.len());
         head.put_u32(GROUP_MAGIC);
         head.put_u16(GROUP_VERSION);
         head.put_u16(identity.shard.get());
@@ -231,10 +236,10 @@ impl GroupBuilder {
         head.put_u32(self.count);
         head.put_u32(bytes32(self.directory.len()));
         head.put_u32(bytes32(self.payload_bytes));
-        head.put_u32(bytes32(index(self.total_bytes())));
+        head.put_u32(bytes32(index(total_bytes)));
         head.put_u32(crc32c(&self.directory));
         head.put_u32(0);
-        let checksum = header_checksum(identity, &head);
+        let checksum = header_checksum(identity, head);
         head.put_u32(checksum);
         assert_eq!(head.len(), GROUP_HEADER_BYTES, "the header has one length");
         head.put(&self.directory);

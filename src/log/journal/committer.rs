@@ -25,6 +25,12 @@ pub(crate) fn start<I: Io>(shard: &Rc<Shard<I>>) {
     shard.io.clone().spawn(async move { run(&shard).await });
 }
 
+/// The group that is being made. It is used again and again, so that a group allocates nothing of its own.
+struct Group<I: Io> {
+    builder: GroupBuilder,
+    shares: Vec<Share<I>>,
+}
+
 /// What the committer does next.
 enum Turn {
     Group,
@@ -33,7 +39,7 @@ enum Turn {
 
 async fn run<I: Io>(shard: &Rc<Shard<I>>) {
     let journal = &shard.journal;
-    let mut group = GroupBuilder::default();
+    let mut group = Group { builder: GroupBuilder::default(), shares: Vec::new() };
     loop {
         let turn = journal
             .work
@@ -69,10 +75,11 @@ fn fail<I: Io>(shard: &Rc<Shard<I>>, error: &IoError) {
     shard.journal.checkpoint.notify();
 }
 
-async fn commit<I: Io>(shard: &Rc<Shard<I>>, group: &mut GroupBuilder) -> Result<(), IoError> {
+async fn commit<I: Io>(shard: &Rc<Shard<I>>, group: &mut Group<I>) -> Result<(), IoError> {
     let journal = &shard.journal;
+    let Group { builder: group, shares } = group;
     group.clear();
-    let mut shares = Vec::new();
+    shares.clear();
     let mut sync = journal.sync_requested.replace(false);
     // Directory entries count: of tiny batches they are most of a group, and a group must fit a journal file.
     let bytes_max = bytes(shard.settings.group_bytes_max);
@@ -100,7 +107,7 @@ async fn commit<I: Io>(shard: &Rc<Shard<I>>, group: &mut GroupBuilder) -> Result
     if journal.files.wants_next() {
         journal.files.prepare(shard);
     }
-    let (pages, checksum) = fill(shard, group, &shares, total);
+    let (pages, checksum) = fill(shard, group, shares, total);
     write(shard, slot, pages, sync).await?;
     journal.sequence.set(journal.sequence.get() + 1);
     journal.checksum.set(checksum);
@@ -115,7 +122,7 @@ async fn commit<I: Io>(shard: &Rc<Shard<I>>, group: &mut GroupBuilder) -> Result
 /// The group's bytes: head, then the payloads straight from the tails.
 fn fill<I: Io>(
     shard: &Rc<Shard<I>>,
-    group: &GroupBuilder,
+    group: &mut GroupBuilder,
     shares: &[Share<I>],
     total: u64,
 ) -> (AlignedSlice, u32) {
@@ -127,15 +134,16 @@ fn fill<I: Io>(
         previous_checksum: journal.checksum.get(),
     };
     let (head, checksum) = group.head(journal.identity, place);
+    let filled = head.len();
     let mut buf = AlignedBuf::with_capacity(index(total));
-    buf.append(&head);
+    buf.append(head);
     for share in shares {
         if let Some((from, to)) = share.redo {
             let state = share.log.inner.state.borrow();
             state.active().tail.visit(from, to, |piece| buf.append(piece));
         }
     }
-    let filled = head.len() + group.payload_bytes();
+    let filled = filled + group.payload_bytes();
     assert_eq!(buf.len(), filled, "every payload announced was copied");
     shard.metrics.copies.journal.add_len(group.payload_bytes());
     (buf.into_slice(), checksum)
@@ -193,12 +201,12 @@ fn count<I: Io>(shard: &Rc<Shard<I>>, group: &GroupBuilder, total: u64) {
 }
 
 /// Tells the logs how safe their bytes are now.
-fn settle<I: Io>(shard: &Rc<Shard<I>>, shares: Vec<Share<I>>, sync: bool) {
+fn settle<I: Io>(shard: &Rc<Shard<I>>, shares: &mut Vec<Share<I>>, sync: bool) {
     let journal = &shard.journal;
     if sync {
         synced(shard);
     }
-    for share in shares {
+    for share in shares.drain(..) {
         let level = if sync { Level::Durable } else { Level::Written };
         share.log.grouped(share.segment, share.covered);
         if let Some(start) = share.log_start.filter(|_| sync) {
@@ -215,10 +223,12 @@ fn settle<I: Io>(shard: &Rc<Shard<I>>, shares: Vec<Share<I>>, sync: bool) {
 fn synced<I: Io>(shard: &Rc<Shard<I>>) {
     let journal = &shard.journal;
     journal.durable_sequence.set(journal.sequence.get());
-    let waiting = std::mem::take(&mut *journal.unsynced.borrow_mut());
-    for (log, mark) in waiting {
+    let mut waiting = std::mem::take(&mut *journal.unsynced.borrow_mut());
+    for (log, mark) in waiting.drain(..) {
         log.committed(mark, Level::Durable, false);
     }
+    // Only the committer adds to it, and that is who calls this: nothing came meanwhile.
+    journal.unsynced.replace(waiting);
 }
 
 /// Syncs the current file without writing to it.

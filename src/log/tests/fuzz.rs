@@ -111,7 +111,8 @@ pub(crate) fn group_of(
     builder.push(record, payload.len(), crc32c(payload));
     let place =
         GroupPlace { sequence, durable_sequence: sequence - 1, low_water: 1, previous_checksum };
-    let (mut bytes, checksum) = builder.head(IDENTITY, place);
+    let (head, checksum) = builder.head(IDENTITY, place);
+    let mut bytes = head.to_vec();
     bytes.extend_from_slice(payload);
     bytes.resize(index(builder.total_bytes()), 0);
     (bytes, checksum)

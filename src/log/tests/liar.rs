@@ -154,7 +154,7 @@ fn a_gap_costs_the_same_whatever_its_length() {
         };
         let mut builder = GroupBuilder::default();
         builder.push(&redo(4), 4, crc32c(b"away"));
-        let (mut bytes, _) = builder.head(IDENTITY, place);
+        let mut bytes = builder.head(IDENTITY, place).0.to_vec();
         bytes.extend_from_slice(b"away");
         bytes.resize(index(builder.total_bytes()), 0);
         let mut found = BTreeMap::new();

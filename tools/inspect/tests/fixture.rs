@@ -156,7 +156,7 @@ impl Fixture {
         }
         let (head, checksum) = builder.head(self.identity, place);
         self.groups.push(file.len());
-        file.extend_from_slice(&head);
+        file.extend_from_slice(head);
         for (_, payload) in records {
             file.extend_from_slice(payload);
         }
