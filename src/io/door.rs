@@ -156,14 +156,14 @@ pub trait File: Clone + 'static {
     ) -> impl Future<Output = Result<AlignedBuf, IoError>> + use<Self>;
 
     /// Writes the slices one behind the other at `position`, a multiple of [`PAGE_BYTES`]; at
-    /// most [`WRITE_SLICES_MAX`] slices.
+    /// most [`WRITE_SLICES_MAX`] slices. Their memory is kept until the write has ended, also when the future is dropped.
     ///
     /// Complete means complete in the kernel, not durable. Less than all of it is
     /// [`IoError::ShortWrite`] and is not tried again.
     fn write_at(
         &self,
         position: u64,
-        pages: Vec<AlignedSlice>,
+        pages: &[AlignedSlice],
     ) -> impl Future<Output = Result<(), IoError>> + use<Self>;
 
     /// Writes as [`File::write_at`] and, only if all of it was written, makes the file's data
@@ -174,7 +174,7 @@ pub trait File: Clone + 'static {
     fn write_and_sync_at(
         &self,
         position: u64,
-        pages: Vec<AlignedSlice>,
+        pages: &[AlignedSlice],
     ) -> impl Future<Output = Result<WriteSyncTiming, IoError>> + use<Self>;
 
     /// Makes durable what was written before the call: data and the length (fdatasync).

@@ -16,7 +16,7 @@
 //!     let file = io.open(Path::new("/f"), OpenMode::CreateNew).await.unwrap();
 //!     io.sync_dir(Path::new("/")).await.unwrap();
 //!     let page = AlignedBuf::from_bytes(&[1; 4096]).into_slice();
-//!     file.write_and_sync_at(0, vec![page]).await.unwrap();
+//!     file.write_and_sync_at(0, &[page]).await.unwrap();
 //! });
 //! let disk = sim.crash();
 //! assert_eq!(disk.read("/f").unwrap(), vec![1; 4096]);

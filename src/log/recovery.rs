@@ -258,7 +258,7 @@ async fn write_journal<I: Io>(
         if !content.is_empty() {
             let pages = kolk_io::buf::AlignedBuf::from_bytes(content).into_slice();
             file.allocate(0, bytes(pages.len())).await?;
-            file.write_at(0, vec![pages]).await?;
+            file.write_at(0, &[pages]).await?;
         }
         file.sync().await?;
         file.close().await?;

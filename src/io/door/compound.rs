@@ -96,7 +96,7 @@ pub(super) async fn write_file_atomic<I: Io>(
     let length = bytes.len() as u64;
     if length > 0 {
         // Direct writes are whole pages: the padding is cut off before the sync.
-        file.write_at(0, vec![bytes.into_slice()]).await?;
+        file.write_at(0, &[bytes.into_slice()]).await?;
         file.truncate(length).await?;
     }
     file.sync().await?;

@@ -152,8 +152,8 @@ fn commits(path: PathBuf, runtime: Runtime) -> Samples {
         let (mut latencies, before) = (Vec::new(), process_cpu_us());
         for commit in 0..COMMITS {
             let start = Instant::now();
-            let pages = vec![page_of(3).into_slice()];
-            file.write_and_sync_at(position(commit), pages).await.expect("durable");
+            let pages = [page_of(3).into_slice()];
+            file.write_and_sync_at(position(commit), &pages).await.expect("durable");
             latencies.push(micros(start));
         }
         Samples::new(latencies, process_cpu_us() - before)
@@ -167,8 +167,8 @@ fn separate_commits(path: PathBuf) -> Samples {
         let (mut latencies, before) = (Vec::new(), process_cpu_us());
         for commit in 0..COMMITS {
             let start = Instant::now();
-            let pages = vec![page_of(4).into_slice()];
-            file.write_at(position(commit), pages).await.expect("written");
+            let pages = [page_of(4).into_slice()];
+            file.write_at(position(commit), &pages).await.expect("written");
             file.sync().await.expect("synced");
             latencies.push(micros(start));
         }

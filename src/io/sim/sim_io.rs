@@ -281,9 +281,9 @@ impl File for SimFile {
     fn write_at(
         &self,
         position: u64,
-        pages: Vec<AlignedSlice>,
+        pages: &[AlignedSlice],
     ) -> impl Future<Output = Result<(), IoError>> + use<> {
-        let write = self.begin_write(position, &pages);
+        let write = self.begin_write(position, pages);
         let wanted = write.bytes.len() as u64;
         let written = self.later(Op::Write, move |file, firing| file.write(&write, firing));
         let file = self.clone();
@@ -293,10 +293,10 @@ impl File for SimFile {
     fn write_and_sync_at(
         &self,
         position: u64,
-        pages: Vec<AlignedSlice>,
+        pages: &[AlignedSlice],
     ) -> impl Future<Output = Result<WriteSyncTiming, IoError>> + use<> {
         let started = self.world().now();
-        let write = self.begin_write(position, &pages);
+        let write = self.begin_write(position, pages);
         let wanted = write.bytes.len() as u64;
         let completion = Completion::new();
         let (later, file) = (completion.clone(), self.clone());

@@ -30,7 +30,7 @@ async fn busy_program(io: SimIo) -> Vec<(u64, u64)> {
         io.clone().spawn(async move {
             let file = create(&io, &format!("/{task}")).await;
             for round in 0..4 {
-                file.write_and_sync_at(round * 4096, vec![page(task)]).await.unwrap();
+                file.write_and_sync_at(round * 4096, &[page(task)]).await.unwrap();
                 trace.borrow_mut().push((u64::from(task), io.now().as_ns()));
                 io.yield_now().await;
             }
@@ -86,8 +86,8 @@ fn acknowledged_bytes_survive_a_crash_at_every_step() {
         let _unfinished = sim.run_steps(crash_at, |io| async move {
             for nth in 0..4_u8 {
                 let file = create(&io, &format!("/{nth}")).await;
-                file.write_at(4096, vec![page(9)]).await.unwrap();
-                file.write_and_sync_at(0, vec![page(nth + 1)]).await.unwrap();
+                file.write_at(4096, &[page(9)]).await.unwrap();
+                file.write_and_sync_at(0, &[page(nth + 1)]).await.unwrap();
                 seen.borrow_mut().push(nth);
             }
             io.sleep(Duration::from_secs(9)).await;
@@ -108,7 +108,7 @@ fn a_kill_keeps_what_was_completed_and_a_later_power_cut_may_lose_it() {
         let sim = Sim::new(seed);
         sim.run(|io| async move {
             let file = create(&io, "/f").await;
-            file.write_at(0, vec![page(1), page(2)]).await.unwrap();
+            file.write_at(0, &[page(1), page(2)]).await.unwrap();
         });
         let disk = sim.kill();
         assert_eq!(disk.read("/f").unwrap()[4095..4097], [1, 2], "seed {seed}");
@@ -123,7 +123,7 @@ fn a_dropped_future_does_not_stop_its_write() {
     let sim = Sim::new(1);
     sim.run(|io| async move {
         let file = create(&io, "/f").await;
-        drop(file.write_at(0, vec![page(1)]));
+        drop(file.write_at(0, &[page(1)]));
         io.sleep(Duration::from_secs(1)).await;
         assert_eq!(&*file.read_at(0, 4096).await.unwrap(), &[1; 4096]);
     });
@@ -133,7 +133,7 @@ fn a_dropped_future_does_not_stop_its_write() {
 fn a_read_ends_with_the_file() {
     Sim::new(1).run(|io| async move {
         let file = create(&io, "/f").await;
-        file.write_at(0, vec![page(1)]).await.unwrap();
+        file.write_at(0, &[page(1)]).await.unwrap();
         file.truncate(1000).await.unwrap();
         assert_eq!(file.read_at(0, 8192).await.unwrap().len(), 1000);
         assert_eq!(file.read_at(4096, 8192).await.unwrap().len(), 0);
@@ -152,14 +152,14 @@ fn a_failed_write_and_a_failed_sync_are_told_apart() {
     sim.inject(Fault::eio(Op::Sync, "journal").after(1));
     sim.run(|io| async move {
         let file = create(&io, "/0.journal").await;
-        file.write_and_sync_at(0, vec![page(1)]).await.unwrap();
+        file.write_and_sync_at(0, &[page(1)]).await.unwrap();
         let failed = |result: Result<_, IoError>| match result {
             Err(IoError::Os { op, errno: libc::EIO, .. }) => op,
             other => panic!("{other:?}"),
         };
-        assert_eq!(failed(file.write_and_sync_at(4096, vec![page(2)]).await), Op::Write);
-        assert_eq!(failed(file.write_and_sync_at(4096, vec![page(2)]).await), Op::Sync);
-        file.write_and_sync_at(4096, vec![page(2)]).await.unwrap();
+        assert_eq!(failed(file.write_and_sync_at(4096, &[page(2)]).await), Op::Write);
+        assert_eq!(failed(file.write_and_sync_at(4096, &[page(2)]).await), Op::Sync);
+        file.write_and_sync_at(4096, &[page(2)]).await.unwrap();
     });
     assert_eq!(sim.count(Op::Write, "journal"), 4);
     // The sync behind the failed write never began.
@@ -173,7 +173,7 @@ fn a_short_write_is_an_error_that_says_how_short() {
     sim.inject(Fault::eio(Op::Write, "/f").with_kind(short));
     sim.run(|io| async move {
         let file = create(&io, "/f").await;
-        let error = file.write_at(0, vec![page(1), page(2)]).await.unwrap_err();
+        let error = file.write_at(0, &[page(1), page(2)]).await.unwrap_err();
         let IoError::ShortWrite { wanted, written, .. } = error else { panic!("{error}") };
         assert_eq!((wanted, written), (8192, 4608));
         assert_eq!(file.len().await.unwrap(), 4608);
@@ -186,10 +186,10 @@ fn a_full_disk_refuses_and_recovers() {
     sim.set_capacity(8192);
     sim.run(|io| async move {
         let file = create(&io, "/f").await;
-        file.write_at(0, vec![page(1)]).await.unwrap();
+        file.write_at(0, &[page(1)]).await.unwrap();
         let other = create(&io, "/g").await;
         assert!(other.allocate(0, 8192).await.unwrap_err().is_no_space());
-        assert!(other.write_at(4096, vec![page(1)]).await.unwrap_err().is_no_space());
+        assert!(other.write_at(4096, &[page(1)]).await.unwrap_err().is_no_space());
         assert_eq!(io.space(Path::new("/")).await.unwrap().free_bytes, 4096);
         file.close().await.unwrap();
         io.remove_file(Path::new("/f")).await.unwrap();
@@ -268,7 +268,7 @@ fn silent_faults_say_nothing_and_change_what_they_say() {
     let differ = |found: &[u8]| found.iter().filter(|byte| **byte != 7).count();
     sim.run(move |io| async move {
         for name in ["/f", "/g", "/h"] {
-            create(&io, name).await.write_at(0, vec![page(7)]).await.unwrap();
+            create(&io, name).await.write_at(0, &[page(7)]).await.unwrap();
         }
         let open = |name: &str| io.open(Path::new(name), OpenMode::ReadOnly);
         let elsewhere = open("/f").await.unwrap().read_at(0, 12_288).await.unwrap();
@@ -289,7 +289,7 @@ fn a_sync_that_lies_leaves_it_to_the_next_one() {
             sim.inject(Fault::eio(Op::Sync, "/f").with_kind(FaultKind::Lie));
             sim.run(move |io| async move {
                 let file = create(&io, "/f").await;
-                file.write_at(0, vec![page(7)]).await.unwrap();
+                file.write_at(0, &[page(7)]).await.unwrap();
                 for _ in 0..syncs {
                     file.sync().await.unwrap();
                 }
@@ -310,7 +310,7 @@ fn a_slow_disk_takes_longer_and_a_planted_flaw_is_seen_by_its_name_alone() {
         sim.plant("flaw");
         sim.run(|io| async move {
             assert_eq!((io.has_flaw("flaw"), io.has_flaw("other")), (true, false));
-            create(&io, "/f").await.write_and_sync_at(0, vec![page(1)]).await.unwrap();
+            create(&io, "/f").await.write_and_sync_at(0, &[page(1)]).await.unwrap();
             io.now().as_ns()
         })
     };

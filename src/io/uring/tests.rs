@@ -57,8 +57,8 @@ async fn create(io: &UringIo, path: &Path) -> super::uring_file::UringFile {
 fn written_pages_are_read_back() {
     on_shard(|io, dir| async move {
         let file = create(&io, &dir.join("f")).await;
-        file.write_at(4096, vec![page(2), page(3)]).await.unwrap();
-        file.write_and_sync_at(0, vec![page(1)]).await.unwrap();
+        file.write_at(4096, &[page(2), page(3)]).await.unwrap();
+        file.write_and_sync_at(0, &[page(1)]).await.unwrap();
         let read = file.read_at(0, 16_384).await.unwrap();
         assert_eq!(read.len(), 12_288);
         assert_eq!((read[0], read[4096], read[12_287]), (1, 2, 3));
@@ -98,7 +98,7 @@ fn durable_writes_tell_the_share_of_the_sync() {
     on_shard(|io, dir| async move {
         let file = create(&io, &dir.join("f")).await;
         for nth in 0..10 {
-            let timing = file.write_and_sync_at(nth * 4096, vec![page(1)]).await.unwrap();
+            let timing = file.write_and_sync_at(nth * 4096, &[page(1)]).await.unwrap();
             assert!(timing.fdatasync_ns.is_some_and(|ns| ns < timing.total_ns), "{timing:?}");
         }
     });
@@ -113,7 +113,7 @@ fn a_tail_is_written_while_it_grows() {
         for round in 0..64_u8 {
             let from = tail.len();
             tail.append(&[round; 8192]);
-            writes.push(file.write_at(from as u64, vec![tail.pages(from..tail.len())]));
+            writes.push(file.write_at(from as u64, &[tail.pages(from..tail.len())]));
         }
         for write in writes {
             write.await.unwrap();
@@ -131,13 +131,13 @@ fn errors_name_the_operation_and_the_file() {
         assert_eq!(absent, IoError::NotFound { path: path.clone() });
         let file = create(&io, &path).await;
         assert!(io.open(&path, OpenMode::CreateNew).await.err().unwrap().is_already_exists());
-        file.write_at(0, vec![page(1)]).await.unwrap();
+        file.write_at(0, &[page(1)]).await.unwrap();
         let reader = io.open(&path, OpenMode::ReadOnly).await.unwrap();
         let wanted = |op| IoError::Os { op, errno: libc::EBADF, path: path.clone() };
-        assert_eq!(reader.write_at(0, vec![page(1)]).await.unwrap_err(), wanted(Op::Write));
+        assert_eq!(reader.write_at(0, &[page(1)]).await.unwrap_err(), wanted(Op::Write));
         // Sampled or not, the write's refusal is what is told, not the sync's cancellation.
         for _ in 0..40 {
-            let refused = reader.write_and_sync_at(0, vec![page(1)]).await.unwrap_err();
+            let refused = reader.write_and_sync_at(0, &[page(1)]).await.unwrap_err();
             assert_eq!(refused, wanted(Op::Write));
         }
         assert!(io.sync_dir(&dir.join("none")).await.unwrap_err().is_not_found());
@@ -152,7 +152,7 @@ fn a_file_size_limit_is_a_short_write_and_nothing_is_synced() {
     // RLIMIT_FSIZE belongs to the process: other tests write less than this.
     on_shard(|io, dir| async move {
         let file = create(&io, &dir.join("f")).await;
-        let refused = file.write_at((1 << 44) - 4096, vec![page(1), page(2)]).await.unwrap_err();
+        let refused = file.write_at((1 << 44) - 4096, &[page(1), page(2)]).await.unwrap_err();
         match refused {
             IoError::ShortWrite { wanted: 8192, written: 4096, .. } => {}
             IoError::Os { op: Op::Write, errno: libc::EFBIG, .. } => {}
@@ -169,7 +169,7 @@ fn names_are_created_listed_renamed_and_removed() {
         io.create_dir_all(&deep).await.unwrap();
         io.sync_dir(&deep).await.unwrap();
         let file = create(&io, &deep.join("b.log")).await;
-        file.write_at(0, vec![page(1)]).await.unwrap();
+        file.write_at(0, &[page(1)]).await.unwrap();
         io.create_dir(&deep.join("a")).await.unwrap();
         io.rename(&deep.join("b.log"), &deep.join("c.log")).await.unwrap();
         let listed = io.list_dir(&deep).await.unwrap();
@@ -205,11 +205,11 @@ fn a_dropped_write_still_lands_and_the_ring_ends_clean() {
         let inside = path.clone();
         let shard = spawn_shard(spec(runtime), move |io| async move {
             let file = create(&io, &inside).await;
-            drop(file.write_at(0, vec![page(1)]));
+            drop(file.write_at(0, &[page(1)]));
             drop(file.read_at(0, 4096));
             file.sync().await.unwrap();
             // Left in flight when the executor ends.
-            drop(file.write_and_sync_at(4096, vec![page(2)]));
+            drop(file.write_and_sync_at(4096, &[page(2)]));
             io.yield_now().await;
         });
         shard.unwrap().join().unwrap();
@@ -229,7 +229,7 @@ fn more_operations_than_the_ring_has_entries_all_complete() {
             let file = create(&io, &path).await;
             file.allocate(0, 4 << 20).await.unwrap();
             let writes: Vec<_> =
-                (0..500).map(|nth| file.write_at(nth * 4096, vec![page(byte_of(nth))])).collect();
+                (0..500).map(|nth| file.write_at(nth * 4096, &[page(byte_of(nth))])).collect();
             for write in writes {
                 write.await.unwrap();
             }
@@ -282,7 +282,7 @@ fn the_same_file_is_shared_by_clones_until_the_last_is_closed() {
         let file = create(&io, &dir.join("f")).await;
         let other = Rc::new(file.clone());
         file.close().await.unwrap();
-        other.write_at(0, vec![page(1)]).await.unwrap();
+        other.write_at(0, &[page(1)]).await.unwrap();
         Rc::into_inner(other).unwrap().close().await.unwrap();
     });
 }

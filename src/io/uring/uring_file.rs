@@ -94,16 +94,25 @@ impl UringFile {
         }
     }
 
-    fn hold_pages(&self, position: u64, pages: Vec<AlignedSlice>) -> (u64, Held) {
+    /// One region is held as it is; several need lists, of them and of where they are.
+    fn hold_pages(&self, position: u64, pages: &[AlignedSlice]) -> (u64, Held) {
         assert!(pages.len() <= WRITE_SLICES_MAX, "{} slices in one write", pages.len());
         let wanted = pages.iter().map(|page| page.len() as u64).sum();
         assert_aligned(Op::Write, position, wanted);
-        let iovec = |page: &AlignedSlice| libc::iovec {
-            iov_base: page.as_ptr().cast_mut().cast(),
-            iov_len: page.len(),
+        let memory = match pages {
+            [one] => HeldMemory::Write(one.clone()),
+            many => {
+                let iovec = |page: &AlignedSlice| libc::iovec {
+                    iov_base: page.as_ptr().cast_mut().cast(),
+                    iov_len: page.len(),
+                };
+                HeldMemory::Gather {
+                    pages: many.to_vec(),
+                    iovecs: many.iter().map(iovec).collect(),
+                }
+            }
         };
-        let iovecs = pages.iter().map(iovec).collect();
-        (wanted, self.held(HeldMemory::Write { pages, iovecs }))
+        (wanted, self.held(memory))
     }
 
     fn check_written(&self, wanted: u64, result: i32) -> Result<(), IoError> {
@@ -135,11 +144,11 @@ impl File for UringFile {
     fn write_at(
         &self,
         position: u64,
-        pages: Vec<AlignedSlice>,
+        pages: &[AlignedSlice],
     ) -> impl Future<Output = Result<(), IoError>> + use<> {
         let (wanted, held) = self.hold_pages(position, pages);
         let fd = self.fd();
-        // SAFETY: iovecs and pages are in `held`.
+        // SAFETY: the pages are in `held`, and their iovecs.
         let started = unsafe { self.open.ring.start(held, |held| write_entry(fd, position, held)) };
         let file = self.clone();
         async move {
@@ -152,12 +161,12 @@ impl File for UringFile {
     fn write_and_sync_at(
         &self,
         position: u64,
-        pages: Vec<AlignedSlice>,
+        pages: &[AlignedSlice],
     ) -> impl Future<Output = Result<WriteSyncTiming, IoError>> + use<> {
         let begin = clock::now();
         let (wanted, held) = self.hold_pages(position, pages);
         let fd = self.fd();
-        // SAFETY: iovecs and pages are in `held`.
+        // SAFETY: the pages are in `held`, and their iovecs.
         let started = unsafe {
             self.open
                 .ring
@@ -249,18 +258,16 @@ async fn close_on_ring(ring: &Rc<Ring>, fd: std::os::fd::OwnedFd) -> Result<(), 
 }
 
 fn write_entry(fd: Fd, position: u64, held: &Held) -> Entry {
-    let HeldMemory::Write { iovecs, .. } = &held.memory else {
-        unreachable!("a write holds its pages")
-    };
-    match &**iovecs {
-        [one] => {
-            let length = length_of(one.iov_len);
-            opcode::Write::new(fd, one.iov_base.cast(), length).offset(position).build()
+    match &held.memory {
+        HeldMemory::Write(one) => {
+            let length = length_of(one.len());
+            opcode::Write::new(fd, one.as_ptr(), length).offset(position).build()
         }
-        many => {
-            let count = length_of(many.len());
-            opcode::Writev::new(fd, many.as_ptr(), count).offset(position).build()
+        HeldMemory::Gather { iovecs, .. } => {
+            let count = length_of(iovecs.len());
+            opcode::Writev::new(fd, iovecs.as_ptr(), count).offset(position).build()
         }
+        _ => unreachable!("a write holds its pages"),
     }
 }
 

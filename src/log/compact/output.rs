@@ -73,9 +73,7 @@ impl<I: Io> Output<I> {
         let rest = self.pending.split_off(whole);
         let pages = std::mem::replace(&mut self.pending, rest);
         let written = bytes(pages.len());
-        self.file
-            .write_at(self.position, vec![AlignedBuf::from_bytes(&pages).into_slice()])
-            .await?;
+        self.file.write_at(self.position, &[AlignedBuf::from_bytes(&pages).into_slice()]).await?;
         self.position += written;
         Ok(written)
     }
@@ -89,7 +87,7 @@ impl<I: Io> Output<I> {
         assert_eq!(end, self.index.covered(), "the index of {} speaks for all of it", self.base);
         if !self.pending.is_empty() {
             let pages = AlignedBuf::from_bytes(&self.pending).into_slice();
-            self.file.write_at(self.position, vec![pages]).await?;
+            self.file.write_at(self.position, &[pages]).await?;
         }
         self.file.truncate(end).await?;
         self.file.sync().await?;

@@ -302,7 +302,7 @@ async fn write<I: Io>(shard: &Rc<Shard<I>>, snapshot: &Snapshot) -> Result<(), L
 }
 
 async fn write_slot<I: Io>(file: I::File, bytes: &[u8]) -> Result<(), IoError> {
-    file.write_and_sync_at(0, vec![AlignedBuf::from_bytes(bytes).into_slice()]).await?;
+    file.write_and_sync_at(0, &[AlignedBuf::from_bytes(bytes).into_slice()]).await?;
     file.close().await
 }
 

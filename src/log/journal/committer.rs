@@ -162,7 +162,7 @@ async fn write<I: Io>(
         metrics.write_ns.record_ns(ns(shard.io.now() - start));
         return Ok(());
     }
-    let timing = slot.file.write_and_sync_at(slot.position, vec![pages]).await?;
+    let timing = slot.file.write_and_sync_at(slot.position, &[pages]).await?;
     metrics.fdatasyncs.inc();
     metrics.commit_ns.record_ns(timing.total_ns);
     // The two halves are told apart in a sample only: they were submitted as one.
@@ -180,10 +180,10 @@ async fn write_alone<I: Io>(
     pages: AlignedSlice,
 ) -> Result<(), IoError> {
     if pages.len() > CACHED_BYTES_MAX {
-        return slot.file.write_at(slot.position, vec![pages]).await;
+        return slot.file.write_at(slot.position, &[pages]).await;
     }
     let end = slot.position + bytes(pages.len());
-    slot.cached.write_at(slot.position, vec![pages]).await?;
+    slot.cached.write_at(slot.position, &[pages]).await?;
     shard.journal.files.cached(&slot, end);
     Ok(())
 }

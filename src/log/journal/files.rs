@@ -243,7 +243,7 @@ pub(crate) async fn zero_file<I: Io>(io: &I, path: &Path, bytes: u64) -> Result<
         } else {
             AlignedBuf::new(index(now)).into_slice()
         };
-        file.write_at(position, vec![pages]).await?;
+        file.write_at(position, &[pages]).await?;
         position += now;
     }
     file.sync().await?;

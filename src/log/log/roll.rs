@@ -158,7 +158,7 @@ impl<I: Io> Log<I> {
         };
         let file = self.open_segment(base).await?;
         if !pages.is_empty() {
-            file.write_at(from, pages).await?;
+            file.write_at(from, &pages).await?;
         }
         file.truncate(end).await?;
         file.sync().await?;

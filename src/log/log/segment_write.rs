@@ -119,7 +119,7 @@ impl<I: Io> Log<I> {
         let log = self.clone();
         self.inner.shard.io.spawn(async move {
             let result = match log.open_segment(base).await {
-                Ok(file) => file.write_at(start, pages).await,
+                Ok(file) => file.write_at(start, &pages).await,
                 Err(error) => Err(error),
             };
             log.write_ended(base, to, result);

@@ -147,7 +147,7 @@ impl<I: Io> Materializer<'_, I> {
         }
         let file = self.open(touched, entries).await?;
         for piece in &touched.pieces {
-            file.write_at(piece.start, vec![AlignedBuf::from_bytes(&piece.bytes).into_slice()])
+            file.write_at(piece.start, &[AlignedBuf::from_bytes(&piece.bytes).into_slice()])
                 .await?;
         }
         file.truncate(touched.end).await?;
@@ -225,7 +225,7 @@ impl<I: Io> Materializer<'_, I> {
     ) -> Result<Option<Piece>, Failure> {
         for piece in whole {
             let pages = AlignedBuf::from_bytes(&piece.bytes).into_slice();
-            match file.write_at(piece.start, vec![pages]).await {
+            match file.write_at(piece.start, &[pages]).await {
                 Err(error) if error.is_no_space() && piece.end() == page_floor(end) => {
                     self.sync(file).await?;
                     return Ok(Some(piece.clone()));

@@ -41,8 +41,9 @@ pub(in crate::uring) enum HeldMemory {
     #[default]
     None,
     Read(AlignedBuf),
-    #[expect(dead_code, reason = "held for the kernel, which alone reads it")]
-    Write {
+    Write(AlignedSlice),
+    Gather {
+        #[expect(dead_code, reason = "held for the kernel, which alone reads it")]
         pages: Vec<AlignedSlice>,
         iovecs: Box<[libc::iovec]>,
     },

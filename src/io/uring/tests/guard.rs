@@ -26,12 +26,12 @@ fn a_durable_append_costs_few_system_calls_and_little_cpu() {
     on_shard(|io, dir| async move {
         let file = create(&io, &dir.join("f")).await;
         for position in 0..APPENDS {
-            file.write_at(position * 4096, vec![page(0)]).await.unwrap();
+            file.write_at(position * 4096, &[page(0)]).await.unwrap();
         }
         file.sync().await.unwrap();
         let (counts, cpu) = (io.ring_counts(), thread_cpu_us());
         for position in 0..APPENDS {
-            file.write_and_sync_at(position * 4096, vec![page(1)]).await.unwrap();
+            file.write_and_sync_at(position * 4096, &[page(1)]).await.unwrap();
         }
         let (after, cpu) = (io.ring_counts(), thread_cpu_us() - cpu);
         let enters = after.enters - counts.enters;
