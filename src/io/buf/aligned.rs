@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -58,13 +57,13 @@ impl AlignedBuf {
     }
 
     /// Returns the address of the first byte, for the kernel to fill.
-    pub(crate) const fn start(&mut self) -> *mut u8 {
+    pub(crate) fn start(&mut self) -> *mut u8 {
         self.memory.start()
     }
 
     /// Returns the bytes that fit, a multiple of the page.
     #[must_use]
-    pub const fn capacity(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         self.memory.capacity()
     }
 
@@ -89,7 +88,7 @@ impl AlignedBuf {
         // SAFETY: the capacity is a multiple of the page, so `padded` is inside the block; this
         // value is the block's only user.
         unsafe { rest.write_bytes(0, padded - filled) };
-        AlignedSlice::new(Arc::new(self.memory), 0..padded, filled)
+        AlignedSlice::new(self.memory, 0..padded, filled)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Owned page-aligned memory, with a small free list per thread.
+//! Counted page-aligned memory, with a small free list per thread.
 //!
 //! The free list is there because fresh memory costs page faults and zeroing: 1 MiB fresh takes
 //! several times as long as the copy into it. All memory is initialised once, so a recycled block
@@ -10,6 +10,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use super::{PAGE_BYTES, page_ceil};
 
@@ -18,8 +19,14 @@ const FREE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Blocks larger than this are given back to the allocator at once.
 const FREE_BLOCK_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A block of initialised, page-aligned memory.
+/// A use of a block of initialised, page-aligned memory. Cloning gives another one; when the last has ended the block is kept
+/// for reuse, and the count of its uses with it: what is used again allocates nothing.
+#[derive(Clone)]
 pub(super) struct Memory {
+    block: Arc<Block>,
+}
+
+struct Block {
     start: NonNull<u8>,
     capacity: usize,
 }
@@ -27,51 +34,55 @@ pub(super) struct Memory {
 // SAFETY: the block is plain memory owned by this value; nothing of it belongs to a thread (a free
 // list takes blocks of any thread). Who reads and writes which bytes when is the business of the
 // three buffer types, each of which keeps writers and readers on disjoint bytes.
-unsafe impl Send for Memory {}
-// SAFETY: as above; `&Memory` gives out a pointer and a capacity, nothing that races by itself.
-unsafe impl Sync for Memory {}
+unsafe impl Send for Block {}
+// SAFETY: as above; `&Block` gives out a pointer and a capacity, nothing that races by itself.
+unsafe impl Sync for Block {}
 
 impl Memory {
     /// Returns at least `bytes` bytes, all zero.
     pub(super) fn zeroed(bytes: usize) -> Self {
         let capacity = class_of(bytes);
-        match take_free(capacity) {
-            Some(start) => {
-                // SAFETY: the block has `capacity` bytes and is owned here alone.
-                unsafe { start.as_ptr().write_bytes(0, capacity) };
-                Self { start, capacity }
-            }
-            None => Self { start: allocate(capacity), capacity },
-        }
+        let Some(block) = take_free(capacity) else { return Self::fresh(capacity) };
+        // SAFETY: the block has `capacity` bytes and comes from the free list: nobody else uses it.
+        unsafe { block.start.as_ptr().write_bytes(0, capacity) };
+        Self { block }
     }
 
     /// Returns at least `bytes` bytes that are initialised, but with any content.
     pub(super) fn recycled(bytes: usize) -> Self {
         let capacity = class_of(bytes);
-        let start = take_free(capacity).unwrap_or_else(|| allocate(capacity));
-        Self { start, capacity }
+        take_free(capacity).map_or_else(|| Self::fresh(capacity), |block| Self { block })
+    }
+
+    fn fresh(capacity: usize) -> Self {
+        Self { block: Arc::new(Block { start: allocate(capacity), capacity }) }
     }
 
     /// Returns the first byte's address; valid while the block lives.
-    pub(super) const fn start(&self) -> *mut u8 {
-        self.start.as_ptr()
+    pub(super) fn start(&self) -> *mut u8 {
+        self.block.start.as_ptr()
     }
 
     /// Returns the usable bytes, a multiple of the page.
-    pub(super) const fn capacity(&self) -> usize {
-        self.capacity
+    pub(super) fn capacity(&self) -> usize {
+        self.block.capacity
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        let kept = self.capacity <= FREE_BLOCK_BYTES_MAX
-            && FREE
-                .try_with(|free| free.borrow_mut().keep(self.start, self.capacity))
-                .unwrap_or(false);
-        if !kept {
-            release(self.start, self.capacity);
+        // Two last uses that end on two threads at once see each other and keep nothing: the block is released then.
+        if Arc::get_mut(&mut self.block).is_some() && self.block.capacity <= FREE_BLOCK_BYTES_MAX {
+            let block = &self.block;
+            // A list whose thread is ending keeps nothing, nor does one that is full.
+            let _ended = FREE.try_with(|free| free.borrow_mut().keep(block));
         }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        release(self.start, self.capacity);
     }
 }
 
@@ -90,7 +101,7 @@ struct FreeList {
 /// Blocks of one capacity.
 #[derive(Default)]
 struct Class {
-    blocks: Vec<NonNull<u8>>,
+    blocks: Vec<Arc<Block>>,
     /// When one of them was asked for last, as a count of all that was asked for.
     asked: u64,
 }
@@ -102,16 +113,16 @@ impl FreeList {
 
     /// Keeps a block if there is room, which those make that were asked for longer ago: sizes go out of use, as the first, small
     /// buffers of a log do, and would else fill the list for good.
-    fn keep(&mut self, start: NonNull<u8>, capacity: usize) -> bool {
+    fn keep(&mut self, block: &Arc<Block>) {
+        let capacity = block.capacity;
         let asked = self.classes.get(&capacity).map_or(0, |class| class.asked);
         while self.bytes + capacity > FREE_BYTES_MAX {
             if !self.release_stale(asked) {
-                return false;
+                return;
             }
         }
         self.bytes += capacity;
-        self.classes.entry(capacity).or_default().blocks.push(start);
-        true
+        self.classes.entry(capacity).or_default().blocks.push(Arc::clone(block));
     }
 
     /// Gives a block back of the capacity that was asked for longest ago, before `asked`; false if there is none.
@@ -121,13 +132,11 @@ impl FreeList {
         let Some((capacity, class)) = stale.filter(|(_, class)| class.asked < asked) else {
             return false;
         };
-        let Some(block) = class.blocks.pop() else { return false };
         self.bytes -= *capacity;
-        release(block, *capacity);
-        true
+        class.blocks.pop().is_some()
     }
 
-    fn take(&mut self, capacity: usize) -> Option<NonNull<u8>> {
+    fn take(&mut self, capacity: usize) -> Option<Arc<Block>> {
         self.asked += 1;
         let class = self.classes.entry(capacity).or_default();
         class.asked = self.asked;
@@ -137,17 +146,7 @@ impl FreeList {
     }
 }
 
-impl Drop for FreeList {
-    fn drop(&mut self) {
-        for (capacity, class) in std::mem::take(&mut self.classes) {
-            for start in class.blocks {
-                release(start, capacity);
-            }
-        }
-    }
-}
-
-fn take_free(capacity: usize) -> Option<NonNull<u8>> {
+fn take_free(capacity: usize) -> Option<Arc<Block>> {
     FREE.try_with(|free| free.borrow_mut().take(capacity)).ok().flatten()
 }
 
@@ -192,11 +191,8 @@ fn allocate_slab(block_bytes: usize) -> NonNull<u8> {
     unsafe { libc::madvise(slab.as_ptr().cast(), SLAB_BYTES, libc::MADV_HUGEPAGE) };
     for number in 1..SLAB_BYTES / block_bytes {
         // SAFETY: the block lies inside the slab.
-        let block = unsafe { slab.add(number * block_bytes) };
-        let kept = FREE.try_with(|free| free.borrow_mut().keep(block, block_bytes));
-        if !kept.unwrap_or(false) {
-            release(block, block_bytes);
-        }
+        let start = unsafe { slab.add(number * block_bytes) };
+        drop(Memory { block: Arc::new(Block { start, capacity: block_bytes }) });
     }
     slab
 }
@@ -225,6 +221,8 @@ fn release(start: NonNull<u8>, capacity: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -249,6 +247,34 @@ mod tests {
         // SAFETY: the block has 8192 initialised bytes and no writer.
         let bytes = unsafe { std::slice::from_raw_parts(second.start(), 8192) };
         assert!(bytes.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_block_is_used_again_when_its_last_use_has_ended() {
+        let first = Memory::recycled(12_288);
+        let (address, second) = (first.start() as usize, first.clone());
+        drop(first);
+        assert_ne!(Memory::recycled(12_288).start() as usize, address, "still in use");
+        drop(second);
+        assert_eq!(Memory::recycled(12_288).start() as usize, address);
+    }
+
+    #[test]
+    fn uses_that_end_on_many_threads_at_once_end_once() {
+        for _ in 0..if cfg!(miri) { 3 } else { 200 } {
+            let memory = Memory::recycled(4096);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    let memory = memory.clone();
+                    scope.spawn(move || drop(memory));
+                }
+                drop(memory);
+            });
+        }
+        // None is in the list twice.
+        let blocks: Vec<Memory> = (0..8).map(|_| Memory::recycled(4096)).collect();
+        let addresses: BTreeSet<_> = blocks.iter().map(|block| block.start() as usize).collect();
+        assert_eq!(addresses.len(), blocks.len());
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::PAGE_BYTES;
 use super::memory::Memory;
@@ -15,7 +14,7 @@ use super::memory::Memory;
 /// while the write is under way, so what lands on disk there is zeros or the later bytes.
 #[derive(Clone)]
 pub struct AlignedSlice {
-    memory: Arc<Memory>,
+    memory: Memory,
     start: usize,
     len: usize,
     /// Bytes of the region that will not change any more; the rest is padding.
@@ -24,7 +23,7 @@ pub struct AlignedSlice {
 
 impl AlignedSlice {
     /// Makes a region of `pages` of the block, of which the first `filled` bytes are settled.
-    pub(super) fn new(memory: Arc<Memory>, pages: Range<usize>, filled: usize) -> Self {
+    pub(super) fn new(memory: Memory, pages: Range<usize>, filled: usize) -> Self {
         let Range { start, end } = pages;
         assert!(start <= end && end <= memory.capacity(), "{start}..{end} outside the block");
         assert!(start.is_multiple_of(PAGE_BYTES), "start {start} is not page-aligned");

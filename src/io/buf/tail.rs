@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -17,7 +16,7 @@ use super::{PAGE_BYTES, page_ceil};
 /// while the writer goes on behind. The buffer's memory lives until the buffer and every slice of
 /// it are dropped: a small slice pins the whole block.
 pub struct TailBuf {
-    memory: Arc<Memory>,
+    memory: Memory,
     len: usize,
     capacity: usize,
     /// Every byte from `len` to here is zero; a multiple of the page, at least `len`.
@@ -28,7 +27,7 @@ impl TailBuf {
     /// Returns an empty buffer with room for `capacity` bytes, rounded up to whole pages.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let memory = Arc::new(Memory::recycled(capacity));
+        let memory = Memory::recycled(capacity);
         Self { memory, len: 0, capacity: page_ceil(capacity), zeroed_to: 0 }
     }
 
@@ -84,7 +83,7 @@ impl TailBuf {
         if start == end {
             return Bytes::new();
         }
-        Bytes::from_owner(Appended { memory: Arc::clone(&self.memory), start, len: end - start })
+        Bytes::from_owner(Appended { memory: self.memory.clone(), start, len: end - start })
     }
 
     /// Shares whole pages for a write. `range` is in multiples of the page and ends at most with
@@ -93,7 +92,7 @@ impl TailBuf {
     pub fn pages(&self, range: Range<usize>) -> AlignedSlice {
         assert!(range.end <= page_ceil(self.len), "{range:?} of {} bytes", self.len);
         let filled = self.len.min(range.end).saturating_sub(range.start);
-        AlignedSlice::new(Arc::clone(&self.memory), range, filled)
+        AlignedSlice::new(self.memory.clone(), range, filled)
     }
 
     /// Zeroes the rest of the page in which the appended bytes end, once per page.
@@ -121,7 +120,7 @@ const _: () = assert!(PAGE_BYTES.is_power_of_two());
 
 /// Owner of a shared range of appended bytes.
 struct Appended {
-    memory: Arc<Memory>,
+    memory: Memory,
     start: usize,
     len: usize,
 }
