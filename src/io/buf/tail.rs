@@ -1,6 +1,7 @@
 //! The append buffer: a log's unwritten end, which is its cache as well.
 #![allow(unsafe_code, reason = "one writer beside many readers; tests run under AddressSanitizer")]
 
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 
@@ -21,6 +22,8 @@ pub struct TailBuf {
     capacity: usize,
     /// Every byte from `len` to here is zero; a multiple of the page, at least `len`.
     zeroed_to: usize,
+    /// The bytes that were appended when somebody asked for the last of them: what lies in them is shared without an allocation.
+    shared: RefCell<Bytes>,
 }
 
 impl TailBuf {
@@ -28,7 +31,8 @@ impl TailBuf {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let memory = Memory::recycled(capacity);
-        Self { memory, len: 0, capacity: page_ceil(capacity), zeroed_to: 0 }
+        let shared = RefCell::new(Bytes::new());
+        Self { memory, len: 0, capacity: page_ceil(capacity), zeroed_to: 0, shared }
     }
 
     /// Appends `bytes`. The caller checks [`TailBuf::remaining`] first: more is a bug.
@@ -75,7 +79,8 @@ impl TailBuf {
         unsafe { std::slice::from_raw_parts(self.memory.start(), self.len) }
     }
 
-    /// Shares a range of the appended bytes, without a copy. A range behind them is a bug.
+    /// Shares a range of the appended bytes, without a copy; allocates only for bytes appended since it was last asked for some. A
+    /// range behind them is a bug.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Bytes {
         let Range { start, end } = range;
@@ -83,7 +88,11 @@ impl TailBuf {
         if start == end {
             return Bytes::new();
         }
-        Bytes::from_owner(Appended { memory: self.memory.clone(), start, len: end - start })
+        let mut shared = self.shared.borrow_mut();
+        if shared.len() < end {
+            *shared = Bytes::from_owner(Appended { memory: self.memory.clone(), len: self.len });
+        }
+        shared.slice(range)
     }
 
     /// Shares whole pages for a write. `range` is in multiples of the page and ends at most with
@@ -118,20 +127,17 @@ impl fmt::Debug for TailBuf {
 
 const _: () = assert!(PAGE_BYTES.is_power_of_two());
 
-/// Owner of a shared range of appended bytes.
+/// Owner of the bytes appended so far.
 struct Appended {
     memory: Memory,
-    start: usize,
     len: usize,
 }
 
 impl AsRef<[u8]> for Appended {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: checked against the tail's length when made, so inside the block.
-        let start = unsafe { self.memory.start().add(self.start) };
         // SAFETY: the bytes were appended before this value was made and never change again; the
         // writer only touches bytes behind them.
-        unsafe { std::slice::from_raw_parts(start, self.len) }
+        unsafe { std::slice::from_raw_parts(self.memory.start(), self.len) }
     }
 }
 
@@ -161,6 +167,19 @@ mod tests {
         drop(tail);
         assert_eq!(&*first, b"first");
         assert_eq!(&*both, b"stsecond");
+    }
+
+    #[test]
+    fn readers_of_the_same_bytes_share_one_view_of_them() {
+        let mut tail = TailBuf::new(8192);
+        tail.append(b"first");
+        let (first, again) = (tail.slice(0..5), tail.slice(1..3));
+        assert_eq!((&*again, again.as_ptr()), (&b"ir"[..], first[1..].as_ptr()));
+        tail.append(b"second");
+        let later = tail.slice(2..11);
+        assert_eq!((&*first, &*later), (&b"first"[..], &b"rstsecond"[..]));
+        drop((tail, first, again));
+        assert_eq!(&*later, b"rstsecond");
     }
 
     #[test]

@@ -127,9 +127,7 @@ impl<I: Io> Log<I> {
         }
         let Some(start) = find(segment, run.position, from) else { return Ok(None) };
         let stop = stop(segment, index, start, end, bytes_max);
-        let mut out = Vec::with_capacity(4);
-        segment.tail.slices(start, stop, &mut out);
-        Ok(Some(out))
+        Ok(Some(segment.tail.slices(start, stop)))
     }
 
     /// How many bytes of batches lie between two offsets: exact where the bytes are in memory, elsewhere to the runs of the

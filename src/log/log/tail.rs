@@ -108,8 +108,12 @@ impl Tail {
     }
 
     /// The bytes `from..to`, shared, not copied.
-    pub(crate) fn slices(&self, from: u64, to: u64, out: &mut Vec<Bytes>) {
-        self.each(from, to, |buffer, range| out.push(buffer.tail.slice(range)));
+    pub(crate) fn slices(&self, from: u64, to: u64) -> Vec<Bytes> {
+        let mut count = 0;
+        self.each(from, to, |_, _| count += 1);
+        let mut slices = Vec::with_capacity(count);
+        self.each(from, to, |buffer, range| slices.push(buffer.tail.slice(range)));
+        slices
     }
 
     /// The pages that hold `from..to` for a write; `from` is a page boundary, the last page is padded with zeros.
@@ -204,8 +208,7 @@ mod tests {
             tail.append(part);
         }
         assert_eq!(tail.copy(8192, tail.end()), content);
-        let mut slices = Vec::new();
-        tail.slices(8192 + 4000, 8192 + 50_000, &mut slices);
+        let slices = tail.slices(8192 + 4000, 8192 + 50_000);
         assert_eq!(slices.concat(), &content[4000..50_000]);
         assert_eq!(tail.array::<27>(8192 + 4090).unwrap(), content[4090..4117]);
         assert_eq!(tail.array::<4>(tail.end() - 3), None);
