@@ -16,7 +16,7 @@ use kolk_model::ids::ShardId;
 use crate::message::{Answer, Call};
 use crate::owner::inbox::{take_answers, take_calls};
 use crate::shard::Shard;
-use crate::state::lane::Lane;
+use crate::state::lane::{Lane, Parcel};
 use crate::state::{Lanes, ShardState};
 
 /// One shard's ends of the mesh. Made for all shards at once, then moved each to its shard's executor.
@@ -30,10 +30,10 @@ pub struct Seat {
 #[derive(Debug)]
 struct Way {
     other: ShardId,
-    calls_out: Sender<Vec<Call>>,
-    calls_in: Receiver<Vec<Call>>,
-    answers_out: Sender<Vec<Answer>>,
-    answers_in: Receiver<Vec<Answer>>,
+    calls_out: Sender<Parcel<Call>>,
+    calls_in: Receiver<Parcel<Call>>,
+    answers_out: Sender<Parcel<Answer>>,
+    answers_in: Receiver<Parcel<Answer>>,
 }
 
 /// The seats of a node's shards, in order, with room for `slots` messages in each channel.
@@ -106,7 +106,7 @@ impl Seat {
 async fn send<I: Io, T: Send>(
     state: Rc<ShardState<I>>,
     other: ShardId,
-    channel: Sender<Vec<T>>,
+    channel: Sender<Parcel<T>>,
     lane: impl Fn(&Lanes) -> &Lane<T>,
 ) {
     let Some(lanes) = state.lanes.get(usize::from(other.get())) else { return };
@@ -122,22 +122,22 @@ async fn send<I: Io, T: Send>(
 async fn receive_calls<I: Io>(
     state: Rc<ShardState<I>>,
     other: ShardId,
-    channel: Receiver<Vec<Call>>,
+    channel: Receiver<Parcel<Call>>,
 ) {
     while let Some(calls) = channel.recv().await {
-        take_calls(&state, other, calls).await;
+        take_calls(&state, other, calls.into_iter()).await;
     }
 }
 
 async fn receive_answers<I: Io>(
     state: Rc<ShardState<I>>,
     other: ShardId,
-    channel: Receiver<Vec<Answer>>,
+    channel: Receiver<Parcel<Answer>>,
 ) {
     while let Some(answers) = channel.recv().await {
         if let Some(lanes) = state.lanes.get(usize::from(other.get())) {
             lanes.heard_at.set(state.io.now());
         }
-        take_answers(&state, answers);
+        take_answers(&state, answers.into_iter());
     }
 }

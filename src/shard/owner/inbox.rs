@@ -19,7 +19,11 @@ const TURN_BYTES: usize = 1 << 20;
 const TURN_CALLS: usize = 128;
 
 /// Takes what one other shard said in one turn, in order.
-pub(crate) async fn take_calls<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, calls: Vec<Call>) {
+pub(crate) async fn take_calls<I: Io>(
+    state: &Rc<ShardState<I>>,
+    from: ShardId,
+    calls: impl Iterator<Item = Call>,
+) {
     let (mut bytes, mut taken) = (0, 0);
     for Call { waiter, request } in calls {
         if bytes >= TURN_BYTES || taken >= TURN_CALLS {
@@ -35,7 +39,7 @@ pub(crate) async fn take_calls<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, 
 }
 
 /// Takes the replies that another shard gave in one turn.
-pub(crate) fn take_answers<I: Io>(state: &ShardState<I>, answers: Vec<Answer>) {
+pub(crate) fn take_answers<I: Io>(state: &ShardState<I>, answers: impl Iterator<Item = Answer>) {
     for Answer { waiter, reply } in answers {
         state.answer(waiter, reply);
     }

@@ -3,7 +3,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::iter::Chain;
 use std::task::{Poll, Waker};
+use std::{option, vec};
+
+/// What is sent at once, in order. A value that is alone, as each is while a shard has little to do, needs no list.
+#[derive(Debug)]
+pub(crate) enum Parcel<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> IntoIterator for Parcel<T> {
+    type Item = T;
+    type IntoIter = Chain<option::IntoIter<T>, vec::IntoIter<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let (one, many) = match self {
+            Self::One(value) => (Some(value), Vec::new()),
+            Self::Many(values) => (None, values),
+        };
+        one.into_iter().chain(many)
+    }
+}
 
 /// Values to another shard, in order.
 #[derive(Debug)]
@@ -43,12 +65,16 @@ impl<T> Lane<T> {
     }
 
     /// Waits for values and takes all of them; `None` once the lane is closed and empty. One task calls this.
-    pub(crate) async fn take(&self) -> Option<Vec<T>> {
+    pub(crate) async fn take(&self) -> Option<Parcel<T>> {
         poll_fn(|cx| {
-            let values = std::mem::take(&mut *self.values.borrow_mut());
-            if !values.is_empty() {
-                return Poll::Ready(Some(values));
+            let mut values = self.values.borrow_mut();
+            if values.len() > 1 {
+                return Poll::Ready(Some(Parcel::Many(std::mem::take(&mut values))));
             }
+            if let Some(value) = values.pop() {
+                return Poll::Ready(Some(Parcel::One(value)));
+            }
+            drop(values);
             if self.closed.get() {
                 return Poll::Ready(None);
             }
