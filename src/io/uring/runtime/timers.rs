@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::collections::btree_map::OccupiedEntry;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -33,9 +34,16 @@ impl Timers {
         if due > now {
             return;
         }
-        let later = self.waiting.borrow_mut().split_off(&(now + Duration::from_nanos(1), 0));
-        let fired = self.waiting.replace(later);
-        fired.into_values().for_each(Waker::wake);
+        // One by one: to split the map would allocate, and a wake belongs outside the borrow.
+        while let Some(waker) = self.take_due(now) {
+            waker.wake();
+        }
+    }
+
+    fn take_due(&self, now: Monotonic) -> Option<Waker> {
+        let mut waiting = self.waiting.borrow_mut();
+        let first = waiting.first_entry().filter(|first| first.key().0 <= now);
+        first.map(OccupiedEntry::remove)
     }
 
     /// Waits until `duration` from now.
