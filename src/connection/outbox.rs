@@ -91,6 +91,15 @@ struct Lanes {
     ready: VecDeque<Reply>,
     /// What is said behind everything else.
     last: Option<Reply>,
+    /// The emptied lists of the last turn: their memory serves the next.
+    spare: Lists,
+}
+
+/// What a turn has lists of.
+#[derive(Default)]
+struct Lists {
+    parts: Vec<Bytes>,
+    charges: Vec<Charge>,
 }
 
 #[derive(Default)]
@@ -132,6 +141,9 @@ pub struct Sending {
 
 /// Replies put into one turn at most; what is left goes with the next.
 const TURN_REPLIES_MAX: usize = 256;
+
+/// Lists with room for more are not kept for the next turn: most connections seldom have so much to say.
+const SPARE_MAX: usize = 64;
 
 /// Bytes after which a turn takes no further reply.
 const TURN_BYTES_MAX: usize = 4 << 20;
@@ -230,7 +242,7 @@ impl Outbox {
             return Poll::Ready(Turn::Finished);
         }
         self.collect_ready(&mut lanes, context);
-        if let Some(sending) = gather(&mut lanes.ready) {
+        if let Some(sending) = gather(&mut lanes) {
             return Poll::Ready(Turn::Send(sending));
         }
         let owes_nothing =
@@ -239,7 +251,7 @@ impl Outbox {
             let Some(last) = lanes.last.take() else { return Poll::Ready(Turn::Finished) };
             self.count_in(last.charge.bytes());
             self.push_ready(&mut lanes.ready, last);
-            return Poll::Ready(gather(&mut lanes.ready).map_or(Turn::Finished, Turn::Send));
+            return Poll::Ready(gather(&mut lanes).map_or(Turn::Finished, Turn::Send));
         }
         self.0.sender.set(Some(context.waker().clone()));
         Poll::Pending
@@ -253,8 +265,12 @@ impl Outbox {
         self.0.share.remove_queued(sending.bytes);
         let frame_bytes: usize = sending.charges.iter().map(Charge::bytes).sum();
         counts.request_bytes.set(counts.request_bytes.get() - frame_bytes);
-        let bytes = sending.bytes;
-        drop(sending);
+        let Sending { mut parts, mut charges, bytes, .. } = sending;
+        parts.clear();
+        charges.clear();
+        if parts.capacity().max(charges.capacity()) <= SPARE_MAX {
+            self.0.lanes.borrow_mut().spare = Lists { parts, charges };
+        }
         wake(&self.0.receiver);
         bytes
     }
@@ -399,14 +415,16 @@ fn wake(place: &Cell<Option<Waker>>) {
 }
 
 /// The replies of one turn, from the front.
-fn gather(ready: &mut VecDeque<Reply>) -> Option<Sending> {
-    let mut sending = Sending {
-        parts: Vec::with_capacity(ready.len().min(TURN_REPLIES_MAX)),
-        replies: 0,
-        then: Then::Continue,
-        bytes: 0,
-        charges: Vec::with_capacity(ready.len().min(TURN_REPLIES_MAX)),
-    };
+fn gather(lanes: &mut Lanes) -> Option<Sending> {
+    let Lanes { ready, spare, .. } = lanes;
+    if ready.is_empty() {
+        return None;
+    }
+    let Lists { parts, charges } = std::mem::take(spare);
+    let mut sending = Sending { parts, replies: 0, then: Then::Continue, bytes: 0, charges };
+    let replies = ready.len().min(TURN_REPLIES_MAX);
+    sending.parts.reserve(replies);
+    sending.charges.reserve(replies);
     while sending.replies < TURN_REPLIES_MAX
         && sending.bytes < TURN_BYTES_MAX
         && sending.then == Then::Continue
@@ -419,7 +437,7 @@ fn gather(ready: &mut VecDeque<Reply>) -> Option<Sending> {
         let parts = std::iter::once(reply.head).chain(reply.payload);
         sending.parts.extend(parts.filter(|slice| !slice.is_empty()));
     }
-    (sending.replies > 0).then_some(sending)
+    Some(sending)
 }
 
 #[cfg(test)]

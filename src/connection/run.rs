@@ -255,6 +255,8 @@ impl<N: Net> Sender<N> {
             left.extend(later);
             parts = left;
         }
+        // Empty, and with its memory.
+        sending.parts = parts;
         let now = io.now();
         let mut pace = connection.pace.borrow_mut();
         pace.write_done(now);
