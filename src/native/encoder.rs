@@ -5,13 +5,14 @@ use flatbuffers::FlatBufferBuilder;
 use kolk_model::limits::FRAME_BYTES_MAX;
 
 use crate::frame::{FrameError, write_front};
-use crate::reply::{self, Reply};
+use crate::reply::{self, Places, Reply};
 use crate::request::{self, CorrelationId, Request};
 
 /// Builds frames. Its buffer grows to the largest header it ever built and is used again for the next, so
 /// one encoder a thread is enough; it keeps nothing else between calls.
 pub struct Encoder {
     builder: FlatBufferBuilder<'static>,
+    places: Places,
     bytes_max: usize,
 }
 
@@ -37,7 +38,7 @@ impl Encoder {
     /// Writes frames whose length field says at most `bytes_max`.
     #[must_use]
     pub fn with_bytes_max(bytes_max: usize) -> Self {
-        Self { builder: FlatBufferBuilder::new(), bytes_max }
+        Self { builder: FlatBufferBuilder::new(), places: Places::default(), bytes_max }
     }
 
     /// Appends a request's length fields and header to `out` and gives its payload: the batches of a
@@ -59,18 +60,18 @@ impl Encoder {
 
     /// Appends a reply's length fields and header to `out` and gives its payload: the slices of a fetch
     /// reply, nothing else. On the wire the payload follows at once, so a writer sends `out`, then the
-    /// slices.
+    /// slices. They are taken out of `reply`, which keeps its lists: who needs them again has them.
     ///
     /// # Errors
     /// [`FrameError::TooLarge`]; `out` is unchanged then.
     pub fn reply(
         &mut self,
         correlation: CorrelationId,
-        reply: Reply,
+        reply: &mut Reply,
         out: &mut BytesMut,
     ) -> Result<Vec<Bytes>, FrameError> {
         self.builder.reset();
-        let payload = reply::encode(&mut self.builder, correlation, reply);
+        let payload = reply::encode((&mut self.builder, &mut self.places), correlation, reply);
         self.finish(payload, out)
     }
 

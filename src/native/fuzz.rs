@@ -40,10 +40,10 @@ fn request_bytes(correlation: u64, request: &Request) -> BytesMut {
     joined_bytes(front, &payload)
 }
 
-fn reply_bytes(correlation: u64, reply: Reply) -> BytesMut {
+fn reply_bytes(correlation: u64, mut reply: Reply) -> BytesMut {
     let mut front = BytesMut::new();
     let correlation = CorrelationId::new(correlation);
-    let payload = Encoder::new().reply(correlation, reply, &mut front).unwrap();
+    let payload = Encoder::new().reply(correlation, &mut reply, &mut front).unwrap();
     joined_bytes(front, &payload)
 }
 

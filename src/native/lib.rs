@@ -34,8 +34,8 @@
 //! assert_eq!(received.request, Request::Stats);
 //!
 //! // Broker → client.
-//! let answer = Reply::Trim(TrimReply { partitions: Vec::new() });
-//! let payload = encoder.reply(received.correlation, answer, &mut wire)?;
+//! let mut answer = Reply::Trim(TrimReply { partitions: Vec::new() });
+//! let payload = encoder.reply(received.correlation, &mut answer, &mut wire)?;
 //! assert!(payload.is_empty(), "only fetch replies have payload");
 //! let decoder = FrameDecoder::new(FrameLimits::REPLY);
 //! let frame = decoder.decode(&mut wire)?.expect("the whole frame is there");

@@ -15,7 +15,7 @@ use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
 pub use self::decode::decode;
-pub(crate) use self::encode::encode;
+pub(crate) use self::encode::{Places, encode};
 use self::group::GroupReply;
 use crate::request::CorrelationId;
 

@@ -13,7 +13,7 @@ use kolk_model::ids::{PartitionId, TopicName, TopicPartition};
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
-pub use self::decode::decode;
+pub use self::decode::{decode, decode_into};
 pub(crate) use self::encode::encode;
 use self::group::GroupCall;
 

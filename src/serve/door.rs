@@ -17,7 +17,7 @@ use crate::http::wire::HttpWire;
 use crate::kafka::door::Door;
 use crate::kafka::view::{DoorKind, KafkaIdentity};
 use crate::kafka::wire::KafkaWire;
-use crate::native::calls::Calls;
+use crate::native::calls::{CallLists, Calls};
 use crate::native::identity::Identity;
 use crate::native::reply_writer::ReplyWriter;
 use crate::native::wire::NativeWire;
@@ -104,6 +104,7 @@ impl<N: Net> Serving<N> {
             identity: Rc::clone(&identity),
             writer: ReplyWriter::new(FRAME_BYTES_MAX),
             frame_bytes_max: settings.frame_bytes_max,
+            lists: CallLists::default(),
         });
         // Connections of both wires count together, and share what they may hold.
         let clients = Connections::counted(shard, client_limits(settings));

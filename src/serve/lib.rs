@@ -14,3 +14,5 @@ pub mod kafka;
 pub mod http;
 
 pub mod settings;
+
+mod lists;

@@ -27,19 +27,26 @@ type Builder = FlatBufferBuilder<'static>;
 type AnswerOffset = (wire::Answer, WIPOffset<UnionWIPOffset>);
 type Text = Option<WIPOffset<&'static str>>;
 
+/// Where the parts of a hot reply lie in its header, until the list of them is written. The memory is used again.
+#[derive(Default)]
+pub(crate) struct Places {
+    produced: Vec<WIPOffset<produce::ProducedPartition<'static>>>,
+    fetched: Vec<WIPOffset<fetch::FetchedPartition<'static>>>,
+}
+
 /// Builds the header in `builder` and gives the payload that belongs behind it.
 pub(crate) fn encode(
-    builder: &mut Builder,
+    (builder, places): (&mut Builder, &mut Places),
     correlation: CorrelationId,
-    reply: Reply,
+    reply: &mut Reply,
 ) -> Vec<Bytes> {
     let mut args = wire::ReplyArgs { correlation_id: correlation.get(), ..Default::default() };
     let mut payload = Vec::new();
-    if let Reply::Refused(refusal) = &reply {
+    if let Reply::Refused(refusal) = &*reply {
         args.error = refusal.code.to_wire();
         args.message = text(builder, &refusal.detail);
     }
-    if let Some((answer_type, answer)) = write_answer(builder, reply, &mut payload) {
+    if let Some((answer_type, answer)) = write_answer((builder, places), reply, &mut payload) {
         (args.answer_type, args.answer) = (answer_type, Some(answer));
     }
     let root = wire::Reply::create(builder, &args);
@@ -48,20 +55,24 @@ pub(crate) fn encode(
 }
 
 /// `None` for a refusal, which has no answer.
-fn write_answer(b: &mut Builder, reply: Reply, payload: &mut Vec<Bytes>) -> Option<AnswerOffset> {
+fn write_answer(
+    (b, places): (&mut Builder, &mut Places),
+    reply: &mut Reply,
+    payload: &mut Vec<Bytes>,
+) -> Option<AnswerOffset> {
     Some(match reply {
         Reply::Refused(_) => return None,
-        Reply::Fetch(reply) => write_fetch(b, reply, payload),
-        Reply::Produce(reply) => write_produce(b, &reply),
-        Reply::ListOffsets(reply) => write_list_offsets(b, &reply),
-        Reply::Hello(reply) => write_hello(b, &reply),
+        Reply::Fetch(reply) => write_fetch(b, &mut places.fetched, reply, payload),
+        Reply::Produce(reply) => write_produce(b, &mut places.produced, reply),
+        Reply::ListOffsets(reply) => write_list_offsets(b, reply),
+        Reply::Hello(reply) => write_hello(b, reply),
         Reply::InitProducer(producer) => {
-            let (producer_id, producer_epoch) = wire_producer(Some(producer));
+            let (producer_id, producer_epoch) = wire_producer(Some(*producer));
             let args = hello::InitProducerReplyArgs { producer_id, producer_epoch };
             let answer = hello::InitProducerReply::create(b, &args);
             (wire::Answer::InitProducerReply, answer.as_union_value())
         }
-        Reply::Metadata(reply) => write_metadata(b, &reply),
+        Reply::Metadata(reply) => write_metadata(b, reply),
         Reply::CreateTopic(reply) => {
             let id = wire_topic(reply.id);
             let args = topic::CreateTopicReplyArgs { id: Some(&id), partitions: reply.partitions };
@@ -80,10 +91,10 @@ fn write_answer(b: &mut Builder, reply: Reply, payload: &mut Vec<Bytes>) -> Opti
             let answer = topic::AddPartitionsReply::create(b, &topic::AddPartitionsReplyArgs {});
             (wire::Answer::AddPartitionsReply, answer.as_union_value())
         }
-        Reply::DescribeTopic(reply) => write_description(b, &reply),
-        Reply::Trim(reply) => write_trim(b, &reply),
-        Reply::Stats(reply) => write_stats(b, &reply),
-        Reply::Group(reply) => group::write_group_answer(b, &reply),
+        Reply::DescribeTopic(reply) => write_description(b, reply),
+        Reply::Trim(reply) => write_trim(b, reply),
+        Reply::Stats(reply) => write_stats(b, reply),
+        Reply::Group(reply) => group::write_group_answer(b, reply),
     })
 }
 
@@ -212,8 +223,12 @@ fn write_trim(b: &mut Builder, reply: &TrimReply) -> AnswerOffset {
     (wire::Answer::TrimReply, answer.as_union_value())
 }
 
-fn write_produce(b: &mut Builder, reply: &ProduceReply) -> AnswerOffset {
-    let mut partitions = Vec::with_capacity(reply.partitions.len());
+fn write_produce(
+    b: &mut Builder,
+    partitions: &mut Vec<WIPOffset<produce::ProducedPartition<'static>>>,
+    reply: &ProduceReply,
+) -> AnswerOffset {
+    partitions.clear();
     for one in &reply.partitions {
         let args = match one {
             Ok(produced) => wire_produced(produced),
@@ -221,7 +236,7 @@ fn write_produce(b: &mut Builder, reply: &ProduceReply) -> AnswerOffset {
         };
         partitions.push(produce::ProducedPartition::create(b, &args));
     }
-    let partitions = Some(b.create_vector(&partitions));
+    let partitions = Some(b.create_vector(partitions));
     let answer = produce::ProduceReply::create(b, &produce::ProduceReplyArgs { partitions });
     (wire::Answer::ProduceReply, answer.as_union_value())
 }
@@ -249,19 +264,24 @@ fn wire_produce_refusal(
     }
 }
 
-fn write_fetch(b: &mut Builder, reply: FetchReply, payload: &mut Vec<Bytes>) -> AnswerOffset {
-    let mut partitions = Vec::with_capacity(reply.partitions.len());
-    for one in reply.partitions {
+fn write_fetch(
+    b: &mut Builder,
+    partitions: &mut Vec<WIPOffset<fetch::FetchedPartition<'static>>>,
+    reply: &mut FetchReply,
+    payload: &mut Vec<Bytes>,
+) -> AnswerOffset {
+    partitions.clear();
+    for one in &mut reply.partitions {
         let FetchedPartition { batches, high_watermark, log_start, log_end } = one;
         let (error, message) = wire_refusal(b, batches.as_ref().err());
-        let slices = batches.unwrap_or_default();
+        let slices = batches.as_mut().map(std::mem::take).unwrap_or_default();
         let payload_bytes: usize = slices.iter().map(Bytes::len).sum();
         let args = fetch::FetchedPartitionArgs {
             error,
             message,
-            high_watermark: wire_offset(high_watermark),
-            log_start: wire_offset(log_start),
-            log_end: wire_offset(log_end),
+            high_watermark: wire_offset(*high_watermark),
+            log_start: wire_offset(*log_start),
+            log_end: wire_offset(*log_end),
             // A frame whose payload does not fit 32 bits is refused as a whole.
             payload_bytes: u32::try_from(payload_bytes).unwrap_or(u32::MAX),
         };
@@ -272,7 +292,7 @@ fn write_fetch(b: &mut Builder, reply: FetchReply, payload: &mut Vec<Bytes>) -> 
             payload.extend(slices);
         }
     }
-    let partitions = Some(b.create_vector(&partitions));
+    let partitions = Some(b.create_vector(partitions));
     let answer = fetch::FetchReply::create(b, &fetch::FetchReplyArgs { partitions });
     (wire::Answer::FetchReply, answer.as_union_value())
 }

@@ -43,21 +43,37 @@ type Fault = (ErrorCode, String);
 /// [`RequestError::Malformed`] when the header is none; [`RequestError::Refused`] when its number can be
 /// answered.
 pub fn decode(frame: &Frame) -> Result<RequestFrame, RequestError> {
+    decode_into(frame, &mut Vec::new())
+}
+
+/// As [`decode`]. The list of a produce request's partitions is `spare`, emptied, which is without memory then: who gives the list
+/// of the last request back allocates none for the next.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_into(
+    frame: &Frame,
+    spare: &mut Vec<ProducePartition>,
+) -> Result<RequestFrame, RequestError> {
     let root = verified::<wire::Request<'_>>(frame.header())
         .map_err(|fault| RequestError::Malformed { fault })?;
     let correlation = CorrelationId::new(root.correlation_id());
-    read_call(&root, frame.payload())
+    read_call(&root, frame.payload(), spare)
         .map(|request| RequestFrame { correlation, request })
         .map_err(|(code, detail)| RequestError::Refused { correlation, code, detail })
 }
 
-fn read_call(root: &wire::Request<'_>, payload: Bytes) -> Result<Request, Fault> {
+fn read_call(
+    root: &wire::Request<'_>,
+    payload: Bytes,
+    spare: &mut Vec<ProducePartition>,
+) -> Result<Request, Fault> {
     let kind = root.call_type();
     if kind != wire::Call::Produce && !payload.is_empty() {
         return Err(invalid(format!("{} bytes of payload where none belong", payload.len())));
     }
     if let Some(call) = root.call_as_produce() {
-        return read_produce(&call, payload).map(Request::Produce);
+        return read_produce(&call, payload, spare).map(Request::Produce);
     }
     if let Some(call) = root.call_as_fetch() {
         return read_fetch(&call).map(Request::Fetch);
@@ -172,7 +188,11 @@ fn read_trim(call: &topic::Trim<'_>) -> Result<Trim, Fault> {
     Ok(Trim { name, partitions: partitions.collect() })
 }
 
-fn read_produce(call: &produce::Produce<'_>, payload: Bytes) -> Result<Produce, Fault> {
+fn read_produce(
+    call: &produce::Produce<'_>,
+    payload: Bytes,
+    spare: &mut Vec<ProducePartition>,
+) -> Result<Produce, Fault> {
     let durability = match call.durability() {
         produce::Durability::Topic => AckLevel::Topic,
         produce::Durability::None => AckLevel::None,
@@ -184,7 +204,9 @@ fn read_produce(call: &produce::Produce<'_>, payload: Bytes) -> Result<Produce, 
         }
     };
     let listed = listed(call.partitions())?;
-    let mut partitions = Vec::with_capacity(listed.map_or(0, |list| list.len()));
+    let mut partitions = std::mem::take(spare);
+    partitions.clear();
+    partitions.reserve(listed.map_or(0, |list| list.len()));
     let mut cutter = Cutter { rest: payload, batches_left: PRODUCE_BATCHES_MAX };
     for one in listed.into_iter().flatten() {
         partitions.push(ProducePartition {

@@ -17,24 +17,25 @@ use kolk_model::ids::{TopicId, TopicName, TopicPartition};
 use kolk_model::limits::FETCH_BYTES_MAX;
 use kolk_native::reply::group::GroupReply;
 use kolk_native::reply::{
-    AssignedProducer, CreateTopicReply, FetchReply, HelloReply, ListOffsetsReply, ProduceReply,
-    Refusal, Reply, StatsReply, TrimReply,
+    AssignedProducer, CreateTopicReply, FetchReply, HelloReply, ListOffsetsReply, ProduceRefusal,
+    ProduceReply, Produced, Refusal, Reply, StatsReply, TrimReply,
 };
 use kolk_native::request::{
     AddPartitions, AlterTopic, CorrelationId, CreateTopic, Fetch, Hello, ListOffsets, Produce,
-    Request, Trim,
+    ProducePartition, Request, Trim,
 };
 use kolk_shard::group::request::Client;
 use kolk_shard::request::{
     AddPartitionsOp, AlterTopicOp, ConfigChange, CreateTopicOp, Intent, ProduceOp,
 };
-use kolk_shard::shard::Shard;
+use kolk_shard::shard::{Producing, Shard};
 
 use super::groups::Asker;
 use super::identity::Identity;
 use super::metadata_reply::metadata_reply;
 use super::reply_writer::ReplyWriter;
 use super::translate;
+use crate::lists::Lists;
 use kolk_connection::budget::Charge;
 use kolk_connection::outbox::{self, Outbox, Then};
 
@@ -44,6 +45,15 @@ pub(crate) struct Calls<N: Net> {
     pub(crate) identity: Rc<Identity>,
     pub(crate) writer: ReplyWriter,
     pub(crate) frame_bytes_max: usize,
+    pub(crate) lists: CallLists,
+}
+
+/// What produce requests have lists of.
+#[derive(Default)]
+pub(crate) struct CallLists {
+    pub(super) partitions: Lists<ProducePartition>,
+    appends: Lists<Producing>,
+    produced: Lists<Result<Produced, ProduceRefusal>>,
 }
 
 /// A request's circumstances.
@@ -103,36 +113,40 @@ impl<N: Net> Calls<N> {
         charge: Charge,
         outbox: &Outbox,
     ) {
-        let (head, payload) = self.writer.write(correlation, Reply::Refused(refusal));
+        let (head, payload) = self.writer.write(correlation, &mut Reply::Refused(refusal));
         outbox.submit_ready(outbox::Reply { head, payload, charge, then: Then::Continue });
     }
 
     /// The bytes of a reply.
-    pub(crate) fn write(&self, correlation: CorrelationId, reply: Reply) -> (Bytes, Vec<Bytes>) {
+    pub(crate) fn write(
+        &self,
+        correlation: CorrelationId,
+        reply: &mut Reply,
+    ) -> (Bytes, Vec<Bytes>) {
         self.writer.write(correlation, reply)
     }
 
     fn produce(self: Rc<Self>, begun: Begun, produce: Produce, outbox: &Outbox) {
         let frame_bytes = begun.charge.bytes();
-        let wait = produce.durability;
+        let Produce { durability: wait, mut partitions } = produce;
         // All are begun before one is waited for, so waiting in order costs as much as the slowest.
-        let appends: Vec<_> = produce
-            .partitions
-            .into_iter()
-            .map(|part| {
-                self.shard.produce(ProduceOp {
-                    partition: part.id,
-                    batches: part.batches,
-                    wait,
-                    expected_next_offset: part.expected_next_offset,
-                })
+        let mut appends = self.lists.appends.take();
+        appends.extend(partitions.drain(..).map(|part| {
+            self.shard.produce(ProduceOp {
+                partition: part.id,
+                batches: part.batches,
+                wait,
+                expected_next_offset: part.expected_next_offset,
             })
-            .collect();
+        }));
+        self.lists.partitions.give(partitions);
         let reply = async move {
-            let mut partitions = Vec::with_capacity(appends.len());
-            for append in appends {
+            let mut partitions = self.lists.produced.take();
+            partitions.reserve(appends.len());
+            for append in appends.drain(..) {
                 partitions.push(translate::produced(append.await));
             }
+            self.lists.appends.give(appends);
             self.finish(begun, Reply::Produce(ProduceReply { partitions }))
         };
         outbox.submit_ordered(frame_bytes, Box::pin(reply));
@@ -185,7 +199,7 @@ impl<N: Net> Calls<N> {
         outbox.submit_unordered(frame_bytes, Box::pin(reply));
     }
 
-    fn finish(&self, begun: Begun, reply: Reply) -> outbox::Reply {
+    fn finish(&self, begun: Begun, mut reply: Reply) -> outbox::Reply {
         let Begun { correlation, charge, call, at } = begun;
         let counts = self.shard.metrics().requests.call(call);
         counts.answered.inc();
@@ -193,7 +207,10 @@ impl<N: Net> Calls<N> {
             counts.refused.inc();
         }
         counts.latency_ns.record_ns(self.shard.io().now().as_ns().saturating_sub(at.as_ns()));
-        let (head, payload) = self.writer.write(correlation, reply);
+        let (head, payload) = self.writer.write(correlation, &mut reply);
+        if let Reply::Produce(ProduceReply { partitions }) = reply {
+            self.lists.produced.give(partitions);
+        }
         outbox::Reply { head, payload, charge, then: Then::Continue }
     }
 

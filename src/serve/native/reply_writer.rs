@@ -29,7 +29,11 @@ impl ReplyWriter {
     }
 
     /// The reply's head, and the payload slices that follow it on the wire.
-    pub(crate) fn write(&self, correlation: CorrelationId, reply: Reply) -> (Bytes, Vec<Bytes>) {
+    pub(crate) fn write(
+        &self,
+        correlation: CorrelationId,
+        reply: &mut Reply,
+    ) -> (Bytes, Vec<Bytes>) {
         let mut shared = self.0.borrow_mut();
         let Shared { encoder, heads } = &mut *shared;
         if heads.capacity() == 0 {
@@ -37,8 +41,8 @@ impl ReplyWriter {
         }
         let payload = encoder.reply(correlation, reply, heads).or_else(|_| {
             let detail = "the reply is larger than a frame; ask for less at once";
-            let refused = Reply::Refused(Refusal::new(ErrorCode::InvalidRequest, detail));
-            encoder.reply(correlation, refused, heads)
+            let mut refused = Reply::Refused(Refusal::new(ErrorCode::InvalidRequest, detail));
+            encoder.reply(correlation, &mut refused, heads)
         });
         // A refusal is some hundred bytes and fits every frame; else an empty head closes nothing and
         // the client's own deadline tells it.
@@ -58,7 +62,7 @@ mod tests {
         let writer = ReplyWriter::new(1 << 20);
         for number in 0..1_000 {
             let correlation = CorrelationId::new(number);
-            let (head, payload) = writer.write(correlation, Reply::DeleteTopic);
+            let (head, payload) = writer.write(correlation, &mut Reply::DeleteTopic);
             assert!(payload.is_empty());
             let mut wire = BytesMut::from(&head[..]);
             let frame = FrameDecoder::new(FrameLimits::REPLY).decode(&mut wire).unwrap().unwrap();
@@ -76,8 +80,8 @@ mod tests {
             detail: "x".repeat(1_000),
             end_offset: None,
         };
-        let reply = Reply::Produce(ProduceReply { partitions: vec![Err(refused); 100] });
-        let (head, _) = writer.write(CorrelationId::new(1), reply);
+        let mut reply = Reply::Produce(ProduceReply { partitions: vec![Err(refused); 100] });
+        let (head, _) = writer.write(CorrelationId::new(1), &mut reply);
         let mut wire = BytesMut::from(&head[..]);
         let frame = FrameDecoder::new(FrameLimits::REPLY).decode(&mut wire).unwrap().unwrap();
         assert!(matches!(decode(&frame).unwrap().reply, Reply::Refused(_)));

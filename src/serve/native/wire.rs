@@ -55,8 +55,8 @@ impl<N: Net> NativeWire<N> {
 
     /// The reply that ends the connection before the first call: an old or a foreign client is told why.
     fn turn_away(&self, correlation: CorrelationId, code: ErrorCode, detail: String) -> Refused {
-        let refusal = Reply::Refused(Refusal::new(code, detail.clone()));
-        let (head, _) = self.calls.write(correlation, refusal);
+        let mut refusal = Reply::Refused(Refusal::new(code, detail.clone()));
+        let (head, _) = self.calls.write(correlation, &mut refusal);
         Refused { reason: CloseReason::BadFrame, detail: Cow::Owned(detail), reply: Some(head) }
     }
 
@@ -89,7 +89,10 @@ impl<N: Net> Wire for NativeWire<N> {
         let Some(frame) = self.decoder.decode(&mut frame).map_err(|error| no_frame(&error))? else {
             return Err(damaged("the frame is shorter than it says"));
         };
-        let RequestFrame { correlation, request } = match request::decode(&frame) {
+        let mut spare = self.calls.lists.partitions.take();
+        let decoded = request::decode_into(&frame, &mut spare);
+        self.calls.lists.partitions.give(spare);
+        let RequestFrame { correlation, request } = match decoded {
             Ok(decoded) => decoded,
             Err(RequestError::Refused { correlation, code, detail }) => {
                 self.calls.refuse(correlation, Refusal::new(code, detail), charge, outbox);
