@@ -1,6 +1,6 @@
 //! A produce request as a view: batches stay where they were received. Apart from the generated form, which owns what
-//! it holds, because every produced byte comes through here: decoding makes two allocations however many
-//! partitions there are, and copies nothing but numbers.
+//! it holds, because every produced byte comes through here: decoding makes two lists however many partitions there
+//! are, in the memory of those of an earlier request if it is given that, and copies nothing but numbers.
 
 use std::ops::Range;
 
@@ -31,6 +31,15 @@ pub struct ProduceRequest {
     partitions: Vec<ProducePartition>,
 }
 
+/// The lists of a request that is answered, for the next one.
+#[derive(Default, Debug)]
+pub struct ProduceLists {
+    /// Its topics.
+    pub topics: Vec<ProduceTopic>,
+    /// Their partitions.
+    pub partitions: Vec<ProducePartition>,
+}
+
 /// One topic of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProduceTopic {
@@ -56,18 +65,38 @@ impl ProduceRequest {
     /// # Errors
     /// The bytes are no produce request of this version.
     pub fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
+        Self::decode_into(reader, version, ProduceLists::default())
+    }
+
+    /// As [`Self::decode`], with the memory of the lists of an earlier request.
+    ///
+    /// # Errors
+    /// The bytes are no produce request of this version.
+    pub fn decode_into(
+        reader: &mut Reader<'_>,
+        version: Version,
+        lists: ProduceLists,
+    ) -> Result<Self, DecodeError> {
+        let ProduceLists { mut topics, mut partitions } = lists;
+        topics.clear();
+        partitions.clear();
         reader.set_form(ApiKey::Produce.form(version));
         let transactional_id = reader.nullable_text()?;
         let acks = reader.i16()?;
         let timeout_ms = reader.i32()?;
         let count = reader.count(TOPIC_BYTES_MIN)?;
-        let mut topics = Vec::with_capacity(count.min(CAPACITY_MAX));
-        let mut partitions = Vec::new();
+        topics.reserve(count.min(CAPACITY_MAX));
         for _ in 0..count {
             topics.push(topic(reader, version, &mut partitions)?);
         }
         reader.skip_tags()?;
         Ok(Self { transactional_id, acks, timeout_ms, topics, partitions })
+    }
+
+    /// Its lists, with what is in them.
+    #[must_use]
+    pub fn into_lists(self) -> ProduceLists {
+        ProduceLists { topics: self.topics, partitions: self.partitions }
     }
 
     /// Each topic with its partitions, in the order of the wire.

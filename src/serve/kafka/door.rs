@@ -6,6 +6,7 @@ use kolk_io::door::Net;
 use kolk_shard::shard::Shard;
 
 use super::fetch_session::FetchSessions;
+use super::handler::ProduceCallLists;
 use super::reply_heads::ReplyHeads;
 use super::view::{DoorKind, KafkaIdentity, View};
 use crate::settings::{KafkaSettings, ServeSettings};
@@ -17,6 +18,7 @@ pub(crate) struct Door<N: Net> {
     pub(crate) settings: KafkaSettings,
     pub(crate) frame_bytes_max: usize,
     pub(crate) heads: ReplyHeads,
+    pub(crate) produce_lists: ProduceCallLists,
     pub(crate) fetch_sessions: Rc<FetchSessions>,
 }
 
@@ -32,6 +34,7 @@ impl<N: Net> Door<N> {
         let view = View::new(identity, kind, shard.id());
         let fetch_sessions = Rc::new(FetchSessions::new(settings.fetch_sessions_max));
         let heads = ReplyHeads::default();
-        Self { shard, view, settings, frame_bytes_max, heads, fetch_sessions }
+        let produce_lists = ProduceCallLists::default();
+        Self { shard, view, settings, frame_bytes_max, heads, produce_lists, fetch_sessions }
     }
 }

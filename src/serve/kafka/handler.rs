@@ -64,6 +64,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
 
+pub(crate) use produce::ProduceCallLists;
+
 /// Rows of API, kind and module. `decoded`: the module has a `handle` as described above. `by_hand`: it reads
 /// its request and writes its response itself, in `begin`.
 macro_rules! handlers {

@@ -7,7 +7,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kolk_io::door::Net;
-use kolk_kafka::produce::{ProduceAnswer, ProduceRequest, RecordError, encode_response};
+use kolk_kafka::produce::{
+    ProduceAnswer, ProduceLists, ProducePartition, ProduceRequest, ProduceTopic, RecordError,
+    encode_response,
+};
 use kolk_kafka::wire::{DecodeError, Reader};
 use kolk_metric::net::CloseReason;
 use kolk_model::durability::AckLevel;
@@ -18,6 +21,7 @@ use kolk_shard::shard::Producing;
 
 use crate::kafka::names;
 use crate::kafka::session::{Call, Outcome};
+use crate::lists::Lists;
 use kolk_connection::outbox::{Reply, ReplyFuture, Then};
 
 /// Longest time that a request may ask to wait for shards other than the connection's own.
@@ -28,8 +32,29 @@ pub(super) fn begin<N: Net>(
     call: Call<N>,
     reader: &mut Reader<'_>,
 ) -> Result<ReplyFuture, DecodeError> {
-    let request = ProduceRequest::decode(reader, call.version())?;
+    let own = &call.context.session.door.produce_lists;
+    let lists = ProduceLists { topics: own.topics.take(), partitions: own.partitions.take() };
+    let request = ProduceRequest::decode_into(reader, call.version(), lists)?;
     Ok(Box::pin(produce(call, request)))
+}
+
+/// What produce requests have lists of.
+#[derive(Default)]
+pub(crate) struct ProduceCallLists {
+    topics: Lists<ProduceTopic>,
+    partitions: Lists<ProducePartition>,
+    appends: Lists<Append>,
+    answers: Lists<ProduceAnswer>,
+}
+
+impl ProduceCallLists {
+    /// Keeps what an answered request had.
+    fn give(&self, request: ProduceRequest, answers: Vec<ProduceAnswer>) {
+        let ProduceLists { topics, partitions } = request.into_lists();
+        self.topics.give(topics);
+        self.partitions.give(partitions);
+        self.answers.give(answers);
+    }
 }
 
 /// One partition of the request on its way.
@@ -62,11 +87,13 @@ async fn produce<N: Net>(call: Call<N>, request: ProduceRequest) -> Reply {
                 Then::CloseFor(CloseReason::UnansweredFailure)
             }
         };
+        call.context.session.door.produce_lists.give(request, answers);
         return call.finish_unanswered(outcome, then);
     }
     let to = call.response_to();
-    let heads = call.context.session.door.heads.clone();
-    let head = heads.write(|out| encode_response(out, to, &request, &answers, &[]));
+    let door = &call.context.session.door;
+    let head = door.heads.write(|out| encode_response(out, to, &request, &answers, &[]));
+    door.produce_lists.give(request, answers);
     call.finish(head, Vec::new(), outcome)
 }
 
@@ -89,8 +116,9 @@ struct Begun {
 /// Begins every append before one is waited for.
 fn begin_all<N: Net>(call: &Call<N>, request: &ProduceRequest, wait: AckLevel) -> Begun {
     let (shard, metadata) = (call.context.shard(), call.context.metadata());
-    let mut begun =
-        Begun { appends: Vec::with_capacity(request.partitions().len()), forwarded: false };
+    let appends = call.context.session.door.produce_lists.appends.take();
+    let mut begun = Begun { appends, forwarded: false };
+    begun.appends.reserve(request.partitions().len());
     for (named, parts) in request.topics() {
         let topic = names::topic(&metadata, named.name.as_str(), named.topic_id);
         for part in parts {
@@ -125,20 +153,26 @@ impl Begun {
     /// Waits for all; what other shards have not answered within the request's time is told so. The own shard
     /// always answers, so that most requests need no timer.
     async fn answers<N: Net>(self, call: &Call<N>, timeout_ms: i32) -> Vec<ProduceAnswer> {
+        let lists = &call.context.session.door.produce_lists;
         if !self.forwarded {
-            return answer_all(self.appends, pending()).await;
+            return answer_all(self.appends, lists, pending()).await;
         }
         let wait_ms = u64::try_from(timeout_ms).unwrap_or(0).clamp(1, TIMEOUT_MS_MAX);
         let over = call.context.shard().io().sleep(Duration::from_millis(wait_ms));
-        answer_all(self.appends, over).await
+        answer_all(self.appends, lists, over).await
     }
 }
 
-async fn answer_all(appends: Vec<Append>, over: impl Future<Output = ()>) -> Vec<ProduceAnswer> {
+async fn answer_all(
+    mut appends: Vec<Append>,
+    lists: &ProduceCallLists,
+    over: impl Future<Output = ()>,
+) -> Vec<ProduceAnswer> {
     let mut over = pin!(over);
     let mut is_over = false;
-    let mut answers = Vec::with_capacity(appends.len());
-    for append in appends {
+    let mut answers = lists.answers.take();
+    answers.reserve(appends.len());
+    for append in appends.drain(..) {
         let (mut producing, timestamps) = match append {
             Append::Begun { producing, timestamps } => (producing, timestamps),
             Append::Refused(code, detail) => {
@@ -165,6 +199,7 @@ async fn answer_all(appends: Vec<Append>, over: impl Future<Output = ()>) -> Vec
             }
         });
     }
+    lists.appends.give(appends);
     answers
 }
 
