@@ -17,7 +17,7 @@ use kolk_io::door::Io;
 use kolk_io::sim::{Sim, SimIo};
 use kolk_kafka::frame::{CorrelationId, FrameDecoder, RequestHeader, encode_request};
 use kolk_kafka::message::{Message, produce};
-use kolk_kafka::produce::{ProduceAnswer, ProduceRequest, encode_response};
+use kolk_kafka::produce::{ProduceAnswer, ProduceLists, ProduceRequest, encode_response};
 use kolk_kafka::wire::{Reader, Version};
 use kolk_metric::shard::ShardMetrics;
 use kolk_model::batch_builder::BatchBuilder;
@@ -28,7 +28,7 @@ use kolk_model::ids::{PartitionId, TopicId, TopicName, TopicPartition};
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 use kolk_native::encoder::Encoder;
-use kolk_native::request::{Produce, ProducePartition, Request, decode};
+use kolk_native::request::{Produce, ProducePartition, Request, decode_into};
 use kolk_shard::mesh::seats;
 use kolk_shard::request::{CreateTopicOp, FetchOp, FetchSlot, Intent, ProduceOp};
 use kolk_shard::settings::ShardSettings;
@@ -102,9 +102,15 @@ fn native_decode(rounds: u64) {
     let whole = [front.to_vec(), payload.concat()].concat();
     let decoder = kolk_native::frame::FrameDecoder::new(kolk_native::frame::FrameLimits::REQUEST);
     let mut buffer = BytesMut::with_capacity(whole.len());
+    let mut spare = Vec::new();
     for _ in 0..rounds {
         buffer.extend_from_slice(&whole);
-        decode(&decoder.decode(&mut buffer).unwrap().unwrap()).unwrap();
+        let decoded = decode_into(&decoder.decode(&mut buffer).unwrap().unwrap(), &mut spare);
+        // The broker gives the list back, too.
+        if let Request::Produce(Produce { partitions, .. }) = decoded.unwrap().request {
+            spare = partitions;
+            spare.clear();
+        }
     }
 }
 
@@ -130,14 +136,21 @@ fn kafka_produce(rounds: u64) {
     let mut buffer = BytesMut::with_capacity(whole.len());
     let answers = vec![ProduceAnswer::default(); 16];
     let mut out = BytesMut::with_capacity(1 << 16);
+    let mut lists = ProduceLists::default();
     for _ in 0..rounds {
         buffer.extend_from_slice(&whole);
         let frame = decoder.decode(&mut buffer).unwrap().unwrap();
         let mut reader = Reader::new(&frame);
         let header = RequestHeader::decode(&mut reader).unwrap();
-        let request = ProduceRequest::decode(&mut reader, header.version).unwrap();
+        let request =
+            ProduceRequest::decode_into(&mut reader, header.version, std::mem::take(&mut lists))
+                .unwrap();
         out.clear();
         encode_response(&mut out, header.response_to(), &request, &answers, &[]);
+        // The broker gives them back, too.
+        lists = request.into_lists();
+        lists.topics.clear();
+        lists.partitions.clear();
     }
 }
 
