@@ -17,6 +17,9 @@ pub(super) struct InOrder {
     first: u64,
     /// A place for each request whose reply was not taken yet: the reply, or nothing while it is worked on.
     places: VecDeque<Option<Reply>>,
+    /// One reply that is being worked on, polled at every wake. While there is no other, as with a client that waits for each
+    /// answer, no set is needed, whose members each have memory of their own.
+    alone: Option<Numbered>,
     under_way: FuturesUnordered<Numbered>,
 }
 
@@ -45,20 +48,36 @@ impl InOrder {
     pub(super) fn push(&mut self, reply: ReplyFuture) {
         let number = self.first + self.places.len() as u64;
         self.places.push_back(None);
-        self.under_way.push(Numbered { number, reply });
+        let numbered = Numbered { number, reply };
+        if self.alone.is_none() {
+            self.alone = Some(numbered);
+        } else {
+            self.under_way.push(numbered);
+        }
     }
 
     /// Lets all work go on until one more reply is ready; gives its bytes. It may have to wait for others.
     pub(super) fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
-        Pin::new(&mut self.under_way).poll_next(context).map(|worked| {
-            let (number, reply) = worked?;
-            let bytes = reply.bytes();
-            let place = usize::try_from(number - self.first).unwrap_or(usize::MAX);
-            if let Some(place) = self.places.get_mut(place) {
-                *place = Some(reply);
-            }
-            Some(bytes)
-        })
+        let alone = self.alone.as_mut().map(|alone| Pin::new(alone).poll(context));
+        if let Some(Poll::Ready(worked)) = alone {
+            self.alone = None;
+            return Poll::Ready(Some(self.place(worked)));
+        }
+        match Pin::new(&mut self.under_way).poll_next(context) {
+            Poll::Ready(Some(worked)) => Poll::Ready(Some(self.place(worked))),
+            Poll::Ready(None) if alone.is_none() => Poll::Ready(None),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Puts a reply into its place; gives its bytes.
+    fn place(&mut self, (number, reply): (u64, Reply)) -> usize {
+        let bytes = reply.bytes();
+        let place = usize::try_from(number - self.first).unwrap_or(usize::MAX);
+        if let Some(place) = self.places.get_mut(place) {
+            *place = Some(reply);
+        }
+        bytes
     }
 
     /// The first reply, if it is ready.
@@ -69,7 +88,7 @@ impl InOrder {
         Some(reply)
     }
 
-    /// Has every reply that is being worked on polled once more.
+    /// Has every reply that is being worked on polled once more; the one that is apart is, at any wake.
     pub(super) fn poll_all_again(&mut self) {
         let under_way = std::mem::take(&mut self.under_way);
         self.under_way = under_way.into_iter().collect();
