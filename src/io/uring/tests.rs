@@ -78,12 +78,12 @@ fn cached_and_direct_writes_of_a_file_meet() {
     on_shard(|io, dir| async move {
         let path = dir.join("f");
         let direct = create(&io, &path).await;
-        direct.write_at(0, vec![page(1), page(1), page(1), page(1)]).await.unwrap();
+        direct.write_at(0, &[page(1), page(1), page(1), page(1)]).await.unwrap();
         let cached = io.open(&path, OpenMode::Cached).await.unwrap();
-        cached.write_at(4096, vec![page(2), page(2)]).await.unwrap();
-        direct.write_and_sync_at(8192, vec![page(3)]).await.unwrap();
+        cached.write_at(4096, &[page(2), page(2)]).await.unwrap();
+        direct.write_and_sync_at(8192, &[page(3)]).await.unwrap();
         cached.begin_write_back(0, 12_288);
-        cached.write_at(12_288, vec![page(4)]).await.unwrap();
+        cached.write_at(12_288, &[page(4)]).await.unwrap();
         direct.sync().await.unwrap();
         let read = direct.read_at(0, 16_384).await.unwrap();
         assert_eq!([0, 4096, 8192, 12_288].map(|at: usize| read[at]), [1, 2, 3, 4]);
