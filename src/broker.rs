@@ -193,6 +193,7 @@ impl Broker {
             let spec = ShardSpec {
                 core: *core,
                 runtime: config.runtime,
+                spin: Duration::from_micros(config.spin_us),
                 hold: Some(lock.held()),
                 ..ShardSpec::new(&name)
             };

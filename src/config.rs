@@ -47,6 +47,9 @@ pub struct Config {
     pub shards: Option<u16>,
     /// What runs the tasks of a shard. Default: ring.
     pub runtime: Runtime,
+    /// Microseconds that a shard looks for work before it sleeps; on glommio only where it is pinned. Default: 0.
+    /// Range: 0 to 1,000,000.
+    pub spin_us: u64,
     /// Bytes of record batches held in memory by all shards together. Default: a quarter of the machine's
     /// or the container's memory, at most 1 GiB. Range: 64 MiB to 16 TiB.
     pub memory_bytes_max: Option<u64>,
@@ -81,6 +84,7 @@ impl Default for Config {
             cores: None,
             shards: None,
             runtime: Runtime::Ring,
+            spin_us: 0,
             memory_bytes_max: None,
             accept_loss: false,
             log_format: LogFormat::Human,

@@ -130,6 +130,12 @@ static NODE: &[Setting] = &[
         |text| text.parse().map_err(other),
         |value| value.to_string()
     ),
+    count!(
+        "spin_us",
+        0..=1_000_000,
+        "Microseconds that a shard looks for work before it sleeps. A wake-up costs more than most requests: with more than the time between requests answers come sooner, and each shard keeps its core busy for as long. For brokers with cores of their own.",
+        |config| config.spin_us
+    ),
     setting!(
         "memory_bytes_max",
         "67108864 to 17592186044416, or auto",

@@ -205,12 +205,12 @@ type Writer = tokio::sync::Mutex<(tokio::net::tcp::OwnedWriteHalf, Encoder)>;
 async fn write(
     writer: &Writer,
     correlation: request::CorrelationId,
-    reply: Reply,
+    mut reply: Reply,
 ) -> std::io::Result<()> {
     let mut guard = writer.lock().await;
     let (socket, encoder) = &mut *guard;
     let mut out = BytesMut::new();
-    let payload: Vec<Bytes> = encoder.reply(correlation, reply, &mut out).unwrap();
+    let payload: Vec<Bytes> = encoder.reply(correlation, &mut reply, &mut out).unwrap();
     socket.write_all(&out).await?;
     for slice in payload {
         socket.write_all(&slice).await?;

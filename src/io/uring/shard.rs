@@ -27,8 +27,8 @@ pub struct ShardSpec {
     /// Default: 1024.
     pub ring_entries: u32,
     /// How long the executor looks for work before it sleeps; on glommio it needs `core`. Zero,
-    /// the default, sleeps at once: right wherever cores are shared. 20–50 µs spare a wake-up per
-    /// request.
+    /// the default, sleeps at once: right wherever cores are shared. More than the time between two
+    /// requests spares each of them a wake-up.
     pub spin: Duration,
     /// After how long glommio looks at its rings though tasks are ready. Default: 5 ms. Our own
     /// loop looks after each round of tasks.

@@ -229,10 +229,7 @@ impl<I: Io> Log<I> {
             _ => None,
         };
         let flushed = if held { flushed } else { page_floor(end.position) };
-        let mut tail = Vec::new();
-        if held {
-            active.tail.slices(flushed, covered, &mut tail);
-        }
+        let tail = if held { active.tail.slices(flushed, covered) } else { Vec::new() };
         let (end_position, covered) =
             if held { (end.position, covered) } else { (flushed, flushed) };
         let skip = state.epochs.len().saturating_sub(EPOCHS_MAX);

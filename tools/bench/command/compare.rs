@@ -79,8 +79,14 @@ impl WorkloadArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// kolk, kolk-kafka, kolk-kafka-shard, kafka, nats, rabbitmq, redis; each may have @power-loss or @process-crash
-    /// instead of the workload's durability.
-    #[arg(short, long, value_delimiter = ',', required = true, value_name = "NAME[@LEVEL],…")]
+    /// instead of the workload's durability, and kolk settings before that, such as kolk:cores=0:spin_us=2000.
+    #[arg(
+        short,
+        long,
+        value_delimiter = ',',
+        required = true,
+        value_name = "NAME[:KEY=VALUE…][@LEVEL],…"
+    )]
     brokers: Vec<String>,
     #[command(flatten)]
     workload: WorkloadArgs,

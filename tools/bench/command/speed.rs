@@ -138,7 +138,14 @@ impl Speed {
     fn start(&self, data: &str, memory_bytes_max: Option<u64>) -> Outcome<Broker> {
         let cores = Some(cores::list(&self.broker_cores));
         let (program, scratch) = (self.kolk.as_path(), self.scratch.as_path());
-        Broker::start(&BrokerPlan { program, scratch, data, cores, memory_bytes_max })
+        Broker::start(&BrokerPlan {
+            program,
+            scratch,
+            data,
+            cores,
+            settings: &[],
+            memory_bytes_max,
+        })
     }
 
     fn target<'a>(&'a self, broker: &'a Broker, topic: &'a str) -> Target<'a> {

@@ -31,6 +31,8 @@ pub(crate) struct BrokerPlan<'a> {
     pub(crate) data: &'a str,
     /// The cores, as taskset takes them; `None` = the broker's default.
     pub(crate) cores: Option<String>,
+    /// Settings besides, `KEY=VALUE` each.
+    pub(crate) settings: &'a [String],
     /// Bytes it may hold in memory; `None` = the broker's default.
     pub(crate) memory_bytes_max: Option<u64>,
 }
@@ -65,6 +67,7 @@ impl Broker {
         let settings = |word: &str| {
             let mut command = Command::new(plan.program);
             command.arg(word).stdin(Stdio::null());
+            command.args(plan.settings.iter().flat_map(|setting| ["--set", setting.as_str()]));
             // What the caller's shell holds is not part of the measure.
             for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KOLK_")) {
                 command.env_remove(name);

@@ -39,11 +39,13 @@ const KINDS: [(&str, Kind); 7] = [
     ("redis", Kind::Redis),
 ];
 
-/// One that is compared: `NAME` or `NAME@DURABILITY`.
+/// One that is compared: `NAME[:KEY=VALUE…][@DURABILITY]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contender {
     name: &'static str,
     kind: Kind,
+    /// kolk's, besides the defaults: `KEY=VALUE` each.
+    settings: Vec<String>,
     /// `None`: what the workload says.
     durability: Option<Durability>,
 }
@@ -96,11 +98,15 @@ enum Home {
 }
 
 impl Contender {
-    /// Reads `NAME` or `NAME@DURABILITY`.
+    /// Reads `NAME[:KEY=VALUE…][@DURABILITY]`.
     pub(crate) fn parse(text: &str) -> Outcome<Self> {
         let (name, durability) = match text.split_once('@') {
             Some((name, level)) => (name, Some(level)),
             None => (text, None),
+        };
+        let (name, settings) = match name.split_once(':') {
+            Some((name, settings)) => (name, settings.split(':').map(str::to_owned).collect()),
+            None => (name, Vec::new()),
         };
         let known = KINDS.iter().find(|(known, _)| *known == name);
         let (name, kind) = known.copied().ok_or_else(|| {
@@ -112,15 +118,20 @@ impl Contender {
                 BenchError::Workload(format!("'{level}' is neither power-loss nor process-crash"))
             })
         };
-        Ok(Self { name, kind, durability: durability.map(level).transpose()? })
+        let own = matches!(kind, Kind::Kolk | Kind::KolkKafka | Kind::KolkKafkaShard);
+        if let Some(wrong) = settings.iter().find(|setting| !own || !setting.contains('=')) {
+            return Err(BenchError::Workload(format!(
+                "'{wrong}': only kolk takes settings, KEY=VALUE each"
+            )));
+        }
+        Ok(Self { name, kind, settings, durability: durability.map(level).transpose()? })
     }
 
     /// As it was written.
     pub(crate) fn label(&self) -> String {
-        match self.durability {
-            Some(level) => format!("{}@{level}", self.name),
-            None => self.name.to_owned(),
-        }
+        let settings = self.settings.iter().map(|setting| format!(":{setting}"));
+        let level = self.durability.map(|level| format!("@{level}"));
+        settings.chain(level).fold(self.name.to_owned(), |label, part| label + &part)
     }
 
     /// How durable it is in a workload.
@@ -197,6 +208,7 @@ impl Contender {
             scratch: &sources.scratch,
             data: "kolk",
             cores: None,
+            settings: &self.settings,
             memory_bytes_max: case.workload.broker.memory_bytes_max,
         })?;
         let address = match self.kind {
@@ -278,6 +290,11 @@ mod tests {
             (flushed.label(), plain.label()),
             ("kafka@power-loss".into(), "kolk-kafka".into())
         );
+        let set = Contender::parse("kolk:spin_us=500:cores=0@process-crash").unwrap();
+        assert_eq!(set.settings, ["spin_us=500", "cores=0"]);
+        assert_eq!(set.label(), "kolk:spin_us=500:cores=0@process-crash");
+        assert!(Contender::parse("nats:spin_us=500").is_err(), "kolk's alone");
+        assert!(Contender::parse("kolk:spin_us").is_err(), "no value");
         assert!(Contender::parse("pulsar").is_err() && Contender::parse("kafka@fsync").is_err());
     }
 

@@ -84,9 +84,9 @@ fn serve(mut stream: TcpStream, store: &Store, port: u16) {
     loop {
         while let Some(frame) = decoder.decode(&mut received).unwrap() {
             let asked = request::decode(&frame).unwrap();
-            let reply = answer(asked.request, store, port);
+            let mut reply = answer(asked.request, store, port);
             let mut out = BytesMut::new();
-            let payload = encoder.reply(asked.correlation, reply, &mut out).unwrap();
+            let payload = encoder.reply(asked.correlation, &mut reply, &mut out).unwrap();
             for part in payload {
                 out.extend_from_slice(&part);
             }

@@ -15,9 +15,9 @@ fn settings(address: &str) -> ClientSettings {
     settings
 }
 
-fn reply_bytes(correlation: u64, reply: Reply) -> Vec<u8> {
+fn reply_bytes(correlation: u64, mut reply: Reply) -> Vec<u8> {
     let mut out = BytesMut::new();
-    Encoder::new().reply(CorrelationId::new(correlation), reply, &mut out).unwrap();
+    Encoder::new().reply(CorrelationId::new(correlation), &mut reply, &mut out).unwrap();
     out.to_vec()
 }
 

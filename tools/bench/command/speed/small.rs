@@ -100,8 +100,14 @@ impl Speed {
     pub(super) fn idle(&mut self, phase: &IdlePhase) -> Outcome<()> {
         self.say("idle");
         let (program, scratch) = (self.kolk.as_path(), self.scratch.as_path());
-        let plan =
-            BrokerPlan { program, scratch, data: "idle", cores: None, memory_bytes_max: None };
+        let plan = BrokerPlan {
+            program,
+            scratch,
+            data: "idle",
+            cores: None,
+            settings: &[],
+            memory_bytes_max: None,
+        };
         let broker = Broker::start(&plan)?;
         // What starting left to do is not idleness.
         std::thread::sleep(Duration::from_secs(1));
