@@ -28,6 +28,9 @@ use crate::error::{DriverError, Outcome};
 /// Requests in flight on a connection. More than the default, because a connection carries all partitions of a shard.
 const IN_FLIGHT_MAX: usize = 64;
 
+/// Most bytes that a producer may have in batches.
+const BUFFER_BYTES_MAX: usize = 1 << 30;
+
 /// The driver.
 pub(super) struct Native {
     place: Place,
@@ -47,6 +50,11 @@ impl Native {
         settings.linger = Duration::from_millis(u64::from(self.plan.linger_ms));
         settings.batch_bytes = self.plan.batch_bytes as usize;
         settings.in_flight_max = IN_FLIGHT_MAX;
+        // A batch that is begun counts as if it were full: of each partition one may be under way and one be filled, or
+        // the producer's memory is what a load over many partitions is bounded by.
+        let batches = 2 * self.place.partitions as usize;
+        settings.buffer_bytes_max = (batches * settings.batch_bytes)
+            .clamp(settings.buffer_bytes_max, BUFFER_BYTES_MAX.max(settings.batch_bytes));
         settings.idempotence = self.plan.idempotence;
         settings
     }
