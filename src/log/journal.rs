@@ -9,6 +9,7 @@ use kolk_io::door::Io;
 
 use crate::error::LogError;
 use crate::journal::files::JournalFiles;
+use crate::journal::pace::Pace;
 use crate::log::Log;
 use crate::log::writer::Mark;
 use crate::recovery::image::ShardImage;
@@ -20,6 +21,7 @@ use kolk_layout::journal::journal_dir;
 pub(crate) mod checkpoint;
 pub(crate) mod committer;
 pub(crate) mod files;
+pub(crate) mod pace;
 
 /// The journal's state. The committer and the checkpoint task work on it; logs put themselves into its queue.
 pub(crate) struct Journal<I: Io> {
@@ -47,6 +49,7 @@ pub(crate) struct Journal<I: Io> {
     stopping: Cell<bool>,
     checkpoint_wanted: Cell<bool>,
     pub(crate) checkpoint_runs: Cell<bool>,
+    pub(crate) pace: Pace,
     /// Wakes the checkpoint task, and whoever waits for a checkpoint to end.
     pub(crate) checkpoint: Signal,
 }
@@ -78,6 +81,7 @@ impl<I: Io> Journal<I> {
             stopping: Cell::new(false),
             checkpoint_wanted: Cell::new(false),
             checkpoint_runs: Cell::new(false),
+            pace: Pace::default(),
             checkpoint: Signal::default(),
         };
         Ok(journal)

@@ -74,6 +74,14 @@ impl LogSettings {
         }
     }
 
+    /// Journalled pages of one log that are worth a write of their own before the next checkpoint: 512 KiB, less where the journal
+    /// is so small that a checkpoint would come first. A direct write takes all that are not issued along: so few hardly slow it.
+    #[must_use]
+    pub const fn lazy_bytes_min(&self) -> u64 {
+        let share = self.journal_bytes() / 16;
+        if share < 512 << 10 { share } else { 512 << 10 }
+    }
+
     /// Logs one shard may have: each must find room for eight pages in the journal.
     #[must_use]
     pub const fn logs_max(&self) -> u64 {

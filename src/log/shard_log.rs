@@ -90,6 +90,11 @@ impl<I: Io> Shard<I> {
         memory && self.journal.has_room(&self.settings)
     }
 
+    /// True if a log waits for room.
+    pub(crate) fn is_pressed(&self) -> bool {
+        !self.pressed.borrow().is_empty()
+    }
+
     /// Notes a log that waits for room, and asks for a checkpoint, which makes some.
     pub(crate) fn press(&self, id: TopicPartition) {
         self.pressed.borrow_mut().insert(id);

@@ -15,7 +15,6 @@ use kolk_io::error::IoError;
 use kolk_model::offset::FilePosition;
 
 use crate::error::{Damage, LogError};
-use crate::log::writer::{ExtentKind, ExtentState};
 use crate::log::{Announce, Log, LogState, Phase};
 use crate::shard_log::Shard;
 use crate::signal::Signal;
@@ -84,7 +83,7 @@ pub(crate) async fn run<I: Io>(shard: &Rc<Shard<I>>, kind: SnapshotKind) -> Resu
 async fn run_alone<I: Io>(shard: &Rc<Shard<I>>, kind: SnapshotKind) -> Result<(), LogError> {
     let start = shard.io.now();
     let (mut snapshot, taken) = capture(shard, kind);
-    snapshot.logs = flush(shard, taken).await;
+    snapshot.logs = flush(shard, kind, taken).await;
     let sequence = snapshot.sequence;
     write(shard, &snapshot).await?;
     shard.journal.low_water.set(sequence + 1);
@@ -154,7 +153,12 @@ impl<I: Io> Taken<I> {
 }
 
 /// Writes and syncs the pages of the logs, some at a time, and settles what the snapshot says of each.
-async fn flush<I: Io>(shard: &Rc<Shard<I>>, taken: Vec<Taken<I>>) -> Vec<LogSnapshot> {
+async fn flush<I: Io>(
+    shard: &Rc<Shard<I>>,
+    kind: SnapshotKind,
+    taken: Vec<Taken<I>>,
+) -> Vec<LogSnapshot> {
+    let begin = shard.journal.files.live_bytes();
     let settled: Rc<RefCell<Vec<Option<LogSnapshot>>>> = Rc::default();
     let under_way = Rc::new(Cell::new(0));
     let ended = Rc::new(Signal::default());
@@ -167,10 +171,15 @@ async fn flush<I: Io>(shard: &Rc<Shard<I>>, taken: Vec<Taken<I>>) -> Vec<LogSnap
         ended.until(|| (under_way.get() < LOGS_AT_ONCE_MAX).then_some(())).await;
         under_way.set(under_way.get() + 1);
         let (under_way, ended) = (Rc::clone(&under_way), Rc::clone(&ended));
-        let settled = Rc::clone(&settled);
+        let (settled, own) = (Rc::clone(&settled), Rc::clone(shard));
         shard.io.spawn(async move {
-            log.log.start_lazy();
-            log.log.written_and_synced().await;
+            let came = || {
+                let hurried = kind == SnapshotKind::CleanStop || own.is_pressed();
+                (!hurried).then(|| own.journal.files.live_bytes().saturating_sub(begin))
+            };
+            let end = page_floor(log.snapshot.end.get());
+            log.log.write_pages(end, came).await;
+            log.log.written_and_synced(end).await;
             if let Some(place) = settled.borrow_mut().get_mut(number) {
                 *place = Some(log.settle());
             }
@@ -187,21 +196,45 @@ async fn flush<I: Io>(shard: &Rc<Shard<I>>, taken: Vec<Taken<I>>) -> Vec<LogSnap
 }
 
 impl<I: Io> Log<I> {
-    /// Waits until the page writes in flight have ended and are synced; only an open log is waited for.
-    async fn written_and_synced(&self) {
+    /// Writes the pages below `end` that the segment does not have yet, piece by piece. Ends early where somebody else writes
+    /// them, or nobody may.
+    async fn write_pages(&self, end: u64, came: impl Fn() -> Option<u64>) {
+        let pace = &self.inner.shard.journal.pace;
+        loop {
+            let issued = self.inner.state.borrow().writer.issued;
+            if issued >= end {
+                return;
+            }
+            let taken = pace.take(end - issued, &came).await;
+            let started = {
+                let state = &mut *self.inner.state.borrow_mut();
+                // Somebody else may have issued pages meanwhile.
+                let range = state.writer.lazy_range(end.min(state.writer.issued + taken));
+                let range = range.filter(|_| state.phase == Phase::Open);
+                range.map(|range| self.start_lazy(state, range, taken))
+            };
+            if started.is_none() {
+                pace.give_back(taken);
+                return;
+            }
+            self.inner.moved.until(|| (!self.is_writing_lazily()).then_some(())).await;
+        }
+    }
+
+    fn is_writing_lazily(&self) -> bool {
+        let state = self.inner.state.borrow();
+        state.phase == Phase::Open && state.writer.is_writing_lazily()
+    }
+
+    /// Waits until the page writes below `end` have ended and are synced; only an open log is waited for.
+    async fn written_and_synced(&self, end: u64) {
         self.inner
             .moved
             .until(|| {
                 let mut state = self.inner.state.borrow_mut();
                 let state = &mut *state;
                 // A rolling log writes and syncs by itself; what it has not synced yet goes into the snapshot.
-                if state.phase != Phase::Open {
-                    return Some(());
-                }
-                let lazy_left = state.writer.extents.iter().any(|extent| {
-                    extent.state != ExtentState::Synced && extent.kind == ExtentKind::Lazy
-                });
-                if !lazy_left {
+                if state.phase != Phase::Open || !state.writer.has_lazy_unsynced(end) {
                     return Some(());
                 }
                 if !state.writer.syncing {

@@ -150,6 +150,7 @@ impl<I: Io> Log<I> {
                 state.controls_unsafe -= u32::from(control);
             }
             self.start_direct(state);
+            self.start_lazy_if_due(state);
             if state.active().end > state.writer.queued {
                 self.mark_dirty(state);
             }

@@ -7,6 +7,7 @@ use kolk_model::offset::Offset;
 
 use crate::error::Damage;
 use crate::flaw::{self, Flaw};
+use crate::journal::pace::PIECE_BYTES;
 use crate::log::commit::Level;
 use crate::log::writer::{ALLOCATE_BYTES_MIN, ExtentKind};
 use crate::log::{Log, LogState, Phase, SegmentVersion};
@@ -92,21 +93,35 @@ impl<I: Io> Log<I> {
         let metrics = &self.inner.shard.metrics.log;
         metrics.direct_writes.inc();
         metrics.direct_bytes.add(to - from);
-        self.start_write(state, (from, to), ExtentKind::Direct);
+        self.start_write(state, (from, to), ExtentKind::Direct, 0);
     }
 
-    /// Starts writing the full, durable pages that the segment does not have yet; returns false if there are none.
-    pub(crate) fn start_lazy(&self) -> bool {
-        let mut state = self.inner.state.borrow_mut();
-        if state.phase != Phase::Open {
-            return false;
+    /// Starts a lazy write if enough pages are durable and nothing else of the shard is on its way to segments.
+    pub(crate) fn start_lazy_if_due(&self, state: &mut LogState) {
+        let bytes_min = self.inner.shard.settings.lazy_bytes_min();
+        if state.phase != Phase::Open || !state.writer.has_lazy_piece(bytes_min) {
+            return;
         }
-        let Some(range) = state.writer.lazy_range() else { return false };
-        self.start_write(&mut state, range, ExtentKind::Lazy);
-        true
+        let Some((from, to)) = state.writer.lazy_range(state.writer.issued + PIECE_BYTES) else {
+            return;
+        };
+        if self.inner.shard.journal.pace.take_alone(to - from) {
+            self.start_lazy(state, (from, to), to - from);
+        }
     }
 
-    fn start_write(&self, state: &mut LogState, (from, to): (u64, u64), kind: ExtentKind) {
+    /// Starts writing pages that the segment does not have yet; gives `taken` bytes back to the pace when that has ended.
+    pub(crate) fn start_lazy(&self, state: &mut LogState, range: (u64, u64), taken: u64) {
+        self.start_write(state, range, ExtentKind::Lazy, taken);
+    }
+
+    fn start_write(
+        &self,
+        state: &mut LogState,
+        (from, to): (u64, u64),
+        kind: ExtentKind,
+        taken: u64,
+    ) {
         assert!(to <= state.writer.allocated, "{to} is not allocated, {}", state.writer.allocated);
         let start = if Flaw::PageIssuedTwice.is_in(&self.inner.shard.io) {
             flaw::page_before(&state.active().tail, from)
@@ -122,6 +137,7 @@ impl<I: Io> Log<I> {
                 Ok(file) => file.write_at(start, &pages).await,
                 Err(error) => Err(error),
             };
+            log.inner.shard.journal.pace.give_back(taken);
             log.write_ended(base, to, result);
         });
     }

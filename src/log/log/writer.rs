@@ -127,11 +127,32 @@ impl Writer {
             })
     }
 
-    /// The pages that may go to the segment lazily: full, durable, not issued. `None` if there are none, or while direct writes
-    /// are under way, which take those pages along.
-    pub(crate) fn lazy_range(&self) -> Option<(u64, u64)> {
-        let to = page_floor(self.durable.position);
+    /// The pages below `end` that may go to the segment lazily: full, durable, not issued. `None` if there are none, or while
+    /// direct writes are under way, which take those pages along.
+    pub(crate) fn lazy_range(&self, end: u64) -> Option<(u64, u64)> {
+        let to = page_floor(self.durable.position.min(end));
         (self.directs() == 0 && to > self.issued).then_some((self.issued, to))
+    }
+
+    /// True if at least `bytes_min` of pages are durable and not issued, and no lazy write is under way.
+    pub(crate) fn has_lazy_piece(&self, bytes_min: u64) -> bool {
+        let pages = page_floor(self.durable.position).saturating_sub(self.issued);
+        pages >= bytes_min && !self.is_writing_lazily()
+    }
+
+    pub(crate) fn is_writing_lazily(&self) -> bool {
+        self.extents
+            .iter()
+            .any(|extent| extent.kind == ExtentKind::Lazy && extent.state == ExtentState::Writing)
+    }
+
+    /// True if a sync has yet to reach what lazy writes have brought, or bring, of the pages below `end`.
+    pub(crate) fn has_lazy_unsynced(&self, end: u64) -> bool {
+        self.extents.iter().any(|extent| {
+            extent.kind == ExtentKind::Lazy
+                && extent.state != ExtentState::Synced
+                && extent.from < end
+        })
     }
 
     /// The pages that a direct write may take now, given the end of the log. Pages that hold journalled bytes wait until those
@@ -182,6 +203,25 @@ impl Writer {
         for extent in self.extents.iter_mut().filter(|extent| extent.to == to) {
             assert_eq!(extent.state, ExtentState::Writing, "a write completes once");
             extent.state = ExtentState::Written;
+        }
+        self.join_lazy();
+    }
+
+    /// Makes one of lazy extents that follow each other and wait for the next checkpoint's sync. Not while a sync runs, which
+    /// reaches the end of one of them.
+    fn join_lazy(&mut self) {
+        if self.syncing {
+            return;
+        }
+        let waits = |extent: &Extent| {
+            extent.kind == ExtentKind::Lazy && extent.state == ExtentState::Written
+        };
+        while let [.., first, second] = self.extents.make_contiguous()
+            && waits(first)
+            && waits(second)
+        {
+            first.to = second.to;
+            self.extents.pop_back();
         }
     }
 
@@ -315,5 +355,32 @@ mod tests {
             Some((64 << 10, 128 << 10)),
             "nothing to wait for"
         );
+    }
+
+    #[test]
+    fn lazy_writes_that_wait_for_the_next_sync_are_one() {
+        let mut writer = writer();
+        let end = Mark { position: 3 << 20, offset: Offset::new(3) };
+        (writer.queued, writer.queued_mark, writer.durable) = (end.position, end, end);
+        assert!(writer.has_lazy_piece(1 << 20));
+        for mib in 1..=2 {
+            let range = writer.lazy_range(writer.issued + (1 << 20)).unwrap();
+            assert_eq!(range, ((mib - 1) << 20, mib << 20));
+            writer.issue(range.0, range.1, ExtentKind::Lazy);
+            assert!(!writer.has_lazy_piece(1 << 20), "one at a time");
+            writer.write_done(range.1);
+        }
+        assert_eq!(writer.extents.len(), 1);
+        assert_eq!(writer.sync_target(), Some(2 << 20));
+        writer.syncing = true;
+        writer.issue(2 << 20, 3 << 20, ExtentKind::Lazy);
+        writer.write_done(3 << 20);
+        assert_eq!(writer.extents.len(), 2, "the sync does not reach the second one");
+        writer.syncing = false;
+        writer.sync_done(2 << 20);
+        assert_eq!((writer.synced, writer.extents.len()), (2 << 20, 1));
+        assert!(!writer.has_lazy_unsynced(2 << 20));
+        assert!(writer.has_lazy_unsynced(3 << 20));
+        assert!(!writer.has_lazy_piece(1 << 20), "nothing is left to issue");
     }
 }

@@ -19,7 +19,7 @@ use crate::error::{AppendRefused, Damage, LogError, RecoveryError};
 use crate::log::Log;
 use crate::log::retention::Retention;
 use crate::recovery::{RecoveryPlan, TopicFate, recover};
-use crate::settings::{LogSettings, SyncPolicy};
+use crate::settings::{LogConfig, LogSettings, SyncPolicy};
 use crate::shard_log::ShardLog;
 use crate::tests::life::{batch_of, config, id, read_all, small_settings, start, start_with};
 
@@ -201,6 +201,28 @@ fn a_group_of_tiny_batches_fits_a_journal_file() {
             log.append(&[BatchView::parse(&tiny).unwrap().0], SyncPolicy::EachGroup).unwrap();
         }
         wait_until(&io, || logs.iter().all(|log| log.durable() == log.log_end())).await;
+    });
+}
+
+#[test]
+fn pages_go_to_their_segment_before_a_checkpoint_asks_for_them() {
+    let sim = Sim::new(11);
+    sim.run(|io| async move {
+        let settings =
+            LogSettings { journal_files: 64, memory_bytes_max: 64 << 20, ..small_settings() };
+        let storage = start_with(&io, 1, settings).await.remove(0);
+        let config = LogConfig { segment_bytes: 16 << 20, ..config(SyncPolicy::EachGroup) };
+        let log = storage.create(id(0), config).await.unwrap();
+        for stamp in 1..=200 {
+            put_durable(&io, &log, 10_000, stamp).await;
+        }
+        let metrics = storage.metrics();
+        assert_eq!((metrics.journal.checkpoints.get(), metrics.log.direct_writes.get()), (0, 0));
+        let state = log.inner.state.borrow();
+        let (issued, end) = (state.writer.issued, state.writer.durable.position);
+        assert!(end > 2_000_000, "{end}");
+        assert!(end - issued < 600_000, "{issued} of {end} are on their way");
+        assert!(state.writer.extents.len() <= 2, "{:?}", state.writer.extents);
     });
 }
 
