@@ -12,6 +12,7 @@ mod tests;
 
 use std::path::Path;
 
+use kolk_machine::cores::Placement;
 use kolk_machine::facts::Facts;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub(crate) struct Comparison {
     /// The command line that made it.
     pub(crate) command: String,
     pub(crate) machine: Facts,
+    /// `None`: nobody was kept on cores.
+    #[serde(default)]
+    pub(crate) placement: Option<Placement>,
     pub(crate) workload: String,
     pub(crate) about: String,
     /// Whether the loop was open, and at which rate.

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cores::{self, Placement};
 use crate::error::Outcome;
 use crate::latency::Percentiles;
 
@@ -36,10 +37,19 @@ pub struct Limits {
 
 impl Limits {
     /// Measures all five, one after the other, each for about so long. A file of so many bytes goes below `folder`, which
-    /// must be on the disk that brokers write to, and is deleted again.
-    pub fn measure(folder: &Path, time: Duration, file_bytes: u64) -> Outcome<Self> {
-        let disk = disk::measure(folder, time, file_bytes)?;
-        let (loopback_bytes_per_second, ping_pong) = loopback::measure(time)?;
+    /// must be on the disk that brokers write to, and is deleted again. With a placement the disk is measured on the broker's
+    /// cores, and the loopback from the load generator's to those.
+    pub fn measure(
+        folder: &Path,
+        time: Duration,
+        file_bytes: u64,
+        placement: Option<&Placement>,
+    ) -> Outcome<Self> {
+        let disk = || disk::measure(folder, time, file_bytes);
+        let disk = placement.map_or_else(disk, |place| cores::on(&place.broker, disk))?;
+        let loopback = || loopback::measure(time, placement.map(|place| place.broker.as_slice()));
+        let (loopback_bytes_per_second, ping_pong) =
+            placement.map_or_else(loopback, |place| cores::on(&place.load, loopback))?;
         Ok(Self {
             disk_write_bytes_per_second: disk.write_bytes_per_second,
             disk_read_bytes_per_second: disk.read_bytes_per_second,
@@ -58,16 +68,20 @@ mod tests {
     fn every_limit_is_measured_and_nothing_stays_on_the_disk() {
         // The system's temporary folder may be memory, which has no direct writes.
         let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let limits = Limits::measure(folder.path(), Duration::from_millis(50), 16 << 20).unwrap();
-        for rate in [
-            limits.disk_write_bytes_per_second,
-            limits.disk_read_bytes_per_second,
-            limits.loopback_bytes_per_second,
-        ] {
-            assert!(rate > 1e6, "{limits:?}");
+        let (broker, load) = cores::split(&cores::cores());
+        for placement in [None, Some(&Placement { broker, load })] {
+            let time = Duration::from_millis(50);
+            let limits = Limits::measure(folder.path(), time, 16 << 20, placement).unwrap();
+            for rate in [
+                limits.disk_write_bytes_per_second,
+                limits.disk_read_bytes_per_second,
+                limits.loopback_bytes_per_second,
+            ] {
+                assert!(rate > 1e6, "{limits:?}");
+            }
+            assert!(limits.commit.count > 3 && limits.commit.p50_ns > 1_000, "{limits:?}");
+            assert!(limits.ping_pong.count > 10 && limits.ping_pong.p50_ns > 1_000, "{limits:?}");
         }
-        assert!(limits.commit.count > 3 && limits.commit.p50_ns > 1_000, "{limits:?}");
-        assert!(limits.ping_pong.count > 10 && limits.ping_pong.p50_ns > 1_000, "{limits:?}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

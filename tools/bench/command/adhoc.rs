@@ -5,6 +5,7 @@ pub(crate) mod kafka;
 
 use std::time::{Duration, Instant};
 
+use kolk_machine::cores::CoreList;
 use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
 use serde_json::json;
@@ -38,9 +39,9 @@ struct Where {
     /// Connections, and threads, for each of the broker's shards.
     #[arg(short, long, default_value_t = 1)]
     connections: usize,
-    /// Keep the load on these cores, such as 2,3.
-    #[arg(long, value_delimiter = ',', value_name = "CORE,…")]
-    cores: Vec<usize>,
+    /// Keep the load on these cores, such as 0,2-3.
+    #[arg(long, value_name = "LIST")]
+    cores: Option<CoreList>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -49,6 +50,7 @@ struct Where {
 impl Where {
     fn target(&self) -> Target<'_> {
         let Self { broker, topic, connections, cores, .. } = self;
+        let cores = cores.as_ref().map_or(&[][..], CoreList::cores);
         Target { broker, topic, connections: *connections, cores, pid: None }
     }
 
@@ -318,8 +320,8 @@ pub(crate) struct IdleArgs {
 /// Runs `kolk-bench idle`.
 pub(crate) fn idle(args: &IdleArgs) -> Outcome<()> {
     args.at.create(&args.topic)?;
-    if !args.at.cores.is_empty() {
-        kolk_machine::cores::pin(&args.at.cores);
+    if let Some(cores) = &args.at.cores {
+        kolk_machine::cores::pin(cores.cores());
     }
     let idleness = idle::run(&IdlePlan {
         door: &args.kafka_door,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use kolk_machine::cores::{CoreList, Placement};
 use kolk_machine::facts::Facts;
 use kolk_plot::figures::thousands;
 
@@ -36,6 +37,12 @@ pub(crate) struct SourceArgs {
     /// A broker that runs already and is left as it is; may be repeated.
     #[arg(long, value_name = "NAME=HOST:PORT[,pid=PID][,data=DIR]")]
     external: Vec<String>,
+    /// Keep each broker on these cores, such as 0,2-3. kolk has a shard on each of them.
+    #[arg(long, value_name = "LIST")]
+    broker_cores: Option<CoreList>,
+    /// Keep the load generator and its clients on these cores.
+    #[arg(long, value_name = "LIST")]
+    load_cores: Option<CoreList>,
 }
 
 impl SourceArgs {
@@ -43,12 +50,17 @@ impl SourceArgs {
     pub(crate) fn sources(&self) -> Outcome<Sources> {
         let external = self.external.iter().map(|text| External::parse(text));
         let external = external.collect::<Outcome<Vec<External>>>()?;
+        if self.broker_cores.is_some() && !external.is_empty() {
+            let what = "--broker-cores and --external: a broker that runs already stays where it is; pin it when you start it";
+            return Err(BenchError::Workload(what.to_owned()));
+        }
         let scratch = self.scratch.join(format!("kolk-bench-{}", std::process::id()));
         std::fs::create_dir_all(&scratch).map_err(|error| BenchError::file(&scratch, error))?;
         let scratch = scratch.canonicalize().map_err(|error| BenchError::file(&scratch, error))?;
         // Where no contender is kolk it need not be there.
         let kolk = self.kolk.canonicalize().unwrap_or_else(|_| self.kolk.clone());
-        Ok(Sources { kolk, scratch, peers: self.peers.clone(), external })
+        let placement = Placement::of(self.broker_cores.as_ref(), self.load_cores.as_ref());
+        Ok(Sources { kolk, scratch, peers: self.peers.clone(), external, placement })
     }
 }
 
@@ -122,6 +134,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     let comparison = Comparison {
         command: command_line(),
         machine,
+        placement: sources.placement.clone(),
         workload: workload.name.clone(),
         about: workload.about.clone(),
         pace: pace(&workload),

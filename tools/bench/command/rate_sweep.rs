@@ -129,6 +129,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     let case = case.ok_or_else(|| BenchError::Workload("there is no case".to_owned()))?;
     let sources = args.sources.sources()?;
     let machine = Facts::look(&sources.scratch);
+    sources.enter();
     let mut all = Vec::new();
     for contender in &contenders {
         let trials = sweep(args, contender, &case, &sources)?;
@@ -147,6 +148,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     let Some(out) = &args.out else { return Ok(()) };
     let result = serde_json::json!({
         "machine": machine,
+        "placement": sources.placement,
         "workload": workload_text,
         "p99_ms_max": args.p99_ms,
         "measure": format!("{:?}", args.measure),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kolk_driver::protocol::{Demand, Protocol};
+use kolk_machine::cores::Placement;
 use kolk_machine::descriptors;
 use kolk_machine::usage::Watched;
 use kolk_model::durability::Durability;
@@ -61,6 +62,17 @@ pub(crate) struct Sources {
     pub(crate) peers: String,
     /// Brokers that run already.
     pub(crate) external: Vec<External>,
+    /// The cores of brokers and load generator; `None` = both have all that this process may use.
+    pub(crate) placement: Option<Placement>,
+}
+
+impl Sources {
+    /// Keeps the calling thread, and those that it starts, where the load generator is to be.
+    pub(crate) fn enter(&self) {
+        if let Some(placement) = &self.placement {
+            placement.enter();
+        }
+    }
 }
 
 /// A broker that runs already and is left alone: `NAME=HOST:PORT[,pid=PID][,data=DIR]`.
@@ -178,8 +190,16 @@ impl Contender {
         }
     }
 
-    /// Brings its broker up, fresh, unless it runs already.
+    /// Brings its broker up, fresh, unless it runs already, on the cores that are the brokers'.
     pub(crate) fn start(&self, case: &Case, sources: &Sources) -> Outcome<Standing> {
+        // Children inherit the cores of the thread that starts them, and their threads after them.
+        match &sources.placement {
+            Some(placement) => placement.for_broker(|| self.bring_up(case, sources)),
+            None => self.bring_up(case, sources),
+        }
+    }
+
+    fn bring_up(&self, case: &Case, sources: &Sources) -> Outcome<Standing> {
         if let Some(external) = sources.external.iter().find(|external| external.name == self.name)
         {
             return Ok(external.standing());

@@ -79,11 +79,17 @@ pub(crate) fn run(
 ) -> Outcome<(Vec<Round>, Vec<Described>)> {
     let mut described: Vec<Described> = Vec::new();
     let mut rounds = Vec::new();
+    sources.enter();
     for number in 1..=plan.rounds {
         let mut round = Round::default();
         if let Some((time, file_bytes)) = plan.limits {
             say(&format!("round {number} of {}: limits", plan.rounds));
-            round.limits = Some(Limits::measure(&sources.scratch, time, file_bytes)?);
+            round.limits = Some(Limits::measure(
+                &sources.scratch,
+                time,
+                file_bytes,
+                sources.placement.as_ref(),
+            )?);
         }
         for case in workload.cases() {
             let mut order: Vec<&Contender> = contenders.iter().collect();

@@ -1,6 +1,7 @@
 //! The page: one file without scripts, fonts or anything else from elsewhere.
 
 use kolk_driver::clock::float;
+use kolk_machine::cores::list;
 use kolk_machine::limits::Limits;
 use kolk_plot::chart::colour;
 use kolk_plot::figures::{escape, median, rate, size, thousands, three, time};
@@ -77,7 +78,7 @@ fn head(page: &mut String, comparison: &Comparison) {
         escape(&comparison.pace)
     ));
     page.push_str(&format!(
-        "<p class=faint>{} · {} cores of {} · {} MiB · {} · data on {} · load average at the begin {} · {} · {} rounds</p><pre>{}</pre>",
+        "<p class=faint>{} · {} cores of {} · {} MiB · {} · data on {} · load average at the begin {} · {} · {} rounds · {}</p><pre>{}</pre>",
         escape(&machine.date),
         machine.cores,
         escape(&machine.processor),
@@ -87,6 +88,14 @@ fn head(page: &mut String, comparison: &Comparison) {
         escape(&machine.load),
         escape(&machine.generator),
         comparison.rounds.len(),
+        comparison.placement.as_ref().map_or_else(
+            || "brokers and load generator share the cores".to_owned(),
+            |place| format!(
+                "brokers on cores {}, load generator on cores {}",
+                list(&place.broker),
+                list(&place.load)
+            )
+        ),
         escape(&comparison.command)
     ));
     if machine.generator.contains("debug") {

@@ -95,6 +95,65 @@ fn both_durabilities_are_played_verified_and_written() {
 }
 
 #[test]
+fn brokers_and_load_generator_are_kept_on_the_cores_that_are_named() {
+    let folder = folder();
+    let allowed = allowed_cores("/proc/self/status");
+    let (broker, load) = (allowed[0].to_string(), allowed[allowed.len() - 1].to_string());
+    let placed = ["--broker-cores", &broker, "--load-cores", &load];
+    // A peer that notes on which cores it was started and stopped, and is none.
+    let (script, notes) = (folder.path().join("peer"), folder.path().join("notes"));
+    let note = format!(
+        "grep Cpus_allowed_list /proc/$$/status >> {}\necho '{{\"address\":\"127.0.0.1:1\",\"pid\":1,\"data\":\"/\",\"version\":\"1\",\"configuration\":[]}}'\n",
+        notes.display()
+    );
+    std::fs::write(&script, note).unwrap();
+    let peers = format!("sh {}", script.display());
+    let arguments = ["--brokers", "kolk,rabbitmq@process-crash", "--peers", &peers];
+    // So few on their way that each producer works on its own thread.
+    let few = SMALL.replace("in_flight = 1000", "in_flight = 4");
+    let done = compare(folder.path(), &few, &[&arguments[..], &placed[..]].concat());
+    let said = String::from_utf8_lossy(&done.stderr);
+    let result = result(folder.path());
+    let verdict = &result["rounds"][0]["cells"][0]["result"]["played"]["verdict"];
+    assert!(verdict["acknowledged"].as_u64() > Some(1_000), "{said}");
+    assert_eq!(verdict["acknowledged"], verdict["read"], "{said}");
+    assert!(result["rounds"][0]["cells"][1]["result"]["failed"].is_string(), "{said}");
+    assert_eq!(result["placement"]["broker"].to_string(), format!("[{broker}]"));
+    assert_eq!(result["placement"]["load"].to_string(), format!("[{load}]"));
+    let page = std::fs::read_to_string(folder.path().join("out/report.html")).unwrap();
+    let words = format!("brokers on cores {broker}, load generator on cores {load}");
+    assert!(page.contains(&words), "{words}");
+    let notes = std::fs::read_to_string(notes).unwrap();
+    let noted: Vec<&str> =
+        notes.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(noted, [&broker, &load], "up, down");
+}
+
+/// Those of a process, by the kernel's list such as `0,2-3`.
+fn allowed_cores(status: &str) -> Vec<usize> {
+    let text = std::fs::read_to_string(status).unwrap();
+    let list = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    let ranges = list.trim().split(',').map(|part| part.split_once('-').unwrap_or((part, part)));
+    let ends = ranges.map(|(first, last)| (first.parse().unwrap(), last.parse().unwrap()));
+    ends.flat_map(|(first, last): (usize, usize)| first..=last).collect()
+}
+
+#[test]
+fn cores_that_can_not_be_kept_to_are_refused_before_anything_starts() {
+    let folder = folder();
+    let check = |more: &[&str], why: &str| {
+        let done = compare(folder.path(), SMALL, &[&["--brokers", "rabbitmq"], more].concat());
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && said.contains(why), "{more:?}: {said}");
+        assert!(!folder.path().join("out").exists());
+    };
+    let external = ["--external", "rabbitmq=127.0.0.1:1", "--broker-cores", "0"];
+    check(&external, "a broker that runs already stays where it is");
+    check(&["--load-cores", "1023"], "core 1023 is not among those");
+    check(&["--broker-cores", "1-0"], "no list of cores");
+}
+
+#[test]
 fn writers_of_one_aggregate_conflict_and_no_event_is_lost() {
     let folder = folder();
     let workload = SMALL

@@ -10,7 +10,7 @@ use kolk_io::buf::AlignedBuf;
 
 use super::prewritten::Prewritten;
 use crate::cores;
-use crate::error::{MachineError, Outcome};
+use crate::error::Outcome;
 use crate::latency::Times;
 use crate::latency::maxima::Maxima;
 
@@ -53,13 +53,13 @@ impl RawDisk {
 
     /// One after the other, for so long, on these cores.
     pub fn saturated(&self, cores: &[usize], time: Duration) -> Outcome<Commits> {
-        on_cores(cores, || one_by_one(&self.file, time))
+        cores::on(cores, || one_by_one(&self.file, time))
     }
 
     /// So many a second, for so long, on these cores; each one's time counts from when it was due.
     pub fn paced(&self, cores: &[usize], rate: u32, time: Duration) -> Outcome<(Commits, Maxima)> {
         let between = Duration::from_secs(1) / rate.max(1);
-        on_cores(cores, || {
+        cores::on(cores, || {
             let begin = Instant::now();
             let (mut times, mut maxima) = (Times::new()?, Maxima::new(begin));
             let mut writer = Writer::new(&self.file);
@@ -113,20 +113,6 @@ impl<'a> Writer<'a> {
         self.at = (self.at + PAGE_BYTES as u64) % self.file.bytes;
         Ok(())
     }
-}
-
-/// Runs on a thread of its own that is kept on these cores.
-fn on_cores<T: Send>(cores: &[usize], work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
-    std::thread::scope(|scope| {
-        let pinned = || {
-            cores::pin(cores);
-            work()
-        };
-        scope
-            .spawn(pinned)
-            .join()
-            .unwrap_or_else(|_| Err(MachineError::Senseless("a thread panicked".to_owned())))
-    })
 }
 
 #[cfg(test)]

@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use kolk_driver::clock::float;
 
+use crate::cores::pin;
 use crate::error::{MachineError, Outcome};
 use crate::latency::{Percentiles, Times};
 
 const WRITE_BYTES: usize = 256 << 10;
 const PING_BYTES: usize = 128;
 
-pub(super) fn measure(time: Duration) -> Outcome<(f64, Percentiles)> {
+/// From the calling thread to one that is kept on these cores, if any are named.
+pub(super) fn measure(time: Duration, peer: Option<&[usize]>) -> Outcome<(f64, Percentiles)> {
     let failed = MachineError::Loopback;
-    Ok((bulk(time).map_err(failed)?, ping_pong(time).map_err(failed)?))
+    Ok((bulk(time, peer).map_err(failed)?, ping_pong(time, peer).map_err(failed)?))
 }
 
 /// Two ends of a connection.
@@ -28,10 +30,13 @@ pub(super) fn connection() -> std::io::Result<(TcpStream, TcpStream)> {
 }
 
 /// Bytes a second, counted where they arrive.
-fn bulk(time: Duration) -> std::io::Result<f64> {
+fn bulk(time: Duration, peer: Option<&[usize]>) -> std::io::Result<f64> {
     let (mut from, mut to) = connection()?;
     std::thread::scope(|scope| {
         let received = scope.spawn(move || -> std::io::Result<f64> {
+            if let Some(cores) = peer {
+                pin(cores);
+            }
             let mut buffer = vec![0; WRITE_BYTES];
             let (begin, mut bytes) = (Instant::now(), 0);
             loop {
@@ -51,10 +56,13 @@ fn bulk(time: Duration) -> std::io::Result<f64> {
     })
 }
 
-fn ping_pong(time: Duration) -> std::io::Result<Percentiles> {
+fn ping_pong(time: Duration, peer: Option<&[usize]>) -> std::io::Result<Percentiles> {
     let (mut one, mut other) = connection()?;
     std::thread::scope(|scope| {
         scope.spawn(move || {
+            if let Some(cores) = peer {
+                pin(cores);
+            }
             let mut bytes = [0; PING_BYTES];
             // The end of the connection ends it.
             while other.read_exact(&mut bytes).and_then(|()| other.write_all(&bytes)).is_ok() {}
