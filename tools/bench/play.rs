@@ -203,7 +203,17 @@ impl<'a> Stage<'a> {
             let lanes = Lanes::new(workload.keys, share, SEED);
             // Each begins elsewhere in the pool.
             let first_body = chance::mix(u64::from(producer)) >> 1;
-            let matter = Matter { share, lanes, lane_count, bodies, record_bytes, first_body };
+            let room = workload.produce.room(workload.record_bytes);
+            let in_flight_max = workload.fill.map_or(room, |fill| fill.in_flight.max(room));
+            let matter = Matter {
+                share,
+                lanes,
+                lane_count,
+                bodies,
+                record_bytes,
+                first_body,
+                in_flight_max,
+            };
             Writer::open(&ground, matter).map(AnyWriter::Plain)
         };
         let writers = (0..producers).map(open).collect::<Outcome<Vec<AnyWriter>>>()?;

@@ -1,10 +1,11 @@
 //! The interface: what a play asks of a client.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ack::AckSink;
+use crate::ack::{AckSink, Fate};
 use crate::clock::Moment;
 use crate::error::{DriverError, Outcome};
 
@@ -62,6 +63,15 @@ pub struct Outgoing<'a> {
     pub intended: Moment,
 }
 
+/// Whose thread a producer's client works on, where its library leaves the choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labour {
+    /// The caller's, while it is in a call of the producer: no record and no acknowledgement is handed from thread to thread.
+    Caller,
+    /// One behind the caller: it goes on while the caller makes records, and serves many producers at a time.
+    Background,
+}
+
 /// What a conditional append came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
@@ -93,8 +103,8 @@ pub trait Driver: Send + Sync {
     /// Deletes it.
     fn delete(&self) -> Outcome<()>;
 
-    /// A producer with connections of its own.
-    fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>>;
+    /// A producer with connections of its own. Clients that have threads of their own take no notice of `labour`.
+    fn producer(&self, acks: AckSink, labour: Labour) -> Outcome<Box<dyn Producer>>;
 
     /// A consumer of these partitions from their beginning, with connections of its own. Every consumer gets all records
     /// of its partitions, whoever else reads them.
@@ -113,6 +123,17 @@ pub trait Producer: Send {
 
     /// Waits until nothing is on its way any more; more may be sent after it.
     fn finish(&mut self) -> Outcome<()>;
+
+    /// Takes a fate, or waits for one so long at most. A client that works on the caller's thread works meanwhile.
+    fn take(&mut self, fates: &Receiver<Fate>, wait: Duration) -> Result<Fate, RecvTimeoutError> {
+        fates.recv_timeout(wait)
+    }
+
+    /// Returns after so long, within µs of it. A client that works on the caller's thread works meanwhile.
+    fn rest(&mut self, time: Duration) -> Outcome<()> {
+        std::thread::sleep(time);
+        Ok(())
+    }
 }
 
 /// Takes records.

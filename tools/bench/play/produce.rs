@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kolk_driver::ack::{AckSink, Fate};
 use kolk_driver::clock::{Moment, wake_precisely};
-use kolk_driver::driver::{Outgoing, Producer};
+use kolk_driver::driver::{Labour, Outgoing, Producer};
 use kolk_machine::latency::Times;
 
 use super::Ground;
@@ -21,6 +21,10 @@ use crate::error::{BenchError, Outcome};
 const SILENCE: Duration = Duration::from_secs(60);
 /// Records that a producer may owe at the end; beyond, a broker is so far behind that the rest changes nothing.
 const OWED_MAX: usize = 10_000_000;
+/// Up to so many records on their way a producer's client works on its own thread, where the library leaves that open: each
+/// record is then spared two hand-overs from thread to thread. With more on their way the hand-overs hide behind each other, and
+/// records are made while another thread sends: kolk took 2 to 9 % more of `bulk` that way, with 16,384 on their way.
+const IN_FLIGHT_CALLER_MAX: u32 = 16;
 /// Below this a thread does not sleep: it would come back too late.
 const SLEEP_MIN: Duration = Duration::from_micros(5);
 
@@ -89,16 +93,30 @@ pub(crate) struct Matter {
     pub(crate) record_bytes: usize,
     /// Where in the bodies it begins.
     pub(crate) first_body: u64,
+    /// The most records that it will have on their way.
+    pub(crate) in_flight_max: u32,
+}
+
+/// Where the clients of a producer work that has so many of them, and so many records on their way.
+pub(super) const fn labour(clients: u32, in_flight_max: u32) -> Labour {
+    // A thread can wait in one client alone.
+    if clients == 1 && in_flight_max <= IN_FLIGHT_CALLER_MAX {
+        Labour::Caller
+    } else {
+        Labour::Background
+    }
 }
 
 impl Writer {
     /// Connects its clients.
     pub(crate) fn open(ground: &Ground<'_>, matter: Matter) -> Outcome<Self> {
-        let Matter { share, lanes, lane_count, bodies, record_bytes, first_body } = matter;
+        let Matter { share, lanes, lane_count, bodies, record_bytes, first_body, in_flight_max } =
+            matter;
         let (sink, fates) = AckSink::new(ground.clock);
         let mut clients = Vec::new();
+        let labour = labour(share.own_clients(), in_flight_max);
         for _ in 0..share.own_clients() {
-            clients.push(ground.driver.producer(sink.clone())?);
+            clients.push(ground.driver.producer(sink.clone(), labour)?);
         }
         let sequences = vec![0; lane_count as usize];
         let value = vec![0; record_bytes];
@@ -145,7 +163,7 @@ impl Writer {
             let intended = match &mut pace {
                 Pace::Closed => now,
                 Pace::Open(schedule) if schedule.due() > now => {
-                    self.rest(ground, schedule.due().min(window.to()));
+                    self.rest(ground, schedule.due().min(window.to()))?;
                     continue;
                 }
                 Pace::Open(schedule) => {
@@ -196,10 +214,14 @@ impl Writer {
         Ok(())
     }
 
-    fn rest(&self, ground: &Ground<'_>, until: Moment) {
-        if until.since(ground.clock.now()) > SLEEP_MIN {
-            ground.clock.sleep_until(until);
+    fn rest(&mut self, ground: &Ground<'_>, until: Moment) -> Outcome<()> {
+        let time = until.since(ground.clock.now());
+        if time > SLEEP_MIN
+            && let Some(client) = self.clients.first_mut()
+        {
+            client.rest(time)?;
         }
+        Ok(())
     }
 
     fn send(&mut self, lane: Lane, intended: Moment) -> Outcome<()> {
@@ -231,7 +253,9 @@ impl Writer {
 
     /// Waits for one.
     fn take_one(&mut self, window: &Window, written: &mut Written, wait: Duration) -> Outcome<()> {
-        match self.fates.recv_timeout(wait) {
+        // With several clients each of them takes what all were told.
+        let Some(client) = self.clients.first_mut() else { return Ok(()) };
+        match client.take(&self.fates, wait) {
             Ok(fate) => self.take(window, written, fate),
             Err(RecvTimeoutError::Timeout) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => {

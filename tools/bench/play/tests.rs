@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kolk_driver::ack::AckSink;
-use kolk_driver::driver::{Outgoing, Producer};
+use kolk_driver::driver::{Labour, Outgoing, Producer};
 use kolk_driver::error::Outcome;
 
+use super::produce::labour;
 use super::workload::Workload;
 use super::*;
 
@@ -66,7 +67,7 @@ impl Driver for Fake {
         Ok(())
     }
 
-    fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
+    fn producer(&self, acks: AckSink, _labour: Labour) -> Outcome<Box<dyn Producer>> {
         let (log, sent) = (self.log.clone(), Arc::new(AtomicU64::new(0)));
         self.sent.lock().unwrap().push(Arc::clone(&sent));
         Ok(Box::new(FakeProducer { fault: self.fault, log, acks, count: 0, sent }))
@@ -215,6 +216,13 @@ fn clients_are_connected_before_the_measure_and_take_turns() {
     let fake = Fake { fault: Fault::None, log: Log::default(), sent: Vec::new().into() };
     assert!(play_at(&fake, 3, alone).verdict.is_clean());
     assert_eq!(fake.sent.lock().unwrap().len(), 1, "one connection is one producer");
+}
+
+#[test]
+fn a_client_works_on_its_producers_thread_if_it_is_the_only_one_and_has_little_on_its_way() {
+    let of = |clients, in_flight_max| labour(clients, in_flight_max);
+    assert_eq!([of(1, 1), of(1, 16)], [Labour::Caller; 2]);
+    assert_eq!([of(1, 17), of(2, 1), of(1, u32::MAX)], [Labour::Background; 3]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::ack::AckSink;
 use crate::clock::Moment;
-use crate::driver::{ClientPlan, Consumer, Driver, Outgoing, Place, Producer};
+use crate::driver::{ClientPlan, Consumer, Driver, Labour, Outgoing, Place, Producer};
 use crate::error::{DriverError, Outcome};
 
 /// How long a broker may be silent while something is expected of it.
@@ -153,7 +153,7 @@ impl Driver for Kafka {
         Ok(())
     }
 
-    fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
+    fn producer(&self, acks: AckSink, _labour: Labour) -> Outcome<Box<dyn Producer>> {
         let config = self.config(&self.producer_settings());
         let producer = config.create_with_context(Deliveries(acks)).map_err(refused("producer"))?;
         Ok(Box::new(KafkaProducer { topic: self.place.topic.clone(), producer }))

@@ -1,6 +1,7 @@
 //! kolk by its own protocol: `kolk-client` on tokio.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use kolk_client::admin::NewTopic;
@@ -17,11 +18,11 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::chores::{at_once, background, own};
-use crate::ack::AckSink;
+use super::chores::{Reporter, Workplace, background, own};
+use crate::ack::{AckSink, Fate};
 use crate::clock::Moment;
 use crate::driver::{
-    Appended, ClientPlan, Conditional, Consumer, Driver, Outgoing, Place, Producer,
+    Appended, ClientPlan, Conditional, Consumer, Driver, Labour, Outgoing, Place, Producer,
 };
 use crate::error::{DriverError, Outcome};
 
@@ -66,8 +67,8 @@ impl Native {
         settings
     }
 
-    fn open_producer(&self) -> Outcome<producer::Producer> {
-        let _entered = self.runtime.enter();
+    fn open_producer(&self, place: &Workplace) -> Outcome<producer::Producer> {
+        let _entered = place.handle().enter();
         self.client.producer(self.producer_settings()).map_err(refused("producer"))
     }
 }
@@ -97,10 +98,11 @@ impl Driver for Native {
         deleted.map_err(refused("delete topic"))
     }
 
-    fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
-        let (producer, handle) = (self.open_producer()?, self.runtime.handle().clone());
+    fn producer(&self, acks: AckSink, labour: Labour) -> Outcome<Box<dyn Producer>> {
+        let place = Workplace::new(labour, &self.runtime)?;
+        let (producer, reporter) = (self.open_producer(&place)?, place.reporter(acks));
         let (topic, lanes) = (self.place.topic.clone(), BTreeMap::new());
-        Ok(Box::new(NativeProducer { topic, producer, handle, acks, lanes }))
+        Ok(Box::new(NativeProducer { topic, producer, lanes, reporter, place }))
     }
 
     fn consumer(&self, _name: &str, partitions: &[u32]) -> Outcome<Box<dyn Consumer>> {
@@ -118,19 +120,21 @@ impl Driver for Native {
     }
 
     fn conditional(&self) -> Outcome<Box<dyn Conditional>> {
-        let (producer, handle) = (self.open_producer()?, self.runtime.handle().clone());
-        Ok(Box::new(NativeConditional { topic: self.place.topic.clone(), producer, handle }))
+        // One append at a time, and its writer waits for it.
+        let place = Workplace::new(Labour::Caller, &self.runtime)?;
+        let producer = self.open_producer(&place)?;
+        Ok(Box::new(NativeConditional { topic: self.place.topic.clone(), producer, place }))
     }
 }
 
 /// Waits for a partition's deliveries one after the other: their acknowledgements come in that order.
-fn lane(handle: &Handle, acks: AckSink) -> UnboundedSender<(Delivery, Moment)> {
+fn lane(handle: &Handle, reporter: Reporter) -> UnboundedSender<(Delivery, Moment)> {
     let (lane, mut deliveries) = unbounded_channel::<(Delivery, Moment)>();
     handle.spawn(async move {
         while let Some((delivery, intended)) = deliveries.recv().await {
             match delivery.await {
-                Ok(_) => acks.acknowledged(intended),
-                Err(error) => acks.failed(error),
+                Ok(_) => reporter.acknowledged(intended),
+                Err(error) => reporter.failed(error),
             }
         }
     });
@@ -140,25 +144,34 @@ fn lane(handle: &Handle, acks: AckSink) -> UnboundedSender<(Delivery, Moment)> {
 struct NativeProducer {
     topic: String,
     producer: producer::Producer,
-    handle: Handle,
-    acks: AckSink,
     /// One for each partition that was sent to: of thousands of producers few send to all.
     lanes: BTreeMap<u32, UnboundedSender<(Delivery, Moment)>>,
+    reporter: Reporter,
+    place: Workplace,
 }
 
 impl Producer for NativeProducer {
     fn send(&mut self, record: &Outgoing<'_>) -> Outcome<()> {
-        let delivery = at_once(&self.handle, self.producer.enqueue(outgoing(&self.topic, record)));
+        let delivery = self.place.at_once(self.producer.enqueue(outgoing(&self.topic, record)));
         let delivery = delivery.map_err(refused("produce"))?;
-        let begin = || lane(&self.handle, self.acks.clone());
+        let begin = || lane(self.place.handle(), self.reporter.clone());
         let lane = self.lanes.entry(record.partition).or_insert_with(begin);
         // A lane ends with its sender, so that it takes whatever is sent.
         let _taken = lane.send((delivery, record.intended));
+        self.place.sent();
         Ok(())
     }
 
     fn finish(&mut self) -> Outcome<()> {
-        self.handle.block_on(self.producer.flush()).map_err(refused("flush"))
+        self.place.block_on(self.producer.flush()).map_err(refused("flush"))
+    }
+
+    fn take(&mut self, fates: &Receiver<Fate>, wait: Duration) -> Result<Fate, RecvTimeoutError> {
+        self.place.take(fates, wait)
+    }
+
+    fn rest(&mut self, time: Duration) -> Outcome<()> {
+        self.place.rest(time)
     }
 }
 
@@ -198,7 +211,7 @@ impl Drop for NativeConsumer {
 struct NativeConditional {
     topic: String,
     producer: producer::Producer,
-    handle: Handle,
+    place: Workplace,
 }
 
 impl Conditional for NativeConditional {
@@ -206,7 +219,7 @@ impl Conditional for NativeConditional {
         let own = [outgoing(&self.topic, record)];
         let (partition, expected) = (PartitionId::new(record.partition), Offset::new(expected));
         let appending = self.producer.append_expecting(&self.topic, partition, expected, &own);
-        match self.handle.block_on(appending) {
+        match self.place.block_on(appending) {
             Ok(appended) => Ok(Appended::Yes { next: appended.next_offset.get() }),
             Err(ClientError::WrongNextOffset { end_offset, .. }) => {
                 Ok(Appended::Conflict { end: end_offset.map(Offset::get) })

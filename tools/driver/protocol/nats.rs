@@ -1,6 +1,7 @@
 //! NATS JetStream through `async-nats`: one stream on files, a partition is a subject of it, as its users have it. A consumer
 //! is an ordered pull consumer of its subjects. Keys are not sent: the subject is the key.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::DeliverPolicy;
@@ -10,15 +11,15 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, StorageType};
 use async_nats::jetstream::{Context, ContextBuilder};
 use futures_util::StreamExt;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::chores::{at_once, background, own};
-use crate::ack::AckSink;
+use super::chores::{Workplace, background, own};
+use crate::ack::{AckSink, Fate};
 use crate::clock::Moment;
 use crate::driver::{
-    Appended, ClientPlan, Conditional, Consumer, Driver, Outgoing, Place, Producer,
+    Appended, ClientPlan, Conditional, Consumer, Driver, Labour, Outgoing, Place, Producer,
 };
 use crate::error::{DriverError, Outcome};
 
@@ -90,21 +91,22 @@ impl Driver for Nats {
         })
     }
 
-    fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
-        let context = self.runtime.block_on(self.connect())?;
-        let handle = self.runtime.handle().clone();
+    fn producer(&self, acks: AckSink, labour: Labour) -> Outcome<Box<dyn Producer>> {
+        let place = Workplace::new(labour, &self.runtime)?;
+        let context = place.block_on(self.connect())?;
+        let reporter = place.reporter(acks);
         let (lane, mut sent) = unbounded_channel::<(PublishAckFuture, Moment)>();
         // One stream acknowledges in the order in which it was sent to.
-        handle.spawn(async move {
+        place.handle().spawn(async move {
             while let Some((ack, intended)) = sent.recv().await {
                 match ack.await {
-                    Ok(_) => acks.acknowledged(intended),
-                    Err(error) => acks.failed(error),
+                    Ok(_) => reporter.acknowledged(intended),
+                    Err(error) => reporter.failed(error),
                 }
             }
         });
         let subjects = (0..self.place.partitions).map(|one| self.subject(one).into()).collect();
-        Ok(Box::new(NatsProducer { context, handle, lane, subjects }))
+        Ok(Box::new(NatsProducer { context, lane, subjects, place }))
     }
 
     fn consumer(&self, _name: &str, partitions: &[u32]) -> Outcome<Box<dyn Consumer>> {
@@ -127,17 +129,19 @@ impl Driver for Nats {
     }
 
     fn conditional(&self) -> Outcome<Box<dyn Conditional>> {
-        let context = self.runtime.block_on(self.connect())?;
+        // One append at a time, and its writer waits for it.
+        let place = Workplace::new(Labour::Caller, &self.runtime)?;
+        let context = place.block_on(self.connect())?;
         let subjects = (0..self.place.partitions).map(|one| self.subject(one)).collect();
-        Ok(Box::new(NatsConditional { context, handle: self.runtime.handle().clone(), subjects }))
+        Ok(Box::new(NatsConditional { context, subjects, place }))
     }
 }
 
 struct NatsProducer {
     context: Context,
-    handle: Handle,
     lane: UnboundedSender<(PublishAckFuture, Moment)>,
     subjects: Vec<async_nats::Subject>,
+    place: Workplace,
 }
 
 impl Producer for NatsProducer {
@@ -146,15 +150,24 @@ impl Producer for NatsProducer {
         let subject =
             subject.ok_or_else(|| DriverError::refused("publish", "no such partition"))?;
         let value = bytes::Bytes::copy_from_slice(record.value);
-        let sent = at_once(&self.handle, self.context.publish(subject, value));
+        let sent = self.place.at_once(self.context.publish(subject, value));
         let sent = sent.map_err(refused("publish"))?;
         // The lane ends with its sender, so that it takes whatever is sent.
         let _taken = self.lane.send((sent, record.intended));
+        self.place.sent();
         Ok(())
     }
 
     fn finish(&mut self) -> Outcome<()> {
-        self.handle.block_on(self.context.client().flush()).map_err(refused("flush"))
+        self.place.block_on(self.context.client().flush()).map_err(refused("flush"))
+    }
+
+    fn take(&mut self, fates: &Receiver<Fate>, wait: Duration) -> Result<Fate, RecvTimeoutError> {
+        self.place.take(fates, wait)
+    }
+
+    fn rest(&mut self, time: Duration) -> Outcome<()> {
+        self.place.rest(time)
     }
 }
 
@@ -190,8 +203,8 @@ impl Drop for NatsConsumer {
 /// The condition is the sequence of a subject's last record, 0 if it has none.
 struct NatsConditional {
     context: Context,
-    handle: Handle,
     subjects: Vec<String>,
+    place: Workplace,
 }
 
 impl Conditional for NatsConditional {
@@ -201,7 +214,7 @@ impl Conditional for NatsConditional {
         let publish = PublishMessage::build().payload(value);
         let publish = publish.expected_last_subject_sequence(expected);
         let acknowledged = self
-            .handle
+            .place
             .block_on(async { self.context.send_publish(subject.clone(), publish).await?.await });
         match acknowledged {
             Ok(ack) => Ok(Appended::Yes { next: ack.sequence }),
@@ -217,7 +230,7 @@ impl NatsConditional {
     /// The sequence of a subject's last record.
     fn last(&self, subject: &str) -> Outcome<Option<u64>> {
         let (name, _) = subject.split_once('.').unwrap_or((subject, ""));
-        self.handle.block_on(async {
+        self.place.block_on(async {
             let stream = self.context.get_stream_no_info(name).await.map_err(refused("stream"))?;
             let last = stream.get_last_raw_message_by_subject(subject).await;
             last.map(|last| Some(last.sequence)).map_err(refused("last"))

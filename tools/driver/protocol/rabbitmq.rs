@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::ack::AckSink;
 use crate::clock::Moment;
-use crate::driver::{ClientPlan, Consumer, Driver, Outgoing, Place, Producer};
+use crate::driver::{ClientPlan, Consumer, Driver, Labour, Outgoing, Place, Producer};
 use crate::error::{DriverError, Outcome};
 use wire::{Connection, In, Out};
 
@@ -60,7 +60,7 @@ impl Driver for Rabbitmq {
             .try_for_each(|partition| connection.delete(&self.stream(partition)))
     }
 
-    fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
+    fn producer(&self, acks: AckSink, _labour: Labour) -> Outcome<Box<dyn Producer>> {
         let partitions: Vec<u32> = (0..self.place.partitions).collect();
         let mut lanes = Vec::new();
         for own in partitions.chunks(STREAMS_MAX) {

@@ -9,7 +9,7 @@ use redis::{Client, Connection, Pipeline, RedisError, Value, cmd, pipe};
 
 use crate::ack::AckSink;
 use crate::clock::Moment;
-use crate::driver::{ClientPlan, Consumer, Driver, Outgoing, Place, Producer};
+use crate::driver::{ClientPlan, Consumer, Driver, Labour, Outgoing, Place, Producer};
 use crate::error::{DriverError, Outcome};
 
 /// Entries of one key that a read may bring.
@@ -65,7 +65,7 @@ impl Driver for Redis {
         delete.exec(&mut self.connect()?).map_err(refused("DEL"))
     }
 
-    fn producer(&self, acks: AckSink) -> Outcome<Box<dyn Producer>> {
+    fn producer(&self, acks: AckSink, _labour: Labour) -> Outcome<Box<dyn Producer>> {
         let (lane, queued) = channel();
         let (mut connection, plan) = (self.connect()?, self.plan);
         let keys: Vec<String> = (0..self.place.partitions).map(|one| self.key(one)).collect();
