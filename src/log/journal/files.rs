@@ -58,6 +58,8 @@ pub(crate) struct JournalFiles<I: Io> {
     file_bytes: u64,
     files: RefCell<Vec<JournalFile<I::File>>>,
     position: Cell<u64>,
+    /// Bytes of groups in the full files: every append asks for it.
+    full_bytes: Cell<u64>,
     /// End of the current file's cached writes that the kernel was asked to write back.
     written_back: Cell<u64>,
     changed: Signal,
@@ -77,17 +79,15 @@ impl<I: Io> JournalFiles<I> {
             file_bytes: settings.journal_file_bytes,
             files: RefCell::new(files),
             position: Cell::new(0),
+            full_bytes: Cell::new(0),
             written_back: Cell::new(0),
             changed: Signal::default(),
         })
     }
 
     /// Bytes of groups that replay would need.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        let full = |file: &JournalFile<_>| {
-            if let Use::Full { bytes, .. } = file.state { bytes } else { 0 }
-        };
-        self.files.borrow().iter().map(full).sum::<u64>() + self.position.get()
+    pub(crate) const fn live_bytes(&self) -> u64 {
+        self.full_bytes.get() + self.position.get()
     }
 
     /// Reserves room for a group of `bytes` in the current file; `None` if it is full.
@@ -131,6 +131,7 @@ impl<I: Io> JournalFiles<I> {
         for (number, file) in files.iter_mut().enumerate() {
             if file.state == Use::Current {
                 file.state = Use::Full { last, bytes };
+                self.full_bytes.set(self.full_bytes.get() + bytes);
             }
             if number == next {
                 file.state = Use::Current;
@@ -160,8 +161,11 @@ impl<I: Io> JournalFiles<I> {
     /// Files whose groups a snapshot up to `sequence` contains are ready again.
     pub(crate) fn free(&self, sequence: u64) {
         for file in self.files.borrow_mut().iter_mut() {
-            if matches!(file.state, Use::Full { last, .. } if last <= sequence) {
+            if let Use::Full { last, bytes } = file.state
+                && last <= sequence
+            {
                 file.state = Use::Ready;
+                self.full_bytes.set(self.full_bytes.get() - bytes);
             }
         }
         self.changed.notify();
