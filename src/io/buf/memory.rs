@@ -29,6 +29,8 @@ pub(super) struct Memory {
 struct Block {
     start: NonNull<u8>,
     capacity: usize,
+    /// The larger block that it was cut from, which lives as long as one of its pieces.
+    whole: Option<Memory>,
 }
 
 // SAFETY: the block is plain memory owned by this value; nothing of it belongs to a thread (a free
@@ -42,10 +44,15 @@ impl Memory {
     /// Returns at least `bytes` bytes, all zero.
     pub(super) fn zeroed(bytes: usize) -> Self {
         let capacity = class_of(bytes);
-        let Some(block) = take_free(capacity) else { return Self::fresh(capacity) };
-        // SAFETY: the block has `capacity` bytes and comes from the free list: nobody else uses it.
-        unsafe { block.start.as_ptr().write_bytes(0, capacity) };
-        Self { block }
+        let free = take_free(capacity);
+        // What a piece is cut from may have been used before.
+        let is_zero = free.is_none() && !is_piece(capacity);
+        let memory = free.map_or_else(|| Self::fresh(capacity), |block| Self { block });
+        if !is_zero {
+            // SAFETY: the block has `capacity` bytes and was just made or taken from the free list: nobody else uses it.
+            unsafe { memory.start().write_bytes(0, capacity) };
+        }
+        memory
     }
 
     /// Returns at least `bytes` bytes that are initialised, but with any content.
@@ -55,7 +62,32 @@ impl Memory {
     }
 
     fn fresh(capacity: usize) -> Self {
-        Self { block: Arc::new(Block { start: allocate(capacity), capacity }) }
+        if is_piece(capacity) {
+            let whole = Self::recycled(PIECES_BYTES);
+            return Self::cut(whole.start(), PIECES_BYTES, capacity, Some(&whole));
+        }
+        if (MAPPED_FROM..=SLAB_BLOCK_BYTES_MAX).contains(&capacity) && capacity.is_power_of_two() {
+            return Self::cut(map_slab().as_ptr(), SLAB_BYTES, capacity, None);
+        }
+        Self::block(allocate(capacity), capacity, None)
+    }
+
+    fn block(start: NonNull<u8>, capacity: usize, whole: Option<Self>) -> Self {
+        Self { block: Arc::new(Block { start, capacity, whole }) }
+    }
+
+    /// Cuts `bytes` bytes from `start` on into blocks, keeps all of them but the first for later, and returns that one.
+    fn cut(start: *mut u8, bytes: usize, capacity: usize, whole: Option<&Self>) -> Self {
+        let block = |number: usize| {
+            // SAFETY: the block lies inside the bytes, which nobody uses.
+            let start = unsafe { start.add(number * capacity) };
+            // SAFETY: an address inside of an allocation is never null.
+            Self::block(unsafe { NonNull::new_unchecked(start) }, capacity, whole.cloned())
+        };
+        for number in 1..bytes / capacity {
+            drop(block(number));
+        }
+        block(0)
     }
 
     /// Returns the first byte's address; valid while the block lives.
@@ -74,15 +106,20 @@ impl Drop for Memory {
         // Two last uses that end on two threads at once see each other and keep nothing: the block is released then.
         if Arc::get_mut(&mut self.block).is_some() && self.block.capacity <= FREE_BLOCK_BYTES_MAX {
             let block = &self.block;
-            // A list whose thread is ending keeps nothing, nor does one that is full.
-            let _ended = FREE.try_with(|free| free.borrow_mut().keep(block));
+            // A list whose thread is ending keeps nothing, nor does one that is full. What made room is dropped when the list is
+            // free again: a last piece gives its whole block to it.
+            let _made_room = FREE.try_with(|free| free.borrow_mut().keep(block));
         }
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        release(self.start, self.capacity);
+        if self.whole.is_some() {
+            release_pages(self.start, self.capacity);
+        } else {
+            release(self.start, self.capacity);
+        }
     }
 }
 
@@ -112,28 +149,27 @@ impl FreeList {
     }
 
     /// Keeps a block if there is room, which those make that were asked for longer ago: sizes go out of use, as the first, small
-    /// buffers of a log do, and would else fill the list for good.
-    fn keep(&mut self, block: &Arc<Block>) {
+    /// buffers of a log do, and would else fill the list for good. Returns them.
+    fn keep(&mut self, block: &Arc<Block>) -> Vec<Arc<Block>> {
         let capacity = block.capacity;
         let asked = self.classes.get(&capacity).map_or(0, |class| class.asked);
+        let mut made_room = Vec::new();
         while self.bytes + capacity > FREE_BYTES_MAX {
-            if !self.release_stale(asked) {
-                return;
-            }
+            let Some(stale) = self.take_stale(asked) else { return made_room };
+            made_room.push(stale);
         }
         self.bytes += capacity;
         self.classes.entry(capacity).or_default().blocks.push(Arc::clone(block));
+        made_room
     }
 
-    /// Gives a block back of the capacity that was asked for longest ago, before `asked`; false if there is none.
-    fn release_stale(&mut self, asked: u64) -> bool {
+    /// Takes a block out of the capacity that was asked for longest ago, before `asked`, if there is one.
+    fn take_stale(&mut self, asked: u64) -> Option<Arc<Block>> {
         let held = self.classes.iter_mut().filter(|(_, class)| !class.blocks.is_empty());
         let stale = held.min_by_key(|(_, class)| class.asked);
-        let Some((capacity, class)) = stale.filter(|(_, class)| class.asked < asked) else {
-            return false;
-        };
+        let (capacity, class) = stale.filter(|(_, class)| class.asked < asked)?;
         self.bytes -= *capacity;
-        class.blocks.pop().is_some()
+        class.blocks.pop()
     }
 
     fn take(&mut self, capacity: usize) -> Option<Arc<Block>> {
@@ -171,10 +207,15 @@ const MAPPED_FROM: usize = 128 * 1024;
 const SLAB_BLOCK_BYTES_MAX: usize = 1024 * 1024;
 const SLAB_BYTES: usize = 16 * SLAB_BLOCK_BYTES_MAX;
 
+/// Smaller blocks of a power of two, which is what the log's first append buffers are, are cut from a block of this size. From the
+/// allocator each would be cleared by hand, whole, and take up to a page more for its alignment.
+const PIECES_BYTES: usize = MAPPED_FROM;
+
+const fn is_piece(capacity: usize) -> bool {
+    capacity < PIECES_BYTES && capacity.is_power_of_two()
+}
+
 fn allocate(capacity: usize) -> NonNull<u8> {
-    if (MAPPED_FROM..=SLAB_BLOCK_BYTES_MAX).contains(&capacity) && capacity.is_power_of_two() {
-        return allocate_slab(capacity);
-    }
     if capacity >= MAPPED_FROM {
         return map(capacity);
     }
@@ -184,16 +225,10 @@ fn allocate(capacity: usize) -> NonNull<u8> {
     NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-/// Maps a slab, keeps all of its blocks but one, and returns that one.
-fn allocate_slab(block_bytes: usize) -> NonNull<u8> {
+fn map_slab() -> NonNull<u8> {
     let slab = map(SLAB_BYTES);
     // SAFETY: the range was just mapped. Advice may be refused: then the pages are small.
     unsafe { libc::madvise(slab.as_ptr().cast(), SLAB_BYTES, libc::MADV_HUGEPAGE) };
-    for number in 1..SLAB_BYTES / block_bytes {
-        // SAFETY: the block lies inside the slab.
-        let start = unsafe { slab.add(number * block_bytes) };
-        drop(Memory { block: Arc::new(Block { start, capacity: block_bytes }) });
-    }
     slab
 }
 
@@ -217,6 +252,12 @@ fn release(start: NonNull<u8>, capacity: usize) {
     }
     // SAFETY: `start` came from `allocate` with this capacity, and its owner gives it up here.
     unsafe { dealloc(start.as_ptr(), layout(capacity)) };
+}
+
+/// Gives the pages of a piece back, and not their addresses, which its whole block still has: they read as zeros then.
+fn release_pages(start: NonNull<u8>, capacity: usize) {
+    // SAFETY: the piece lies in an anonymous mapping and its last user has gone. Advice may be refused: then the pages stay.
+    unsafe { libc::madvise(start.as_ptr().cast(), capacity, libc::MADV_DONTNEED) };
 }
 
 #[cfg(test)]
@@ -275,6 +316,38 @@ mod tests {
         let blocks: Vec<Memory> = (0..8).map(|_| Memory::recycled(4096)).collect();
         let addresses: BTreeSet<_> = blocks.iter().map(|block| block.start() as usize).collect();
         assert_eq!(addresses.len(), blocks.len());
+    }
+
+    #[test]
+    fn pieces_are_cut_from_one_block_which_outlives_them_all() {
+        let pieces: Vec<Memory> = (0..64).map(|_| Memory::recycled(64 << 10)).collect();
+        let starts: BTreeSet<_> = pieces.iter().map(|piece| piece.start() as usize).collect();
+        assert_eq!(starts.len(), 64);
+        assert!(starts.iter().all(|start| start.is_multiple_of(64 << 10)), "aligned as their size");
+        let wholes = || {
+            FREE.with_borrow(|free| free.classes.get(&PIECES_BYTES).map_or(0, |c| c.blocks.len()))
+        };
+        let before = wholes();
+        drop(pieces);
+        assert_eq!(wholes(), before, "the pieces are kept, and with them what they were cut from");
+        // Blocks that are asked for later push them off the list, and what they were cut from comes back whole.
+        let large: Vec<Memory> = (0..32).map(|_| Memory::recycled(4 << 20)).collect();
+        drop(Memory::recycled(PIECES_BYTES));
+        drop(large);
+        assert!(wholes() > before, "{} of {before}", wholes());
+        FREE.with_borrow(|free| assert!(free.bytes <= FREE_BYTES_MAX));
+    }
+
+    #[test]
+    fn a_piece_of_a_used_block_is_zero_when_asked() {
+        let whole = Memory::recycled(PIECES_BYTES);
+        // SAFETY: the block has so many bytes and no other user.
+        unsafe { whole.start().write_bytes(0xaa, PIECES_BYTES) };
+        drop(whole);
+        let piece = Memory::zeroed(32 << 10);
+        // SAFETY: the block has so many initialised bytes and no writer.
+        let bytes = unsafe { std::slice::from_raw_parts(piece.start(), 32 << 10) };
+        assert!(bytes.iter().all(|byte| *byte == 0));
     }
 
     #[test]
