@@ -18,7 +18,9 @@ pub const SNAPSHOT_NAME: &str = "producer.snapshot";
 pub(crate) struct Saving {
     /// A file on disk speaks of the producers below this offset.
     saved: Offset,
-    saved_at: Option<Monotonic>,
+    /// When the last one was saved; without one, when there was first something to save. Were a first one due at once, a broker with
+    /// many partitions would make as many files, with two syncs each, in the seconds after the first records.
+    aging_since: Option<Monotonic>,
     /// Taken, and not durable in the log yet.
     taken: Option<TakenSnapshot>,
     /// The file is a newer kolk's and must stay.
@@ -41,7 +43,7 @@ pub enum SaveWhen {
     Due {
         /// Bytes of log that a start would have to read again.
         bytes_min: u64,
-        /// Nanoseconds since the last one.
+        /// Nanoseconds since the last one, or without one since records were first seen.
         age_ns_min: u64,
         /// The time.
         now: Monotonic,
@@ -84,7 +86,7 @@ impl Saving {
     /// A snapshot is on disk.
     pub(crate) fn note_saved(&mut self, offset: Offset, now: Monotonic) {
         self.saved = self.saved.max(offset);
-        self.saved_at = Some(now);
+        self.aging_since = Some(now);
     }
 
     /// The file on disk was written by a newer kolk: nothing is saved in its place.
@@ -97,13 +99,12 @@ impl Saving {
         log.bytes_between(self.saved.max(log.log_start()), log.log_end())
     }
 
-    fn is_due<I: Io>(&self, log: &Log<I>, when: SaveWhen) -> bool {
+    fn is_due<I: Io>(&mut self, log: &Log<I>, when: SaveWhen) -> bool {
         match when {
             SaveWhen::Stopping { bytes_min } => self.bytes_new(log) >= bytes_min,
             SaveWhen::Due { bytes_min, age_ns_min, now } => {
-                let aged = self
-                    .saved_at
-                    .is_none_or(|at| now.as_ns().saturating_sub(at.as_ns()) >= age_ns_min);
+                let since = *self.aging_since.get_or_insert(now);
+                let aged = now.as_ns().saturating_sub(since.as_ns()) >= age_ns_min;
                 aged || self.bytes_new(log) >= bytes_min
             }
         }

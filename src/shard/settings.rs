@@ -28,7 +28,8 @@ pub struct ShardSettings {
     pub producer_expiration_ms: u64,
     /// Bytes of a log after which its producers are saved again. Default: 64 MiB. Restart.
     pub producer_save_bytes: u64,
-    /// Milliseconds after which they are saved again if anything was appended. Default: 300,000. Restart.
+    /// Milliseconds after which they are saved again, or after a log's first records for the first time, if anything was appended.
+    /// Default: 300,000. Restart.
     pub producer_save_ms: u64,
     /// Milliseconds that a disagreement of wall and monotonic clock must last until retention by time believes the wall
     /// clock again; at a start an hour is enough. Default: 86,400,000. Restart.

@@ -193,10 +193,13 @@ fn producers_are_saved_now_and_then_so_that_a_crash_costs_little_reading() {
         let topic = node.create("web", 1).await;
         let batch = batch_of(1, 0, &["x"]);
         node.shard(0).produce(produce_op(at(topic, 0), batch)).await.unwrap();
-        node.io.sleep(Duration::from_secs(15)).await;
         let owner = node.shard(node.shard(0).metadata().owner(at(topic, 0)).get());
         let log = owner.state.partition(at(topic, 0)).unwrap().borrow().log().clone();
         let path = log.dir().join("producer.snapshot");
+        node.io.sleep(Duration::from_secs(8)).await;
+        let early = node.io.read_file(&path, 4_096).await.unwrap();
+        assert!(early.is_none(), "the first one is no more urgent than a later one");
+        node.io.sleep(Duration::from_secs(15)).await;
         let bytes = node.io.read_file(&path, 4_096).await.unwrap().unwrap();
         let snapshot = kolk_partition::producer_snapshot::decode(&bytes).unwrap();
         assert_eq!((snapshot.point.offset.get(), snapshot.states.len()), (1, 1));
