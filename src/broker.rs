@@ -5,13 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use kolk_io::channel;
 use kolk_io::error::IoError;
 use kolk_io::host::check::{self, Wants};
 use kolk_io::host::lock::{DirLock, LockError};
 use kolk_io::host::{cores, limits};
 use kolk_io::net::{BoundSocket, bind};
 use kolk_io::uring::shard::{ShardError, ShardHandle, ShardSpec, join_all, spawn_shard};
+use kolk_io::{buf, channel};
 use kolk_serve::door::ShardDoors;
 use kolk_serve::kafka::start_facts::StartFacts;
 use kolk_serve::kafka::view::{Advertised, KafkaIdentity};
@@ -38,6 +38,9 @@ const STOP_MAX: Duration = Duration::from_millis(6_500);
 /// How often a port that is in use is tried, and the pause between: two seconds in all.
 const BIND_ATTEMPTS_MAX: u32 = 101;
 const BIND_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a shard may have in memory, over this, is made ready before anybody needs it.
+const MEMORY_AHEAD_SHARE: u64 = 8;
 
 /// Journal files of a shard that must find room at the start.
 const JOURNAL_FILES_MIN: u64 = 2;
@@ -167,6 +170,7 @@ impl Broker {
         let lock = DirLock::take(&config.data)?;
         let sockets = Sockets::bind(config, plan.shards())?;
         let settings = config.shard_settings(plan.shards());
+        buf::keep_ready(settings.log.memory_bytes_max / MEMORY_AHEAD_SHARE);
         let RecoveredNode { parts, report } = recover_node(config, &plan, &lock)?;
         log_recovery(&report);
         let addresses = sockets.addresses();

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::{PAGE_BYTES, page_ceil};
+use super::{PAGE_BYTES, ahead, page_ceil};
 
 /// Most bytes that one thread keeps for reuse.
 const FREE_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -67,7 +67,8 @@ impl Memory {
             return Self::cut(whole.start(), PIECES_BYTES, capacity, Some(&whole));
         }
         if (MAPPED_FROM..=SLAB_BLOCK_BYTES_MAX).contains(&capacity) && capacity.is_power_of_two() {
-            return Self::cut(map_slab().as_ptr(), SLAB_BYTES, capacity, None);
+            let slab = ahead::take().unwrap_or_else(map_slab);
+            return Self::cut(slab.as_ptr(), SLAB_BYTES, capacity, None);
         }
         Self::block(allocate(capacity), capacity, None)
     }
@@ -205,7 +206,7 @@ const MAPPED_FROM: usize = 128 * 1024;
 /// can back: one page fault instead of 512 for each 2 MiB, which is most of the cost of an append into fresh memory
 /// (perf/BUDGET.md).
 const SLAB_BLOCK_BYTES_MAX: usize = 1024 * 1024;
-const SLAB_BYTES: usize = 16 * SLAB_BLOCK_BYTES_MAX;
+pub(super) const SLAB_BYTES: usize = 16 * SLAB_BLOCK_BYTES_MAX;
 
 /// Smaller blocks of a power of two, which is what the log's first append buffers are, are cut from a block of this size. From the
 /// allocator each would be cleared by hand, whole, and take up to a page more for its alignment.
@@ -225,7 +226,8 @@ fn allocate(capacity: usize) -> NonNull<u8> {
     NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-fn map_slab() -> NonNull<u8> {
+/// Maps a slab, of which nothing was touched yet.
+pub(super) fn map_slab() -> NonNull<u8> {
     let slab = map(SLAB_BYTES);
     // SAFETY: the range was just mapped. Advice may be refused: then the pages are small.
     unsafe { libc::madvise(slab.as_ptr().cast(), SLAB_BYTES, libc::MADV_HUGEPAGE) };
