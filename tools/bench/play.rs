@@ -16,7 +16,6 @@ mod lanes;
 mod schedule;
 
 mod bodies;
-mod chance;
 mod record;
 
 #[cfg(test)]
@@ -202,7 +201,7 @@ impl<'a> Stage<'a> {
             let share = workload.share(producer);
             let lanes = Lanes::new(workload.keys, share, SEED);
             // Each begins elsewhere in the pool.
-            let first_body = chance::mix(u64::from(producer)) >> 1;
+            let first_body = kolk_driver::chance::mix(u64::from(producer)) >> 1;
             let room = workload.produce.room(workload.record_bytes);
             let in_flight_max = workload.fill.map_or(room, |fill| fill.in_flight.max(room));
             let matter = Matter {

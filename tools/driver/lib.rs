@@ -18,6 +18,7 @@ pub mod protocol;
 pub mod driver;
 
 pub mod ack;
+pub mod chance;
 
 pub mod clock;
 pub mod error;

@@ -121,6 +121,10 @@ impl Speed {
             broker.stop()?;
             self.remove("hot");
         }
+        if let Some(phase) = &workload.spinning_ack {
+            self.spinning_ack(phase)?;
+            self.remove("spinning");
+        }
         if let Some(phase) = &workload.cold_fetch {
             self.cold_fetch(phase)?;
             self.remove("cold");
@@ -136,16 +140,18 @@ impl Speed {
     }
 
     fn start(&self, data: &str, memory_bytes_max: Option<u64>) -> Outcome<Broker> {
+        self.start_with(data, memory_bytes_max, &[])
+    }
+
+    fn start_with(
+        &self,
+        data: &str,
+        memory_bytes_max: Option<u64>,
+        settings: &[String],
+    ) -> Outcome<Broker> {
         let cores = Some(cores::list(&self.broker_cores));
         let (program, scratch) = (self.kolk.as_path(), self.scratch.as_path());
-        Broker::start(&BrokerPlan {
-            program,
-            scratch,
-            data,
-            cores,
-            settings: &[],
-            memory_bytes_max,
-        })
+        Broker::start(&BrokerPlan { program, scratch, data, cores, settings, memory_bytes_max })
     }
 
     fn target<'a>(&'a self, broker: &'a Broker, topic: &'a str) -> Target<'a> {
@@ -180,7 +186,7 @@ impl Speed {
     }
 
     fn clean(&self, everything: bool) {
-        for data in ["hot", "cold", "spikes", "idle"] {
+        for data in ["hot", "spinning", "cold", "spikes", "idle"] {
             self.remove(data);
         }
         if everything {

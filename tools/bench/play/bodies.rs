@@ -1,10 +1,9 @@
 //! Bodies of records: made once from a seed, handed out in turn. So many that no block a compressor looks at repeats, with a
 //! stated part that compresses away.
 
+use kolk_driver::chance::Chance;
 use kolk_driver::clock::{float, whole};
 use serde::{Deserialize, Serialize};
-
-use super::chance::Chance;
 
 /// Bytes of all bodies together, at least: several times the largest batch that a compressor sees.
 const POOL_BYTES: usize = 4 << 20;

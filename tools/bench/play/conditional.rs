@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kolk_driver::chance::Chance;
 use kolk_driver::clock::{Moment, wake_precisely};
 use kolk_driver::driver::{Appended, Conditional, Outgoing};
 
 use super::Ground;
 use super::bodies::Bodies;
-use super::chance::Chance;
 use super::produce::{Bounds, Pace, Written};
 use super::record::{Stamp, stamp_bytes};
 use super::tally::{Done, Window};

@@ -1,9 +1,8 @@
 //! Which lane the next record belongs to: a key, or without keys a partition as one client sees it. A lane has one client and
 //! one partition, so that its records have one order, and its reader can check it.
 
+use kolk_driver::chance::{Chance, mix};
 use serde::{Deserialize, Serialize};
-
-use super::chance::{Chance, mix};
 
 /// How keys are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

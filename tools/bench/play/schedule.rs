@@ -1,10 +1,9 @@
 //! When each record is due. A schedule knows nothing of how long records take: that is what makes the loop open, so that a
 //! broker which stalls is charged for everything that should have been sent meanwhile (Gil Tene's "coordinated omission").
 
+use kolk_driver::chance::Chance;
 use kolk_driver::clock::{Moment, float, whole};
 use serde::{Deserialize, Serialize};
-
-use super::chance::Chance;
 
 const NS: f64 = 1e9;
 

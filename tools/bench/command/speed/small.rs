@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use kolk_machine::cores;
+use kolk_machine::latency::Percentiles;
 use kolk_machine::limits::commits::RawDisk;
 use kolk_machine::limits::echo::{self, EchoPlan};
 use kolk_model::durability::{AckLevel, Durability};
@@ -15,6 +16,13 @@ use crate::lab::broker::metrics::Counters;
 use crate::lab::broker::{Broker, BrokerPlan};
 use crate::load::acks::{self, AckPlan};
 use crate::load::{Limit, topology};
+
+/// Single durable records beside raw commits.
+struct Durable {
+    latency: Percentiles,
+    commits: Percentiles,
+    commits_per_second: f64,
+}
 
 impl Speed {
     pub(super) fn acks(&mut self, broker: &Broker, phase: &AckPhase) -> Outcome<()> {
@@ -32,24 +40,45 @@ impl Speed {
         Ok(())
     }
 
-    /// Between two halves of raw commits that last as long as it, so that the rare slow ones have had the same chance to be
-    /// there, and a disk that gets slower meanwhile does so for both.
     pub(super) fn ack(&mut self, broker: &Broker, phase: &AckPhase) -> Outcome<()> {
         self.say("raw commits and the latency of one durable acknowledgement");
+        let Durable { latency, commits, commits_per_second } = self.durable(broker, phase)?;
+        self.put("ack_p50_ns", float(latency.p50_ns));
+        self.put("ack_p99_ns", float(latency.p99_ns));
+        self.limit("raw_commits_per_second", commits_per_second);
+        self.limit("raw_commit_p50_ns", float(commits.p50_ns));
+        self.limit("raw_commit_p99_ns", float(commits.p99_ns));
+        self.detail("ack", &latency);
+        self.detail("raw_commits", &commits);
+        Ok(())
+    }
+
+    pub(super) fn spinning_ack(&mut self, phase: &AckPhase) -> Outcome<()> {
+        self.say("the same from a broker that looks for work before it sleeps");
+        let settings = [format!("spin_us={}", phase.spin_us)];
+        let broker = self.start_with("spinning", None, &settings)?;
+        let Durable { latency, commits, .. } = self.durable(&broker, phase)?;
+        broker.stop()?;
+        self.put("spinning_ack_p50_ns", float(latency.p50_ns));
+        self.put("spinning_ack_p99_ns", float(latency.p99_ns));
+        self.limit("spinning_raw_commit_p50_ns", float(commits.p50_ns));
+        self.limit("spinning_raw_commit_p99_ns", float(commits.p99_ns));
+        Ok(())
+    }
+
+    /// Single durable records between two halves of raw commits that last as long as they, so that the rare slow ones have had
+    /// the same chance to be there, and a disk that gets slower meanwhile does so for both.
+    fn durable(&self, broker: &Broker, phase: &AckPhase) -> Outcome<Durable> {
         let half = Duration::from_secs(self.seconds(phase)) / 2;
         let disk = RawDisk::create(&self.scratch)?;
         let mut raw = disk.saturated(&self.broker_cores, half)?;
         let (acknowledged, _) = self.small_records(broker, "ack", phase, Durability::PowerLoss)?;
         raw.add(&disk.saturated(&self.broker_cores, half)?);
-        let (latency, commit) = (acknowledged.measured.latency, raw.times.summary());
-        self.put("ack_p50_ns", float(latency.p50_ns));
-        self.put("ack_p99_ns", float(latency.p99_ns));
-        self.limit("raw_commits_per_second", raw.per_second());
-        self.limit("raw_commit_p50_ns", float(commit.p50_ns));
-        self.limit("raw_commit_p99_ns", float(commit.p99_ns));
-        self.detail("ack", &acknowledged.measured);
-        self.detail("raw_commits", &commit);
-        Ok(())
+        Ok(Durable {
+            latency: acknowledged.measured.latency,
+            commits: raw.times.summary(),
+            commits_per_second: raw.per_second(),
+        })
     }
 
     /// Beside frames of the same size that our own loop sends back.

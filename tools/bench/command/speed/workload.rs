@@ -17,6 +17,8 @@ pub(crate) struct Workload {
     pub(crate) acks: Option<AckPhase>,
     pub(crate) ack: Option<AckPhase>,
     pub(crate) crash_ack: Option<AckPhase>,
+    /// As `ack`, from a broker of its own that looks for work before it sleeps.
+    pub(crate) spinning_ack: Option<AckPhase>,
     pub(crate) partitions: Option<PartitionsPhase>,
     pub(crate) floor: Option<FloorPhase>,
     pub(crate) spikes: Option<SpikesPhase>,
@@ -78,6 +80,9 @@ pub(crate) struct AckPhase {
     #[serde(default = "one")]
     pub(crate) partitions: u32,
     pub(crate) record_bytes: usize,
+    /// The broker's `spin_us`, where it has a broker of its own.
+    #[serde(default)]
+    pub(crate) spin_us: u32,
     pub(crate) warmup_seconds: u64,
     pub(crate) seconds: u64,
     pub(crate) quick_seconds: Option<u64>,

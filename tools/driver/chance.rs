@@ -3,32 +3,34 @@
 
 /// A source of chances.
 #[derive(Clone, Debug)]
-pub(crate) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// The chances of a seed.
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    /// The next one, of all 64 bits.
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// Below `end`; 0 if that is 0. The bias is below end / 2^64.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         let wide = u128::from(self.next()) * u128::from(end);
         u64::try_from(wide >> 64).unwrap_or(0)
     }
 
     /// In [0, 1).
-    pub(crate) fn unit(&mut self) -> f64 {
-        kolk_driver::clock::float(self.next() >> 11) / kolk_driver::clock::float(1 << 53)
+    pub fn unit(&mut self) -> f64 {
+        crate::clock::float(self.next() >> 11) / crate::clock::float(1 << 53)
     }
 }
 
 /// A number that looks like chance and is always the same for the same input.
-pub(crate) const fn mix(number: u64) -> u64 {
+pub const fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
