@@ -80,6 +80,11 @@ impl<I: Io> Log<I> {
         if nothing {
             return;
         }
+        // A checkpoint may have begun to write pages since the log came to rest; from now on nobody begins.
+        self.quiet().await;
+        if self.inner.state.borrow().phase != Phase::Rolling {
+            return;
+        }
         if let Err(error) = self.finish_active().await {
             tracing::warn!(log = %self.id(), %error, "last page stays in the snapshot alone");
             return;
