@@ -22,6 +22,7 @@ mod signal;
 #[cfg(test)]
 mod tests {
     mod behaviour;
+    mod clean_stop;
     mod compaction;
     mod fuzz;
     mod liar;
