@@ -47,6 +47,12 @@ pub(crate) struct Journal<I: Io> {
     pub(crate) slot_doubted: Cell<bool>,
     failed: Cell<bool>,
     stopping: Cell<bool>,
+    /// The committer begins no more groups.
+    groups_ended: Cell<bool>,
+    /// A group is in flight.
+    pub(crate) committing: Cell<bool>,
+    /// Told when one has ended.
+    pub(crate) committed: Signal,
     checkpoint_wanted: Cell<bool>,
     pub(crate) checkpoint_runs: Cell<bool>,
     pub(crate) pace: Pace,
@@ -79,6 +85,9 @@ impl<I: Io> Journal<I> {
             slot_doubted: Cell::new(false),
             failed: Cell::new(false),
             stopping: Cell::new(false),
+            groups_ended: Cell::new(false),
+            committing: Cell::new(false),
+            committed: Signal::default(),
             checkpoint_wanted: Cell::new(false),
             checkpoint_runs: Cell::new(false),
             pace: Pace::default(),
@@ -136,6 +145,17 @@ impl<I: Io> Journal<I> {
 
     pub(crate) const fn stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    /// Lets no more groups begin and waits until the one in flight has ended. For the snapshot of a clean stop: nobody reads groups
+    /// behind it, so that what a later one said would be taken back.
+    pub(crate) async fn end_groups(&self) {
+        self.groups_ended.set(true);
+        self.committed.until(|| (!self.committing.get()).then_some(())).await;
+    }
+
+    pub(crate) const fn groups_ended(&self) -> bool {
+        self.groups_ended.get()
     }
 
     /// Ends the committer and the checkpoint task.

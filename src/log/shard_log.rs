@@ -447,6 +447,7 @@ impl<I: Io> ShardLog<I> {
             }
         }
         self.finish_logs(deadline).await;
+        self.shard.journal.end_groups().await;
         crate::journal::checkpoint::run(&self.shard, SnapshotKind::CleanStop).await
     }
 }

@@ -47,6 +47,9 @@ async fn run<I: Io>(shard: &Rc<Shard<I>>) {
                 if journal.stopping() || journal.failed() {
                     return Some(Turn::Stop);
                 }
+                if journal.groups_ended() {
+                    return None;
+                }
                 let work = !journal.queue.borrow().is_empty() || journal.sync_requested.get();
                 work.then_some(Turn::Group)
             })
@@ -54,7 +57,11 @@ async fn run<I: Io>(shard: &Rc<Shard<I>>) {
         if matches!(turn, Turn::Stop) {
             return;
         }
-        if let Err(error) = commit(shard, &mut group).await {
+        journal.committing.set(true);
+        let done = commit(shard, &mut group).await;
+        journal.committing.set(false);
+        journal.committed.notify();
+        if let Err(error) = done {
             fail(shard, &error);
             return;
         }

@@ -70,3 +70,41 @@ fn a_clean_stop_never_believes_in_pages_that_a_checkpoint_still_writes() {
         "the checkpoint began beside the stop in {still_writing} of 40 runs"
     );
 }
+
+#[test]
+fn a_log_start_that_is_raised_while_the_broker_stops_costs_no_record() {
+    let mut raised = 0;
+    for seed in 0..150 {
+        let sim = Sim::new(seed);
+        let start_told = sim.run(move |io| async move {
+            let storage = start(&io, 1).await.remove(0);
+            let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+            for stamp in 0..RECORDS {
+                put(&io, &log, stamp).await;
+            }
+            log.settle().await.unwrap();
+            log.roll();
+            put(&io, &log, RECORDS).await;
+            log.settle().await.unwrap();
+            let base = log.inner.state.borrow().active().base;
+            let (stop, own) = (storage.clone(), log.clone());
+            io.spawn(async move { stop.shutdown().await.unwrap() });
+            io.sleep(Duration::from_micros(seed * 10)).await;
+            // Whoever stops takes no more of them at some moment: refused is as good as done.
+            let done = own.set_log_start(base).await.is_ok();
+            while storage.log(id(0)).is_some() {
+                io.sleep(Duration::from_micros(200)).await;
+            }
+            done.then_some(base)
+        });
+        raised += u32::from(start_told.is_some());
+        Sim::with_disk(sim.crash(), seed).run(move |io| async move {
+            let storage = start(&io, 1).await.remove(0);
+            let log = storage.log(id(0)).unwrap();
+            assert_eq!(log.damage(), None);
+            assert!(start_told.is_none_or(|told| log.log_start() == told), "{start_told:?}");
+            assert!(!read_all(&log).await.is_empty());
+        });
+    }
+    assert!((30..120).contains(&raised), "{raised} of 150 were raised");
+}
