@@ -29,4 +29,5 @@ mod tests {
     mod life;
     mod refused_sync;
     mod retention;
+    mod roll;
 }

@@ -1,8 +1,10 @@
-//! Ending one segment and beginning the next. Appends of this log wait meanwhile; in return every step stands alone: what was
-//! appended becomes durable, the last page is written padded, the file is cut to its exact length, and only then the next
-//! segment takes over. STORAGE.md rules 4 and 15.
+//! Ending one segment and beginning the next. Appends of this log wait meanwhile, so that every step stands alone: what was
+//! appended becomes durable; the last page is written padded and the file is cut to its exact length, while the next segment's is
+//! made; and only then that one takes over. The index is written when appends go on. STORAGE.md rules 4 and 15.
 
-use std::rc::Rc;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 
 use kolk_io::door::{File, Io, OpenMode};
 use kolk_io::error::IoError;
@@ -44,22 +46,24 @@ impl<I: Io> Log<I> {
         self.unblock();
     }
 
+    /// The old segment is sealed while the next one is made: both end in syncs, and syncs that are under way together share
+    /// commits of the file system's journal. A crash in between leaves a segment that no roll record names, which a start removes.
     async fn roll_steps(&self) -> Result<(), LogError> {
         self.settle().await?;
-        self.finish_active().await?;
-        if let Err(error) = self.save_active_index().await {
-            tracing::warn!(log = %self.id(), %error, "index not saved, it is made again when it is needed");
-        }
         let shard = &self.inner.shard;
         let base = self.log_end();
         let step = self.inner.state.borrow().writer.allocate_step;
-        let file = match self.create_segment(base, step).await {
-            Err(error) if error.is_no_space() => {
+        let file = match both(self.finish_active(), self.create_segment(base, step)).await {
+            (Ok(()), Ok(file)) => file,
+            (Ok(()), Err(error)) if !error.is_no_space() => return Err(error.into()),
+            (Err(error), _) | (Ok(()), Err(error)) => {
                 self.take_back_segment(base).await;
                 return Err(error.into());
             }
-            file => file?,
         };
+        // One index of a log is on its way at a time: a roll that comes too soon waits for that of the roll before.
+        let turn = self.index_turn().await;
+        self.save_sealed_index(turn);
         shard.open_files.put(self.inner.id, (base, SegmentVersion::FIRST), file);
         self.switch(step);
         shard.metrics.log.rolls.inc();
@@ -180,16 +184,30 @@ impl<I: Io> Log<I> {
             Phase::Open | Phase::Rolling => Ok(()),
         }
     }
+}
 
-    /// Writes the active segment's index beside it.
-    pub(crate) async fn save_active_index(&self) -> Result<(), IoError> {
-        let (base, index) = {
-            let state = self.inner.state.borrow();
-            (state.active().base, state.active().index.as_ref().map(Rc::clone))
-        };
-        match (index, self.version_of(base)) {
-            (Some(index), Some(version)) => self.save_index((base, version), &index).await,
-            _ => Ok(()),
+/// Lets two futures go on side by side until both have ended.
+async fn both<A: Future, B: Future>(first: A, second: B) -> (A::Output, B::Output) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut one, mut other) = (None, None);
+    poll_fn(move |cx| {
+        if one.is_none()
+            && let Poll::Ready(output) = first.as_mut().poll(cx)
+        {
+            one = Some(output);
         }
-    }
+        if other.is_none()
+            && let Poll::Ready(output) = second.as_mut().poll(cx)
+        {
+            other = Some(output);
+        }
+        match (one.take(), other.take()) {
+            (Some(one), Some(other)) => Poll::Ready((one, other)),
+            ended => {
+                (one, other) = ended;
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }

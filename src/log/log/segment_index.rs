@@ -51,7 +51,17 @@ impl<I: Io> Log<I> {
         of: (Offset, SegmentVersion),
         index: &SegmentIndex,
     ) -> Result<(), IoError> {
-        let _turn = self.index_turn().await;
+        let turn = self.index_turn().await;
+        self.save_index_in(&turn, of, index).await
+    }
+
+    /// As [`Self::save_index`], for whoever has the turn already.
+    async fn save_index_in(
+        &self,
+        _turn: &IndexTurn<I>,
+        of: (Offset, SegmentVersion),
+        index: &SegmentIndex,
+    ) -> Result<(), IoError> {
         if self.version_of(of.0) != Some(of.1) {
             return Ok(());
         }
@@ -64,6 +74,33 @@ impl<I: Io> Log<I> {
             return Ok(());
         }
         self.write_beside(&index_name(of.0), &index.encode()).await
+    }
+
+    /// Writes the active segment's index beside it.
+    pub(crate) async fn save_active_index(&self) -> Result<(), IoError> {
+        let (of, index) = self.active_index();
+        match index {
+            Some(index) => self.save_index(of, &index).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Saves the index of the active segment, which is sealed, in the background: appends do not wait for two syncs more, and who
+    /// finds no index makes it again.
+    pub(crate) fn save_sealed_index(&self, turn: IndexTurn<I>) {
+        let (of, Some(index)) = self.active_index() else { return };
+        let log = self.clone();
+        self.inner.shard.io.spawn(async move {
+            if let Err(error) = log.save_index_in(&turn, of, &index).await {
+                tracing::warn!(log = %log.id(), %error, "index not saved, it is made again when it is needed");
+            }
+        });
+    }
+
+    fn active_index(&self) -> ((Offset, SegmentVersion), Option<Rc<SegmentIndex>>) {
+        let state = self.inner.state.borrow();
+        let active = state.active();
+        ((active.base, active.version), active.index.as_ref().map(Rc::clone))
     }
 
     /// Saves the active index in the background if the segment grew enough since the last time. The file may never speak for
