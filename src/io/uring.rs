@@ -7,6 +7,7 @@ pub mod socket;
 pub mod uring_file;
 pub mod uring_io;
 
+mod at_once;
 mod kernel;
 mod ring;
 mod runtime;

@@ -28,7 +28,8 @@ pub struct ShardSpec {
     pub ring_entries: u32,
     /// How long the executor looks for work before it sleeps; on glommio it needs `core`. Zero,
     /// the default, sleeps at once: right wherever cores are shared. More than the time between two
-    /// requests spares each of them a wake-up.
+    /// requests spares each of them a wake-up. Such an executor also writes to [`OpenMode::Cached`](crate::door::OpenMode::Cached)
+    /// files on its own thread, until one such write takes more than a millisecond: the ring has them for the second after it.
     pub spin: Duration,
     /// After how long glommio looks at its rings though tasks are ready. Default: 5 ms. Our own
     /// loop looks after each round of tasks.
@@ -277,7 +278,7 @@ where
     let executor = Executor::new(&spec);
     let executor = Rc::new(executor.map_err(|source| ShardError::NoRing { name: name(), source })?);
     let ring = Rc::clone(&executor.ring);
-    let io = UringIo::new(ring, Tasks::Ring(Rc::clone(&executor)));
+    let io = UringIo::new(ring, Tasks::Ring(Rc::clone(&executor)), spec.spin);
     executor.tasks.spawn(ticker::tick(io.clone()));
     // The starter may have given up waiting; then nobody needs to know.
     let _unheard = ready.try_send(());
@@ -297,7 +298,7 @@ where
     M: FnOnce(UringIo) -> F,
 {
     let executor = GlommioExecutor::new(spec)?;
-    let io = UringIo::new(Rc::clone(executor.ring()), Tasks::Glommio);
+    let io = UringIo::new(Rc::clone(executor.ring()), Tasks::Glommio, spec.spin);
     Ok(executor.run(async {
         let ticks = glommio::spawn_local(ticker::tick(io.clone()));
         let _unheard = ready.try_send(());

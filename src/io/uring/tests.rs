@@ -94,6 +94,30 @@ fn cached_and_direct_writes_of_a_file_meet() {
 }
 
 #[test]
+fn an_executor_that_spins_writes_cached_files_itself() {
+    for runtime in RUNTIMES {
+        let dir = temporary_dir();
+        let path = dir.path().join("f");
+        let spec = ShardSpec { spin: Duration::from_micros(200), ..spec(runtime) };
+        let shard = spawn_shard(spec, move |io| async move {
+            let direct = create(&io, &path).await;
+            direct.write_at(0, &[page(1), page(1)]).await.unwrap();
+            let cached = io.open(&path, OpenMode::Cached).await.unwrap();
+            let before = io.ring_counts().submissions;
+            cached.write_at(4096, &[page(2)]).await.unwrap();
+            assert_eq!(io.ring_counts().submissions, before);
+            direct.sync().await.unwrap();
+            let read = direct.read_at(0, 8192).await.unwrap();
+            assert_eq!([0, 4096].map(|at: usize| read[at]), [1, 2]);
+            let gone = io.open(Path::new("/dev/full"), OpenMode::Cached).await.unwrap();
+            let refused = gone.write_at(0, &[page(1)]).await.unwrap_err();
+            assert!(refused.is_no_space(), "{refused}");
+        });
+        shard.unwrap().join().unwrap();
+    }
+}
+
+#[test]
 fn durable_writes_tell_the_share_of_the_sync() {
     on_shard(|io, dir| async move {
         let file = create(&io, &dir.join("f")).await;

@@ -8,6 +8,7 @@ use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, FsyncFlags};
 
+use super::at_once::AtOnce;
 use super::kernel::clock;
 use super::ring::{Descriptor, Finished, Held, HeldMemory, InFlight, Ring, to_result};
 use crate::buf::{AlignedBuf, AlignedSlice, PAGE_BYTES};
@@ -23,11 +24,17 @@ pub struct UringFile {
 struct Open {
     descriptor: Rc<Descriptor>,
     ring: Rc<Ring>,
+    /// Set for a cached file of an executor that spins.
+    at_once: Option<Rc<AtOnce>>,
 }
 
 impl UringFile {
-    pub(super) fn new(descriptor: Rc<Descriptor>, ring: Rc<Ring>) -> Self {
-        Self { open: Rc::new(Open { descriptor, ring }) }
+    pub(super) fn new(
+        descriptor: Rc<Descriptor>,
+        ring: Rc<Ring>,
+        at_once: Option<Rc<AtOnce>>,
+    ) -> Self {
+        Self { open: Rc::new(Open { descriptor, ring, at_once }) }
     }
 
     fn fd(&self) -> Fd {
@@ -115,6 +122,11 @@ impl UringFile {
         (wanted, self.held(memory))
     }
 
+    fn write_at_once(&self, position: u64, pages: &[AlignedSlice]) -> Option<i32> {
+        let [page] = pages else { return None };
+        self.open.at_once.as_ref()?.write(&self.open.descriptor, position, page)
+    }
+
     fn check_written(&self, wanted: u64, result: i32) -> Result<(), IoError> {
         let written = to_result(result).map_err(|errno| self.error(Op::Write, errno))?;
         if u64::from(written) == wanted {
@@ -148,12 +160,22 @@ impl File for UringFile {
     ) -> impl Future<Output = Result<(), IoError>> + use<> {
         let (wanted, held) = self.hold_pages(position, pages);
         let fd = self.fd();
-        // SAFETY: the pages are in `held`, and their iovecs.
-        let started = unsafe { self.open.ring.start(held, |held| write_entry(fd, position, held)) };
+        let started = if let Some(result) = self.write_at_once(position, pages) {
+            Err(result)
+        } else {
+            // SAFETY: the pages are in `held`, and their iovecs.
+            Ok(unsafe { self.open.ring.start(held, |held| write_entry(fd, position, held)) })
+        };
         let file = self.clone();
         async move {
-            let finished = started.await.ok_or(IoError::ExecutorGone)?;
-            file.check_written(wanted, finished.outcome.last.unwrap_or(-libc::ECANCELED))
+            let result = match started {
+                Ok(started) => {
+                    let finished = started.await.ok_or(IoError::ExecutorGone)?;
+                    finished.outcome.last.unwrap_or(-libc::ECANCELED)
+                }
+                Err(result) => result,
+            };
+            file.check_written(wanted, result)
         }
     }
 
@@ -229,7 +251,7 @@ impl File for UringFile {
     fn close(self) -> impl Future<Output = Result<(), IoError>> + use<> {
         let last = Rc::into_inner(self.open);
         async move {
-            let Some(Open { descriptor, ring }) = last else { return Ok(()) };
+            let Some(Open { descriptor, ring, .. }) = last else { return Ok(()) };
             // An operation whose future was dropped may still hold it, and closes it then.
             let Some(descriptor) = Rc::into_inner(descriptor) else { return Ok(()) };
             let (fd, name) = descriptor.into_parts();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use io_uring::opcode;
 use io_uring::types::Fd;
 
+use super::at_once::AtOnce;
 use super::kernel::{clock, names};
 use super::ring::{Descriptor, Held, HeldMemory, Makes, Ring, RingCounts};
 use super::runtime::executor::Executor;
@@ -32,6 +33,8 @@ pub struct UringIo {
     tasks: Tasks,
     workers: Rc<Workers>,
     on_lag: Rc<RefCell<Option<LagReport>>>,
+    /// Set if the executor spins.
+    at_once: Option<Rc<AtOnce>>,
 }
 
 /// Whose tasks and timers they are.
@@ -45,8 +48,9 @@ pub(super) enum Tasks {
 type LagReport = Box<dyn FnMut(Duration)>;
 
 impl UringIo {
-    pub(super) fn new(ring: Rc<Ring>, tasks: Tasks) -> Self {
-        Self { ring, tasks, workers: Rc::default(), on_lag: Rc::default() }
+    pub(super) fn new(ring: Rc<Ring>, tasks: Tasks, spin: Duration) -> Self {
+        let at_once = (!spin.is_zero()).then(Rc::default);
+        Self { ring, tasks, workers: Rc::default(), on_lag: Rc::default(), at_once }
     }
 
     /// Returns what the executor's private ring has done so far.
@@ -192,7 +196,8 @@ impl Io for UringIo {
         let (io, path) = (self.clone(), path.to_path_buf());
         async move {
             let ring = Rc::clone(io.ring());
-            Ok(UringFile::new(io.open_fd(Op::Open, path, flags).await?, ring))
+            let at_once = io.at_once.clone().filter(|_| how == OpenMode::Cached);
+            Ok(UringFile::new(io.open_fd(Op::Open, path, flags).await?, ring, at_once))
         }
     }
 
