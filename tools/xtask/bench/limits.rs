@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::step::Failure;
 
 /// The file that is read for the disk's limit; larger than any cache of the device.
 const READ_FILE_BYTES: u64 = 2 << 30;
-/// Each of the files that are overwritten for the disk's other limit.
+/// Each of the files that are written for the disk's other limits.
 const WRITE_FILE_BYTES: u64 = 512 << 20;
 const READ_CHUNK_BYTES: usize = 1 << 20;
 
@@ -25,9 +25,11 @@ pub(crate) fn measure(folder: &Path, seconds: u32) -> Result<BTreeMap<String, f6
     let stream = stream(seconds)?.map(|rate| ("iperf3_bytes_per_second".to_owned(), rate));
     let read = disk_read(&folder.join("limits.read"), seconds)?
         .map(|rate| ("fio_read_bytes_per_second".to_owned(), rate));
-    let write =
-        disk_write(folder, seconds)?.map(|rate| ("fio_write_bytes_per_second".to_owned(), rate));
-    Ok(stream.into_iter().chain(read).chain(write).collect())
+    let again = disk_write(folder, Blocks::Written { seconds })?
+        .map(|rate| ("fio_write_bytes_per_second".to_owned(), rate));
+    let first = disk_write(folder, Blocks::New)?
+        .map(|rate| ("fio_write_new_bytes_per_second".to_owned(), rate));
+    Ok(stream.into_iter().chain(read).chain(again).chain(first).collect())
 }
 
 /// Ends a helper process that would wait for ever.
@@ -97,23 +99,41 @@ fn disk_read(path: &Path, seconds: u32) -> Result<Option<f64>, Failure> {
     number(json, &["jobs", "0", "read", "bw_bytes"]).map(Some)
 }
 
+/// What files are written over.
+#[derive(Clone, Copy)]
+enum Blocks {
+    /// Blocks that have been written before: a sync has nothing but data to bring.
+    Written { seconds: u32 },
+    /// Blocks that were allocated and never written, as those of a log that grows: the file system notes each write of them.
+    New,
+}
+
 /// What the disk takes in of that kind of load that durable producing gives it: files as many as partitions, as much in flight, each
 /// file synced again and again.
-fn disk_write(folder: &Path, seconds: u32) -> Result<Option<f64>, Failure> {
+fn disk_write(folder: &Path, blocks: Blocks) -> Result<Option<f64>, Failure> {
     if !on_path("fio") {
         return Ok(None);
     }
-    let names: Vec<PathBuf> =
-        (0..4).map(|file| folder.join(format!("limits.write.{file}"))).collect();
-    for name in &names {
-        prewrite(name, WRITE_FILE_BYTES).map_err(|e| broken("writing a file to overwrite", &e))?;
-    }
     let mut fio = Command::new("fio");
     fio.args(["--rw=write", "--bs=1m", "--iodepth=4", "--ioengine=io_uring", "--fdatasync=4"])
-        .args(["--direct=1", "--time_based", "--group_reporting", "--output-format=json"])
-        .arg(format!("--runtime={seconds}"))
+        .args(["--direct=1", "--group_reporting", "--output-format=json"])
         .arg(format!("--size={WRITE_FILE_BYTES}"));
-    for name in &names {
+    let kind = match blocks {
+        Blocks::Written { seconds } => {
+            fio.arg("--time_based").arg(format!("--runtime={seconds}"));
+            "write"
+        }
+        Blocks::New => {
+            fio.args(["--fallocate=native", "--unlink=1"]);
+            "new"
+        }
+    };
+    for file in 0..4 {
+        let name = folder.join(format!("limits.{kind}.{file}"));
+        if matches!(blocks, Blocks::Written { .. }) {
+            prewrite(&name, WRITE_FILE_BYTES)
+                .map_err(|e| broken("writing a file to overwrite", &e))?;
+        }
         fio.arg("--name=write").arg(format!("--filename={}", name.display()));
     }
     let text = repo::output(&mut fio)?;
@@ -121,7 +141,7 @@ fn disk_write(folder: &Path, seconds: u32) -> Result<Option<f64>, Failure> {
     number(json, &["jobs", "0", "write", "bw_bytes"]).map(Some)
 }
 
-/// Writes every block once: a write into unwritten extents costs a journal commit of the filesystem.
+/// Writes every block once.
 fn prewrite(path: &Path, bytes: u64) -> std::io::Result<()> {
     if std::fs::metadata(path).is_ok_and(|file| file.len() == bytes) {
         return Ok(());
