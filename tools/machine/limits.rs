@@ -33,10 +33,14 @@ pub struct Limits {
     pub loopback_bytes_per_second: f64,
     /// 128 bytes there and back over loopback TCP, between two threads that sleep meanwhile.
     pub ping_pong: Percentiles,
+    /// The same 500 times a second, each counted from when it was due: what waking up costs two threads that sleep between
+    /// messages. Results of before 2026-11-28 lack it.
+    #[serde(default)]
+    pub paced_echo: Percentiles,
 }
 
 impl Limits {
-    /// Measures all five, one after the other, each for about so long. A file of so many bytes goes below `folder`, which
+    /// Measures all six, one after the other, each for about so long. A file of so many bytes goes below `folder`, which
     /// must be on the disk that brokers write to, and is deleted again. With a placement the disk is measured on the broker's
     /// cores, and the loopback from the load generator's to those.
     pub fn measure(
@@ -48,14 +52,14 @@ impl Limits {
         let disk = || disk::measure(folder, time, file_bytes);
         let disk = placement.map_or_else(disk, |place| cores::on(&place.broker, disk))?;
         let loopback = || loopback::measure(time, placement.map(|place| place.broker.as_slice()));
-        let (loopback_bytes_per_second, ping_pong) =
-            placement.map_or_else(loopback, |place| cores::on(&place.load, loopback))?;
+        let loopback = placement.map_or_else(loopback, |place| cores::on(&place.load, loopback))?;
         Ok(Self {
             disk_write_bytes_per_second: disk.write_bytes_per_second,
             disk_read_bytes_per_second: disk.read_bytes_per_second,
             commit: disk.commit,
-            loopback_bytes_per_second,
-            ping_pong,
+            loopback_bytes_per_second: loopback.bytes_per_second,
+            ping_pong: loopback.ping_pong,
+            paced_echo: loopback.paced_echo,
         })
     }
 }
@@ -81,6 +85,8 @@ mod tests {
             }
             assert!(limits.commit.count > 3 && limits.commit.p50_ns > 1_000, "{limits:?}");
             assert!(limits.ping_pong.count > 10 && limits.ping_pong.p50_ns > 1_000, "{limits:?}");
+            let paced = limits.paced_echo;
+            assert!((1..=26).contains(&paced.count) && paced.p50_ns > 1_000, "{limits:?}");
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

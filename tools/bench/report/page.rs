@@ -236,7 +236,7 @@ fn ratios(rows: &[Row<'_>]) -> String {
 type LimitRow = (&'static str, fn(&Limits) -> f64, fn(f64) -> String);
 
 fn limits(comparison: &Comparison) -> String {
-    let all: [LimitRow; 7] = [
+    let all: [LimitRow; 9] = [
         ("direct write, 1 MiB, 4 at a time", |one| one.disk_write_bytes_per_second, rate),
         ("direct read, 1 MiB, 8 at a time", |one| one.disk_read_bytes_per_second, rate),
         ("4 KiB direct write + fdatasync, p50", |one| float(one.commit.p50_ns), time),
@@ -244,6 +244,8 @@ fn limits(comparison: &Comparison) -> String {
         ("one TCP stream over loopback", |one| one.loopback_bytes_per_second, rate),
         ("TCP ping-pong, 128 B, p50", |one| float(one.ping_pong.p50_ns), time),
         ("TCP ping-pong, 128 B, p99", |one| float(one.ping_pong.p99_ns), time),
+        ("the same, 500 a second, p50", |one| float(one.paced_echo.p50_ns), time),
+        ("the same, 500 a second, p99", |one| float(one.paced_echo.p99_ns), time),
     ];
     let measured: Vec<&Limits> =
         comparison.rounds.iter().filter_map(|round| round.limits.as_ref()).collect();
@@ -255,10 +257,12 @@ fn limits(comparison: &Comparison) -> String {
     html.push_str("</tr>");
     for (name, figure, say) in all {
         let middle = median(measured.iter().map(|limits| figure(limits)));
-        let text = middle.map_or_else(|| "–".to_owned(), say);
+        // A result of a program that did not measure it has zero.
+        let shown = |figure: f64| if figure > 0.0 { say(figure) } else { "–".to_owned() };
+        let text = middle.map_or_else(|| "–".to_owned(), shown);
         html.push_str(&format!("<tr><td>{name}<td>{text}"));
         for limits in &measured {
-            html.push_str(&format!("<td>{}", say(figure(limits))));
+            html.push_str(&format!("<td>{}", shown(figure(limits))));
         }
         html.push_str("</tr>");
     }

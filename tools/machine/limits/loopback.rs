@@ -12,11 +12,24 @@ use crate::latency::{Percentiles, Times};
 
 const WRITE_BYTES: usize = 256 << 10;
 const PING_BYTES: usize = 128;
+/// Time between two paced echoes: the pace of the `messaging` workload.
+const PACE: Duration = Duration::from_millis(2);
+
+/// What the loopback does.
+pub(super) struct Loopback {
+    pub(super) bytes_per_second: f64,
+    pub(super) ping_pong: Percentiles,
+    pub(super) paced_echo: Percentiles,
+}
 
 /// From the calling thread to one that is kept on these cores, if any are named.
-pub(super) fn measure(time: Duration, peer: Option<&[usize]>) -> Outcome<(f64, Percentiles)> {
+pub(super) fn measure(time: Duration, peer: Option<&[usize]>) -> Outcome<Loopback> {
     let failed = MachineError::Loopback;
-    Ok((bulk(time, peer).map_err(failed)?, ping_pong(time, peer).map_err(failed)?))
+    Ok(Loopback {
+        bytes_per_second: bulk(time, peer).map_err(failed)?,
+        ping_pong: echoes(time, peer, None).map_err(failed)?,
+        paced_echo: echoes(time, peer, Some(PACE)).map_err(failed)?,
+    })
 }
 
 /// Two ends of a connection.
@@ -56,7 +69,12 @@ fn bulk(time: Duration, peer: Option<&[usize]>) -> std::io::Result<f64> {
     })
 }
 
-fn ping_pong(time: Duration, peer: Option<&[usize]>) -> std::io::Result<Percentiles> {
+/// There and back, one after the other; with a pace each waits until it is due and counts from then on.
+fn echoes(
+    time: Duration,
+    peer: Option<&[usize]>,
+    pace: Option<Duration>,
+) -> std::io::Result<Percentiles> {
     let (mut one, mut other) = connection()?;
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -69,8 +87,13 @@ fn ping_pong(time: Duration, peer: Option<&[usize]>) -> std::io::Result<Percenti
         });
         let mut times = Times::new().map_err(std::io::Error::other)?;
         let (begin, mut bytes) = (Instant::now(), [1; PING_BYTES]);
+        let mut due = begin;
         while begin.elapsed() < time {
-            let ping = Instant::now();
+            if let Some(pace) = pace {
+                due += pace;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            let ping = if pace.is_some() { due } else { Instant::now() };
             one.write_all(&bytes)?;
             one.read_exact(&mut bytes)?;
             times.record(ping.elapsed());
