@@ -119,6 +119,13 @@ pub enum Op {
     Signal,
 }
 
+impl Op {
+    /// Tells whether it promises that something outlives a power cut.
+    const fn makes_durable(self) -> bool {
+        matches!(self, Self::Sync | Self::SyncDir)
+    }
+}
+
 impl std::fmt::Display for Op {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -156,7 +163,7 @@ impl IoError {
         match errno {
             libc::ENOENT => Self::NotFound { path },
             libc::EEXIST => Self::AlreadyExists { path },
-            libc::ENOSPC | libc::EDQUOT => Self::NoSpace { op, path },
+            libc::ENOSPC | libc::EDQUOT if !op.makes_durable() => Self::NoSpace { op, path },
             errno => Self::Os { op, errno, path },
         }
     }
@@ -173,7 +180,8 @@ impl IoError {
         matches!(self, Self::AlreadyExists { .. })
     }
 
-    /// Tells whether the file system was full.
+    /// Tells whether the file system was full, and nothing else is wrong. A sync that fails for want of space is no such
+    /// error: what it was to make durable may be lost, whatever room there is later.
     #[must_use]
     pub const fn is_no_space(&self) -> bool {
         matches!(self, Self::NoSpace { .. })
@@ -191,6 +199,8 @@ mod tests {
         assert!(IoError::from_errno(Op::Open, libc::EEXIST, path).is_already_exists());
         assert!(IoError::from_errno(Op::Write, libc::ENOSPC, path).is_no_space());
         assert!(IoError::from_errno(Op::Write, libc::EDQUOT, path).is_no_space());
+        assert!(!IoError::from_errno(Op::Sync, libc::ENOSPC, path).is_no_space());
+        assert!(!IoError::from_errno(Op::SyncDir, libc::EDQUOT, path).is_no_space());
         let eio = IoError::from_errno(Op::Sync, libc::EIO, path);
         assert_eq!(eio.to_string(), "fdatasync /d/f: Input/output error (os error 5)");
     }

@@ -155,7 +155,7 @@ impl<I: Io> Controller<I> {
             return Ok(());
         };
         // Until the rename the former file is in place; from there on nobody knows which one a restart finds.
-        let untouched = matches!(&error, IoError::NoSpace { op, .. } if !matches!(op, Op::Rename | Op::SyncDir));
+        let untouched = matches!(&error, IoError::NoSpace { op, .. } if *op != Op::Rename);
         if untouched {
             return Err(Refusal::new(ErrorCode::StorageFull, error.to_string()));
         }

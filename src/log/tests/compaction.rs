@@ -24,7 +24,7 @@ use crate::error::{AppendRefused, LogError};
 use crate::log::Log;
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
 use crate::shard_log::ShardLog;
-use crate::tests::life::{id, small_settings, start, start_with};
+use crate::tests::life::{ENOSPC, id, recovered, small_settings, start, start_with};
 
 /// Key, value and time of a record, by its offset.
 type Known = Rc<RefCell<BTreeMap<u64, Record>>>;
@@ -589,6 +589,30 @@ fn a_disk_error_gives_a_pass_up_and_loses_nothing() {
 }
 
 /// Several lives on one disk, each with appends and passes side by side, each ended at a random moment.
+#[test]
+fn a_swap_that_may_stand_on_the_disk_keeps_its_file() {
+    let mut failed = 0;
+    for skip in 0..5 {
+        let sim = Sim::new(7);
+        let log = sim.run(|io| async move {
+            let storage = start(&io, 1).await.remove(0);
+            let log = storage.create(id(0), config()).await.unwrap();
+            fill(&io, &log, &Known::default(), 150, 20).await;
+            io.sleep(Duration::from_secs(1)).await;
+            log
+        });
+        let full = FaultKind::Errno(ENOSPC);
+        sim.inject(Fault::eio(Op::SyncDir, "/0").with_kind(full).after(skip));
+        let done = sim.run(|_| async move { log.compact(&order(&log, 10_000)).await });
+        failed += u32::from(done.is_err());
+        let damaged = Sim::with_disk(sim.kill(), 7).run(|io| async move {
+            recovered(&io, 1, &small_settings(), SyncPolicy::EachGroup).await.damaged
+        });
+        assert_eq!(damaged, vec![], "after {skip} syncs: {done:?}");
+    }
+    assert!(failed > 1, "{failed} of 5 passes failed");
+}
+
 fn lives(seed: u64) {
     let known = Known::default();
     let promised = Rc::new(Cell::new(0));

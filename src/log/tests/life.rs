@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_io::door::Io;
@@ -19,12 +20,14 @@ use kolk_model::time::TimestampMs;
 
 use crate::error::AppendRefused;
 use crate::log::Log;
-use crate::recovery::{RecoveryPlan, TopicFate, recover};
+use crate::recovery::{Recovered, RecoveryPlan, TopicFate, recover};
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
 use crate::shard_log::{LogEvent, ShardLog};
 use crate::signal::Signal;
 
 pub(crate) const DIR: &str = "/data";
+/// No space left on the device, as Linux numbers it.
+pub(crate) const ENOSPC: i32 = 28;
 
 pub(crate) fn small_settings() -> LogSettings {
     LogSettings {
@@ -98,17 +101,7 @@ pub(crate) async fn start_with(
     shards: u16,
     settings: LogSettings,
 ) -> Vec<ShardLog<SimIo>> {
-    let plan = RecoveryPlan {
-        shards,
-        settings: &settings,
-        boot: io.random_u64(),
-        accept_loss: false,
-        placement: &|id| {
-            ShardId::new(u16::try_from(id.partition.get() % u32::from(shards)).unwrap())
-        },
-        fate: &|_| TopicFate::Live(config(SyncPolicy::EachGroup)),
-    };
-    let recovered = recover(io, Path::new(DIR), &plan).await.unwrap();
+    let recovered = recovered(io, shards, &settings, SyncPolicy::EachGroup).await;
     assert_eq!(recovered.damaged, vec![], "nothing rots here");
     let mut out = Vec::new();
     for (shard, image) in (0..).zip(recovered.shards) {
@@ -117,6 +110,38 @@ pub(crate) async fn start_with(
         out.push(ShardLog::open(io.clone(), dir, image, settings.clone(), metrics).await.unwrap());
     }
     out
+}
+
+/// What a start finds, whatever it is, of topics that are so safe.
+pub(crate) async fn recovered(
+    io: &SimIo,
+    shards: u16,
+    settings: &LogSettings,
+    sync: SyncPolicy,
+) -> Recovered {
+    let plan = RecoveryPlan {
+        shards,
+        settings,
+        boot: io.random_u64(),
+        accept_loss: false,
+        placement: &|id| {
+            ShardId::new(u16::try_from(id.partition.get() % u32::from(shards)).unwrap())
+        },
+        fate: &|_| TopicFate::Live(config(sync)),
+    };
+    recover(io, Path::new(DIR), &plan).await.unwrap()
+}
+
+/// Appends a batch as soon as the log takes it, and waits until it is durable; gives up when the log goes offline.
+pub(crate) async fn put(io: &SimIo, log: &Log<SimIo>, value_bytes: usize, stamp: u64) {
+    let bytes = batch_of(value_bytes, stamp);
+    let view = BatchView::parse(&bytes).unwrap().0;
+    while log.damage().is_none() && log.append(&[view], SyncPolicy::EachGroup).is_err() {
+        io.sleep(Duration::from_micros(200)).await;
+    }
+    while log.damage().is_none() && log.durable() < log.log_end() {
+        io.sleep(Duration::from_micros(200)).await;
+    }
 }
 
 /// Every batch of a log, from its start to its end.
