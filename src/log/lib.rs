@@ -24,6 +24,8 @@ mod tests {
     mod behaviour;
     mod clean_stop;
     mod compaction;
+    mod deletion;
+    mod failing_disk;
     mod fuzz;
     mod liar;
     mod life;

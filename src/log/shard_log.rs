@@ -190,7 +190,10 @@ impl<I: Io> Shard<I> {
     pub(crate) fn index_loaded(&self, log: TopicPartition, base: Offset) {
         let mut loaded = self.loaded_indexes.borrow_mut();
         loaded.push_back((log, base));
-        while loaded.len() > LOADED_INDEXES_MAX {
+        for _ in 0..EVICTIONS_TRIED_MAX {
+            if loaded.len() <= LOADED_INDEXES_MAX {
+                break;
+            }
             let Some((id, base)) = loaded.pop_front() else { break };
             let Some(log) = self.log(id) else { continue };
             let Ok(mut state) = log.inner.state.try_borrow_mut() else {
@@ -204,11 +207,13 @@ impl<I: Io> Shard<I> {
             let active = state.active().base;
             let at = state.segment_of(base);
             if let Some(segment) = at.and_then(|at| state.segments.get_mut(at)) {
-                // A tail in memory is served through its index.
-                if segment.base == base
-                    && base != active
-                    && segment.tail.start() == segment.tail.end()
-                {
+                if segment.base != base || base == active {
+                    continue;
+                }
+                if segment.tail.start() < segment.tail.end() {
+                    // A tail in memory is served through its index.
+                    loaded.push_back((id, base));
+                } else {
                     segment.index = None;
                 }
             }
@@ -378,7 +383,11 @@ impl<I: Io> ShardLog<I> {
         log.quiet().await;
         let bases: Vec<Offset> = {
             let mut state = log.inner.state.borrow_mut();
-            let freed = state.segments.iter_mut().map(|segment| segment.tail.forget_all()).sum();
+            // The last group may not have copied its share of the active tail yet: that goes with the last handle.
+            let active = state.active().tail.held_bytes();
+            let sealed = state.segments.len() - 1;
+            let tails = state.segments.iter_mut().take(sealed);
+            let freed = active + tails.map(|segment| segment.tail.forget_all()).sum::<u64>();
             shard.memory_given_back(freed);
             state.segments.iter().map(|segment| segment.base).collect()
         };

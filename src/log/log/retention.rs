@@ -5,7 +5,7 @@ use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
 use crate::error::LogError;
-use crate::log::{Log, index_name, segment_name};
+use crate::log::{Log, LogState, index_name, segment_name};
 
 /// How much a log may keep. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,12 +36,15 @@ impl<I: Io> Log<I> {
                 self.mark_dirty(state);
             }
         }
-        self.controls_safe().await?;
         self.drop_segments().await
     }
 
     /// Waits until the journal holds, durably, all that was said about this log besides its bytes.
     pub(crate) async fn controls_safe(&self) -> Result<(), LogError> {
+        self.controls_safe_and(|_| true).await
+    }
+
+    async fn controls_safe_and(&self, also: impl Fn(&LogState) -> bool) -> Result<(), LogError> {
         self.inner
             .moved
             .until(|| {
@@ -52,17 +55,17 @@ impl<I: Io> Log<I> {
                 if let Err(error) = self.readable_state(&state) {
                     return Some(Err(error));
                 }
-                state.controls_settled().then_some(Ok(()))
+                (state.controls_settled() && also(&state)).then_some(Ok(()))
             })
             .await
     }
 
-    /// Deletes the files of segments that lie below the log start.
+    /// Deletes the files of segments that lie below the log start, once that is durable. So must be the roll that made the last
+    /// of them a sealed one, each time anew: a start without it takes that segment for the active one.
     async fn drop_segments(&self) -> Result<(), LogError> {
         let shard = &self.inner.shard;
         loop {
-            let still = || (!self.inner.state.borrow().swapping).then_some(());
-            self.inner.moved.until(still).await;
+            self.controls_safe_and(|state| !state.swapping).await?;
             let dropped = {
                 let mut state = self.inner.state.borrow_mut();
                 let start = state.log_start;

@@ -53,9 +53,15 @@ impl<I: Io> Log<I> {
         let shard = &self.inner.shard;
         let base = self.log_end();
         let step = self.inner.state.borrow().writer.allocate_step;
-        let file = match both(self.finish_active(), self.create_segment(base, step)).await {
+        let old = self.inner.state.borrow().active().base;
+        // Whoever fails tells at once: the other one may hang.
+        let (seal, make) = (self.finish_active(), self.create_segment(base, step));
+        let seal = async { seal.await.inspect_err(|error| self.fence_unless_full(old, error)) };
+        let make = async { make.await.inspect_err(|error| self.fence_unless_full(base, error)) };
+        let file = match both(seal, make).await {
             (Ok(()), Ok(file)) => file,
-            (Ok(()), Err(error)) if !error.is_no_space() => return Err(error.into()),
+            // What is no want of space fences the log, whichever of the two it met; a start removes the file.
+            (Err(error), _) | (_, Err(error)) if !error.is_no_space() => return Err(error.into()),
             (Err(error), _) | (Ok(()), Err(error)) => {
                 self.take_back_segment(base).await;
                 return Err(error.into());
@@ -66,8 +72,15 @@ impl<I: Io> Log<I> {
         self.save_sealed_index(turn);
         shard.open_files.put(self.inner.id, (base, SegmentVersion::FIRST), file);
         self.switch(step);
+        shard.index_loaded(self.inner.id, old);
         shard.metrics.log.rolls.inc();
         Ok(())
+    }
+
+    fn fence_unless_full(&self, base: Offset, error: &IoError) {
+        if !error.is_no_space() {
+            self.fence(self.device(base, error));
+        }
     }
 
     async fn create_segment(&self, base: Offset, allocated: u64) -> Result<I::File, IoError> {

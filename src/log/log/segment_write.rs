@@ -131,6 +131,7 @@ impl<I: Io> Log<I> {
         let pages = state.active().tail.pages(start, to);
         let base = state.active().base;
         state.writer.issue(from, to, kind);
+        state.writer.writes += 1;
         let log = self.clone();
         self.inner.shard.io.spawn(async move {
             let result = match log.open_segment(base).await {
@@ -143,6 +144,7 @@ impl<I: Io> Log<I> {
     }
 
     fn write_ended(&self, base: Offset, to: u64, result: Result<(), IoError>) {
+        self.inner.state.borrow_mut().writer.writes -= 1;
         match result {
             Ok(()) => {
                 let mut state = self.inner.state.borrow_mut();

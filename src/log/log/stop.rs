@@ -8,7 +8,6 @@ use kolk_io::door::Io;
 use kolk_io::error::IoError;
 use kolk_io::time::Monotonic;
 
-use crate::log::writer::ExtentState;
 use crate::log::{Log, Phase};
 use crate::shard_log::ShardLog;
 use crate::signal::Signal;
@@ -58,9 +57,8 @@ impl<I: Io> Log<I> {
             .moved
             .until(|| {
                 let state = self.inner.state.borrow();
-                let writing =
-                    state.writer.extents.iter().any(|extent| extent.state == ExtentState::Writing);
-                (!writing && !state.writer.syncing && !state.writer.allocating).then_some(())
+                (state.writer.writes == 0 && !state.writer.syncing && !state.writer.allocating)
+                    .then_some(())
             })
             .await;
     }

@@ -186,6 +186,11 @@ impl Tail {
         held.saturating_sub(taken)
     }
 
+    /// The memory held, in bytes.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.buffers.iter().map(|buffer| bytes(buffer.tail.capacity())).sum()
+    }
+
     /// Forgets everything; returns the memory given back, in bytes.
     pub(crate) fn forget_all(&mut self) -> u64 {
         let freed = self.buffers.iter().map(|buffer| bytes(buffer.tail.capacity())).sum();

@@ -63,6 +63,8 @@ pub(crate) struct Writer {
     /// Ends of appends at or above `queued`, oldest first.
     pub(crate) boundaries: VecDeque<Mark>,
     pub(crate) extents: VecDeque<Extent>,
+    /// Page writes that the disk is at. An extent whose write failed stays `Writing`: nothing may be built on it.
+    pub(crate) writes: usize,
     pub(crate) syncing: bool,
     /// Somebody waits for stable storage at this or a lower position.
     pub(crate) sync_wanted: bool,
@@ -96,6 +98,7 @@ impl Writer {
             covered: end.position,
             boundaries: VecDeque::new(),
             extents: VecDeque::new(),
+            writes: 0,
             syncing: false,
             sync_wanted: false,
             dirty: false,

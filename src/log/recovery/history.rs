@@ -207,7 +207,9 @@ async fn read_snapshot<I: Io>(
         };
         match Snapshot::decode(identity, &slot) {
             Ok(found) => {
-                if best.as_ref().is_none_or(|best| best.sequence <= found.sequence) {
+                // Where no group came after a checkpoint, a clean stop's says the same and more.
+                let rank = |one: &Snapshot| (one.sequence, one.kind == SnapshotKind::CleanStop);
+                if best.as_ref().is_none_or(|best| rank(best) <= rank(&found)) {
                     best = Some(found);
                 }
             }

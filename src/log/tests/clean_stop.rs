@@ -9,7 +9,7 @@ use kolk_model::batch::BatchView;
 
 use crate::log::Log;
 use crate::settings::SyncPolicy;
-use crate::tests::life::{batch_of, config, id, read_all, start};
+use crate::tests::life::{self, batch_of, config, id, read_all, recovered, small_settings, start};
 
 /// Below what goes to the segment directly.
 const VALUE_BYTES: usize = 9_000;
@@ -107,4 +107,22 @@ fn a_log_start_that_is_raised_while_the_broker_stops_costs_no_record() {
         });
     }
     assert!((30..120).contains(&raised), "{raised} of 150 were raised");
+}
+
+#[test]
+fn a_clean_stop_is_known_where_nothing_came_after_a_checkpoint() {
+    let sim = Sim::new(1);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config(SyncPolicy::OnDemand)).await.unwrap();
+        life::put(&io, &log, VALUE_BYTES, 1).await;
+        log.inner.shard.journal.want_checkpoint();
+        io.sleep(Duration::from_secs(1)).await;
+        assert_eq!(storage.metrics().journal.checkpoints.get(), 1);
+        storage.shutdown().await.unwrap();
+    });
+    let short = Sim::with_disk(sim.kill(), 4).run(|io| async move {
+        recovered(&io, 1, &small_settings(), SyncPolicy::OnDemand).await.possibly_short
+    });
+    assert_eq!(short, vec![]);
 }

@@ -73,3 +73,20 @@ fn a_segment_that_is_there_before_the_old_one_is_sealed_goes_at_the_next_start()
         assert!(!has_next(&sim), "seed {seed}");
     }
 }
+
+#[test]
+fn indexes_of_segments_that_were_rolled_leave_memory() {
+    let sim = Sim::new(1);
+    let (segments, indexes) = sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+        for stamp in 0..600 {
+            put_durable(&io, &log, stamp).await;
+            log.roll();
+            io.sleep(Duration::from_millis(50)).await;
+        }
+        let state = log.inner.state.borrow();
+        (state.segments.len(), state.segments.iter().filter(|s| s.index.is_some()).count())
+    });
+    assert!(segments > 600 && indexes <= 300, "{indexes} of {segments}");
+}
