@@ -62,6 +62,8 @@ pub(super) enum Sectors {
 struct Length {
     sequence: Sequence,
     bytes: u64,
+    /// It took bytes away. A change that only lengthened the file has nothing to cut, whatever came behind its end since.
+    cuts: bool,
     certainty: Certainty,
 }
 
@@ -239,8 +241,9 @@ impl Content {
     }
 
     fn push_len(&mut self, sequence: Sequence, bytes: u64) {
+        let cuts = bytes < self.len;
         self.len = bytes;
-        self.pending_len.push(Length { sequence, bytes, certainty: Certainty::Waiting });
+        self.pending_len.push(Length { sequence, bytes, cuts, certainty: Certainty::Waiting });
     }
 
     /// Zeroes what the last durable sector holds behind the end of the file.
@@ -298,6 +301,9 @@ fn shorten(
     pending: &mut BTreeMap<u64, Vec<Version>>,
     length: &Length,
 ) {
+    if !length.cuts {
+        return;
+    }
     let first_cut = length.bytes.div_ceil(SECTOR_BYTES);
     drop(durable.split_off(&first_cut));
     for (_, versions) in pending.range_mut(first_cut..) {
@@ -425,6 +431,23 @@ mod tests {
         content.write(4, 0, &sectors(4, 1));
         content.sync(4);
         assert!((0..50).all(|seed| crashed(&content, seed).read(0, 512) == vec![4; 512]));
+    }
+
+    #[test]
+    fn a_doubtful_growth_takes_nothing_that_was_synced_behind_it() {
+        let mut content = Content::default();
+        content.write(1, 0, &sectors(1, 1));
+        content.write(2, SECTOR_BYTES, &sectors(1, 7));
+        content.fail_sync(2);
+        content.write(3, 4 * SECTOR_BYTES, &sectors(3, 1));
+        content.sync(3);
+        content.write(4, 8 * SECTOR_BYTES, &sectors(4, 1));
+        content.sync(4);
+        for seed in 0..20 {
+            let content = crashed(&content, seed);
+            assert_eq!(content.len(), 9 * SECTOR_BYTES);
+            assert_eq!(content.read(4 * SECTOR_BYTES, 512).first(), Some(&3), "seed {seed}");
+        }
     }
 
     #[test]
