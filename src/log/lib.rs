@@ -23,6 +23,7 @@ mod signal;
 mod tests {
     mod behaviour;
     mod clean_stop;
+    mod cold_reads;
     mod compaction;
     mod deletion;
     mod failing_disk;

@@ -240,8 +240,12 @@ impl<I: Io> Partition<I> {
         self.answer_at(level, ticket)
     }
 
+    /// Nobody waits for a log that will never get there.
     fn answer_at(&self, level: Option<Durability>, ticket: Ticket) -> Tried {
         match level {
+            Some(level) if self.reached(level) < ticket.next_offset && self.log.is_frozen() => {
+                Tried::Done(Err(PartitionError::OutcomeUnknown))
+            }
             Some(level) if self.reached(level) < ticket.next_offset => Tried::Ticket(level, ticket),
             _ => Tried::Done(Ok(ticket.answer(self.log.log_start()))),
         }

@@ -123,10 +123,10 @@ impl<I: Io> Log<I> {
             self.inner.shard.metrics.log.read_ahead_hits.inc();
             return Ok(read);
         }
-        let kept = reads.begin(key, window);
+        let reading = reads.reading(key, window);
         let read = self.read_window(place, window).await;
-        if kept {
-            reads.end(key, read.as_ref().ok().cloned());
+        if let Some(reading) = reading {
+            reading.done(read.as_ref().ok().cloned());
         }
         read
     }

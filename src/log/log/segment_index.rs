@@ -243,7 +243,13 @@ impl<I: Io> Log<I> {
         let Wanted { base, end, next_offset: next, .. } = *wanted;
         let path = self.dir().join(index_name(base));
         let interval = self.inner.state.borrow().config.index_interval_bytes;
-        let file = self.inner.shard.io.read_file(&path, INDEX_BYTES_MAX).await?;
+        let file = match self.inner.shard.io.read_file(&path, INDEX_BYTES_MAX).await {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::warn!(log = %self.id(), %error, "index can't be read, the segment is scanned");
+                None
+            }
+        };
         let found = file.and_then(|file| match SegmentIndex::decode(base, &file) {
             Ok(index) if index.covered() <= end => Some(index),
             Err(error @ IndexError::VersionNewer { .. }) => {

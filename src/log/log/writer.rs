@@ -130,10 +130,10 @@ impl Writer {
             })
     }
 
-    /// The pages below `end` that may go to the segment lazily: full, durable, not issued. `None` if there are none, or while
-    /// direct writes are under way, which take those pages along.
+    /// The pages below `end` that may go to the segment lazily: full, durable, allocated, not issued. `None` if there are none, or
+    /// while direct writes are under way, which take those pages along. A start that found no room leaves pages that are not allocated.
     pub(crate) fn lazy_range(&self, end: u64) -> Option<(u64, u64)> {
-        let to = page_floor(self.durable.position.min(end));
+        let to = page_floor(self.durable.position.min(end).min(self.allocated));
         (self.directs() == 0 && to > self.issued).then_some((self.issued, to))
     }
 

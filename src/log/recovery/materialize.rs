@@ -196,7 +196,7 @@ impl<I: Io> Materializer<'_, I> {
             return Ok(ActiveEnd { flushed, tail, allocated: page_floor(size), at_rest });
         }
         let file = self.open(touched, entries).await?;
-        if let Some(kept) = self.write_pieces(&file, &whole, end).await? {
+        if let Some(kept) = self.write_pieces(&file, &whole, (!needs_page).then_some(end)).await? {
             // No room: everything from the last piece on stays in memory and in the snapshot.
             let mut all = kept.bytes;
             all.extend_from_slice(&tail);
@@ -216,17 +216,18 @@ impl<I: Io> Materializer<'_, I> {
         Ok(ActiveEnd { flushed, tail, allocated: page_floor(size), at_rest: false })
     }
 
-    /// Writes whole pages; gives the last piece back if the disk has no room for it and nothing lies above.
+    /// Writes whole pages; gives the last piece back if the disk has no room for it and nothing lies above: the log's `end`, where
+    /// memory has what lies between.
     async fn write_pieces(
         &self,
         file: &I::File,
         whole: &[Piece],
-        end: u64,
+        end: Option<u64>,
     ) -> Result<Option<Piece>, Failure> {
         for piece in whole {
             let pages = AlignedBuf::from_bytes(&piece.bytes).into_slice();
             match file.write_at(piece.start, &[pages]).await {
-                Err(error) if error.is_no_space() && piece.end() == page_floor(end) => {
+                Err(error) if error.is_no_space() && Some(piece.end()) == end.map(page_floor) => {
                     self.sync(file).await?;
                     return Ok(Some(piece.clone()));
                 }

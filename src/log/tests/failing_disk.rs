@@ -163,3 +163,52 @@ fn a_segment_whose_roll_the_journal_lacks_outlives_the_log_start() {
     }
     assert!(rolled > 0, "the log start was durable and the roll was not");
 }
+
+#[test]
+fn an_index_that_can_not_be_read_is_made_again() {
+    let sim = Sim::new(1);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+        for stamp in 0..30 {
+            put(&io, &log, 9_000, stamp).await;
+        }
+        storage.shutdown().await.unwrap();
+    });
+    for op in [Op::Open, Op::Read] {
+        let sim = Sim::with_disk(sim.with_disk_mut(|disk| disk.clone()), 2);
+        sim.inject(Fault::eio(op, ".index").for_ever());
+        sim.run(|io| async move {
+            let storage = start(&io, 1).await.remove(0);
+            assert_eq!(read_all(&storage.log(id(0)).unwrap()).await.len(), 30);
+        });
+        assert!(sim.count(op, ".index") > 0, "{op}: nobody tried");
+    }
+}
+
+#[test]
+fn a_start_without_room_for_the_last_pages_goes_on_from_memory() {
+    for seed in 0..10 {
+        let sim = Sim::new(seed);
+        sim.run(|io| async move {
+            let storage = start(&io, 1).await.remove(0);
+            let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+            for stamp in 0..6 {
+                put(&io, &log, 9_000, stamp).await;
+            }
+        });
+        let sim = Sim::with_disk(sim.kill(), seed);
+        sim.inject(Fault::eio(Op::Write, ".log").with_kind(FaultKind::Errno(ENOSPC)));
+        sim.run(|io| async move {
+            let storage = start(&io, 1).await.remove(0);
+            let log = storage.log(id(0)).unwrap();
+            log.inner.shard.journal.want_checkpoint();
+            io.sleep(Duration::from_secs(1)).await;
+            put(&io, &log, 9_000, 6).await;
+        });
+        Sim::with_disk(sim.crash(), seed).run(|io| async move {
+            let storage = start(&io, 1).await.remove(0);
+            assert_eq!(read_all(&storage.log(id(0)).unwrap()).await.len(), 7);
+        });
+    }
+}

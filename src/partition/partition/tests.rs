@@ -525,11 +525,18 @@ fn a_failed_journal_leaves_outcomes_unknown_and_takes_nothing_more() {
         });
         sim.inject(Fault::eio(Op::Sync, "journal").for_ever());
         sim.run(move |_| async move {
-            assert!(desk.append(1, batch(1), AckLevel::Topic).is_none());
+            assert!(desk.append(1, batch_of(9, 0, 0, 1), AckLevel::Topic).is_none());
             desk.partition.borrow_mut().watch(WaiterId::new(70), Offset::new(1)).unwrap();
             desk.pump_until(|desk| !desk.told.borrow().is_empty()).await;
             assert_eq!(desk.answer_of(1).unwrap(), Err(ErrorCode::OutcomeUnknown));
             assert_eq!(*desk.woken.borrow(), [70]);
+            // A producer sends again what it was not told of.
+            let again = desk.append(4, batch_of(9, 0, 0, 1), AckLevel::Topic);
+            assert_eq!(again.unwrap().unwrap_err(), ErrorCode::OutcomeUnknown);
+            let now = desk.io.wall_clock();
+            let end = desk.partition.borrow().log().log_end();
+            let safe = desk.partition.borrow_mut().wait_durable(WaiterId::new(5), end, now);
+            assert!(matches!(safe, Appending::Done(Err(PartitionError::OutcomeUnknown))));
             let after = desk.append(2, batch(1), AckLevel::Topic).unwrap();
             assert_eq!(after.unwrap_err(), ErrorCode::JournalFailed);
             assert_eq!(desk.marks().1, 1);
