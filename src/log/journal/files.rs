@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use kolk_io::buf::AlignedBuf;
 use kolk_io::door::{File, Io, OpenMode};
@@ -19,6 +20,9 @@ use kolk_layout::journal::journal_name;
 const ZERO_BYTES: u64 = 1 << 20;
 /// Bytes of cached writes after which the kernel is asked to write them back.
 const WRITE_BACK_BYTES: u64 = 256 << 10;
+
+/// How long a file that could not be prepared is left alone.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
@@ -193,20 +197,14 @@ impl<I: Io> JournalFiles<I> {
     async fn fill(&self, shard: &Rc<Shard<I>>, number: usize) {
         let name = journal_name(u16::try_from(number).unwrap_or(u16::MAX));
         let filled = self.make(&shard.io, &self.dir.join(name)).await;
-        {
-            let mut files = self.files.borrow_mut();
-            let Some(file) = files.get_mut(number) else { return };
-            match filled {
-                Ok(opened) => {
-                    file.file = Some(opened);
-                    file.state = Use::Ready;
-                }
-                Err(error) => {
-                    // A full disk: tried again with the next group; meanwhile appends wait.
-                    tracing::warn!(%error, "journal file could not be prepared");
-                    file.state = Use::Empty;
-                }
-            }
+        if let Err(error) = &filled {
+            // A full disk: tried again with the next group, or at once where one waits.
+            tracing::warn!(%error, "journal file could not be prepared");
+            shard.io.sleep(TRIED_AGAIN_AFTER).await;
+        }
+        if let Some(file) = self.files.borrow_mut().get_mut(number) {
+            file.state = if filled.is_ok() { Use::Ready } else { Use::Empty };
+            file.file = filled.ok();
         }
         self.changed.notify();
     }

@@ -212,3 +212,24 @@ fn a_start_without_room_for_the_last_pages_goes_on_from_memory() {
         });
     }
 }
+
+#[test]
+fn a_journal_file_that_finds_no_room_is_not_tried_without_pause() {
+    let sim = Sim::new(1);
+    sim.inject(
+        Fault::eio(Op::Allocate, "1.journal").with_kind(FaultKind::Errno(ENOSPC)).for_ever(),
+    );
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+        let clock = io.clone();
+        io.spawn(async move {
+            for stamp in 0..60 {
+                put(&clock, &log, 9_000, stamp).await;
+            }
+        });
+        io.sleep(Duration::from_secs(10)).await;
+    });
+    let tried = sim.count(Op::Allocate, "1.journal");
+    assert!((2..15).contains(&tried), "{tried} times in 10 s");
+}
