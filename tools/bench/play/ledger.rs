@@ -12,10 +12,18 @@ const MISSING_MAX: usize = 1_000_000;
 /// What one reader saw.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
-    /// The next number that each lane owes.
-    next: Vec<u64>,
+    lanes: Vec<LaneRead>,
     missing: BTreeSet<(u32, u64)>,
     verdict: Verdict,
+}
+
+/// How far a reader is in one lane.
+#[derive(Clone, Copy, Debug, Default)]
+struct LaneRead {
+    /// The next number that it owes.
+    next: u64,
+    /// Records that came, whole and for the first time.
+    read: u64,
 }
 
 /// What is to be said about a play's records.
@@ -31,7 +39,7 @@ pub(crate) struct Verdict {
     pub(crate) duplicated: u64,
     /// Read after a later one of their lane.
     pub(crate) reordered: u64,
-    /// With a checksum that does not fit, or of a lane that nobody writes.
+    /// With a checksum that does not fit, of a lane that nobody writes, or more of a lane than was acknowledged.
     pub(crate) corrupt: u64,
 }
 
@@ -67,35 +75,36 @@ impl std::fmt::Display for Verdict {
 impl Ledger {
     /// A ledger of so many lanes.
     pub(crate) fn new(lanes: u32) -> Self {
-        let next = vec![0; lanes as usize];
-        Self { next, missing: BTreeSet::new(), verdict: Verdict::default() }
+        let lanes = vec![LaneRead::default(); lanes as usize];
+        Self { lanes, missing: BTreeSet::new(), verdict: Verdict::default() }
     }
 
     /// Enters a value; gives its stamp if it is whole.
     pub(crate) fn enter(&mut self, value: &[u8]) -> Option<Read> {
         let stamp = Stamp::read(value);
-        let next = stamp.and_then(|stamp| self.next.get_mut(stamp.lane as usize));
-        let (Some(stamp), Some(next)) = (stamp, next) else {
+        let lane = stamp.and_then(|stamp| self.lanes.get_mut(stamp.lane as usize));
+        let (Some(stamp), Some(lane)) = (stamp, lane) else {
             self.verdict.corrupt += 1;
             return None;
         };
-        let own = stamp.sequence(*next);
-        if own < *next {
+        let own = stamp.sequence(lane.next);
+        if own < lane.next {
             if self.missing.remove(&(stamp.lane, own)) {
                 self.verdict.reordered += 1;
                 self.verdict.read += 1;
+                lane.read += 1;
             } else {
                 self.verdict.duplicated += 1;
             }
             return Some(stamp);
         }
-        for sequence in *next..own {
+        for sequence in lane.next..own {
             if self.missing.len() >= MISSING_MAX {
                 break;
             }
             self.missing.insert((stamp.lane, sequence));
         }
-        *next = own + 1;
+        *lane = LaneRead { next: own + 1, read: lane.read + 1 };
         self.verdict.read += 1;
         Some(stamp)
     }
@@ -112,7 +121,17 @@ impl Ledger {
             sum = sum.and(ledger.verdict);
         }
         sum.acknowledged = acknowledged.iter().sum();
-        sum.lost = sum.acknowledged.saturating_sub(sum.read);
+        for (lane, acknowledged) in acknowledged.iter().enumerate() {
+            let readers = || group.iter().filter_map(|ledger| ledger.lanes.get(lane));
+            let read = readers().map(|own| own.read).max().unwrap_or(0);
+            // A lane has one reader: what a second one saw of it came twice, and does not make up for what the first one missed.
+            let twice = readers().map(|own| own.read).sum::<u64>() - read;
+            let unknown = read.saturating_sub(*acknowledged);
+            sum.read -= twice + unknown;
+            sum.duplicated += twice;
+            sum.corrupt += unknown;
+            sum.lost += acknowledged.saturating_sub(read);
+        }
         sum
     }
 }
@@ -190,5 +209,27 @@ mod tests {
         other.enter(&value(1, 0));
         assert!(Ledger::close(&[one.clone(), other], &[1, 1]).is_clean());
         assert!(!Ledger::close(&[one], &[1, 1]).is_clean());
+    }
+
+    #[test]
+    fn what_two_readers_saw_of_one_lane_hides_no_loss_in_another() {
+        let (mut one, mut other) = (Ledger::new(2), Ledger::new(2));
+        one.enter(&value(0, 0));
+        other.enter(&value(0, 0));
+        let verdict = Ledger::close(&[one, other], &[1, 1]);
+        let expected =
+            Verdict { acknowledged: 2, read: 1, lost: 1, duplicated: 1, ..Verdict::default() };
+        assert_eq!(verdict, expected);
+    }
+
+    #[test]
+    fn more_of_one_lane_than_was_acknowledged_hides_no_loss_in_another() {
+        let mut ledger = Ledger::new(2);
+        ledger.enter(&value(0, 0));
+        ledger.enter(&value(0, 1));
+        let verdict = Ledger::close(&[ledger], &[1, 1]);
+        let expected =
+            Verdict { acknowledged: 2, read: 1, lost: 1, corrupt: 1, ..Verdict::default() };
+        assert_eq!(verdict, expected);
     }
 }
