@@ -534,16 +534,34 @@ pub fn stamp_head(batch: &BatchView<'_>, base: Offset, epoch: LeaderEpoch) -> [u
     head
 }
 
-/// Makes the batch one of `LogAppendTime` with this time, and gives it a matching CRC. Reads the whole
+/// Makes the batch one of `LogAppendTime` with this time, and one that no compaction has seen, and gives it a matching CRC. Reads the whole
 /// batch once. `batch` holds exactly one batch that was parsed before; anything shorter than a header is
 /// left alone.
 pub fn patch_append_time(batch: &mut [u8], time: TimestampMs) {
     if let Some(header) = batch.first_chunk_mut::<HEADER_BYTES>() {
-        let bits = u16::from_be_bytes(field(header, at::ATTRIBUTES)) | LOG_APPEND_TIME_BIT;
-        put(header, at::ATTRIBUTES, bits.to_be_bytes());
-        put(header, at::MAX_TIMESTAMP, time.get().to_be_bytes());
+        let bits = attribute_bits(header) & !DELETE_HORIZON_BIT;
+        write_time(header, bits | LOG_APPEND_TIME_BIT, time);
         seal(batch);
     }
+}
+
+/// Makes the batch one of `CreateTime` whose newest record has this time, and gives it a matching CRC. The same
+/// conditions as [`patch_append_time`].
+pub fn patch_create_time(batch: &mut [u8], newest: TimestampMs) {
+    if let Some(header) = batch.first_chunk_mut::<HEADER_BYTES>() {
+        let bits = attribute_bits(header) & !(DELETE_HORIZON_BIT | LOG_APPEND_TIME_BIT);
+        write_time(header, bits, newest);
+        seal(batch);
+    }
+}
+
+fn attribute_bits(header: &[u8; HEADER_BYTES]) -> u16 {
+    u16::from_be_bytes(field(header, at::ATTRIBUTES))
+}
+
+fn write_time(header: &mut [u8; HEADER_BYTES], bits: u16, newest: TimestampMs) {
+    put(header, at::ATTRIBUTES, bits.to_be_bytes());
+    put(header, at::MAX_TIMESTAMP, newest.get().to_be_bytes());
 }
 
 /// Who made a batch: what an idempotent producer writes into its header.

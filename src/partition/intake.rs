@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 
 use kolk_metric::copies::CopyMetrics;
-use kolk_model::batch::{BatchView, Glance, patch_append_time};
+use kolk_model::batch::{BatchView, Glance, patch_append_time, patch_create_time};
 use kolk_model::time::{TimestampMs, TimestampType};
 use kolk_model::topic_config::TopicConfig;
 
@@ -46,13 +46,18 @@ impl Intake<'_> {
         now: TimestampMs,
     ) -> Result<CheckedBatches, PartitionError> {
         let (mut count, mut producer) = (0, ProducerUse::Anonymous);
+        let mut times = Vec::new();
         let mut rest: &[u8] = &bytes;
         while !rest.is_empty() {
             if count == self.limits.append_batches_max {
                 return Err(PartitionError::TooManyBatches { batches_max: count });
             }
             let (batch, length) = BatchView::parse(rest)?;
-            self.check_batch(&batch, now)?;
+            let newest = self.check_batch(&batch, now)?;
+            if self.config.timestamp_type == TimestampType::CreateTime && !says_time(&batch, newest)
+            {
+                times.push((bytes.len() - rest.len(), newest));
+            }
             if batch.producer_id().is_some() {
                 producer = ProducerUse::Idempotent;
             }
@@ -63,14 +68,19 @@ impl Intake<'_> {
             return Err(PartitionError::NoBatch);
         }
         let bytes = match self.config.timestamp_type {
-            TimestampType::CreateTime => bytes,
+            TimestampType::CreateTime if times.is_empty() => bytes,
+            TimestampType::CreateTime => self.mend_times(bytes, &times),
             TimestampType::LogAppendTime => self.stamp_time(bytes, now),
         };
         Ok(CheckedBatches { bytes, count, producer })
     }
 
-    /// Cheap checks first: a batch that is too large is not read.
-    fn check_batch(&self, batch: &BatchView<'_>, now: TimestampMs) -> Result<(), PartitionError> {
+    /// Cheap checks first: a batch that is too large is not read. Gives the time of its newest record.
+    fn check_batch(
+        &self,
+        batch: &BatchView<'_>,
+        now: TimestampMs,
+    ) -> Result<TimestampMs, PartitionError> {
         let (bytes, bytes_max) = (batch.as_bytes().len(), self.config.message_bytes_max);
         if bytes > bytes_max as usize {
             return Err(PartitionError::BatchTooLarge { bytes, bytes_max });
@@ -88,12 +98,31 @@ impl Intake<'_> {
         record_check.finish()
     }
 
-    /// Patches in place when nobody else holds the bytes; else pays and counts a copy.
-    fn stamp_time(&self, bytes: Bytes, now: TimestampMs) -> Bytes {
-        let mut owned = bytes.try_into_mut().unwrap_or_else(|shared| {
+    /// Lets the headers of batches, by where they begin, say the time of their newest records. Some clients leave that to
+    /// the broker, and retention, time look-ups and compaction believe the header.
+    fn mend_times(&self, bytes: Bytes, times: &[(usize, TimestampMs)]) -> Bytes {
+        let mut owned = self.own(bytes);
+        for (at, newest) in times {
+            let rest = owned.get_mut(*at..).unwrap_or_default();
+            if let Ok((_, length)) = BatchView::parse(rest)
+                && let Some(batch) = rest.get_mut(..length)
+            {
+                patch_create_time(batch, *newest);
+            }
+        }
+        owned.freeze()
+    }
+
+    /// In place when nobody else holds the bytes; else pays and counts a copy.
+    fn own(&self, bytes: Bytes) -> BytesMut {
+        bytes.try_into_mut().unwrap_or_else(|shared| {
             self.copies.rebuild.add(shared.len() as u64);
             BytesMut::from(shared.as_ref())
-        });
+        })
+    }
+
+    fn stamp_time(&self, bytes: Bytes, now: TimestampMs) -> Bytes {
+        let mut owned = self.own(bytes);
         let mut rest: &mut [u8] = &mut owned;
         while let Ok((_, length)) = BatchView::parse(rest) {
             let (batch, after) = rest.split_at_mut(length);
@@ -104,9 +133,19 @@ impl Intake<'_> {
     }
 }
 
+/// Whether the header of a `CreateTime` batch says what its records do: their newest time, and that they have times of their
+/// own, from the base on.
+fn says_time(batch: &BatchView<'_>, newest: TimestampMs) -> bool {
+    batch.max_timestamp() == newest
+        && batch.attributes().timestamp_type() == TimestampType::CreateTime
+        && batch.delete_horizon().is_none()
+}
+
 /// What the topic's settings ask of each record.
 struct RecordCheck {
     base: i64,
+    /// The newest time that was seen.
+    newest: i64,
     /// The timestamps accepted; all of them where the broker sets its own.
     earliest: i64,
     latest: i64,
@@ -131,7 +170,15 @@ impl RecordCheck {
         };
         let keyless =
             if config.cleanup_policy.compacts() { Keyless::Refused } else { Keyless::Taken };
-        Self { base: base.get(), earliest, latest, keyless, refused: RefusedRecords::default() }
+        let base = base.get();
+        Self {
+            base,
+            newest: i64::MIN,
+            earliest,
+            latest,
+            keyless,
+            refused: RefusedRecords::default(),
+        }
     }
 
     #[inline]
@@ -141,6 +188,7 @@ impl RecordCheck {
             return;
         }
         let time = self.base.saturating_add(glance.timestamp_delta);
+        self.newest = self.newest.max(time);
         if (time < self.earliest || time > self.latest) && time != TimestampMs::NONE.get() {
             let why = RecordRefusal::Timestamp {
                 found: TimestampMs::new(time),
@@ -151,9 +199,9 @@ impl RecordCheck {
         }
     }
 
-    fn finish(self) -> Result<(), PartitionError> {
+    fn finish(self) -> Result<TimestampMs, PartitionError> {
         if self.refused.count == 0 {
-            return Ok(());
+            return Ok(TimestampMs::new(self.newest));
         }
         Err(PartitionError::Records(Box::new(self.refused)))
     }

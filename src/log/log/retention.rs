@@ -93,18 +93,20 @@ impl<I: Io> Log<I> {
     pub async fn apply_retention(&self, retention: Retention) -> Result<Offset, LogError> {
         self.readable()?;
         let mut start = self.log_start();
-        while let Some((base, next)) = self.oldest_sealed(start) {
-            let too_large = retention.bytes_max.is_some_and(|max| self.bytes_from(next) >= max);
-            let too_old = match retention.before {
-                Some(before) if !too_large => {
-                    self.newest_of(base).await?.is_some_and(|max| max < before)
-                }
-                _ => false,
-            };
-            if !too_large && !too_old {
-                break;
+        let mut at = start;
+        while let Some((base, next)) = self.oldest_sealed(at) {
+            at = next;
+            if retention.bytes_max.is_some_and(|max| self.bytes_from(next) >= max) {
+                start = next;
+                continue;
             }
-            start = next;
+            let Some(before) = retention.before else { break };
+            match self.newest_of(base).await? {
+                // None of its records says when it was made. It goes with the first segment behind it that is too old.
+                Some(max) if max < TimestampMs::new(0) => {}
+                Some(max) if max < before => start = next,
+                _ => break,
+            }
         }
         if start > self.log_start() {
             self.set_log_start(start).await?;

@@ -336,3 +336,38 @@ fn retention_gives_up_what_it_must_and_nothing_else_at_any_crash() {
         lives(seed);
     }
 }
+
+/// Appends records of this time until several segments have rolled.
+async fn fill(io: &SimIo, log: &Log<SimIo>, time: i64) {
+    let mut builder = BatchBuilder::new();
+    builder.append(TimestampMs::new(time), None, Some(&[7; 2_000]), &[]).unwrap();
+    let bytes = builder.build(Compression::None).unwrap();
+    let upto = log.log_end().get() + 60;
+    while log.log_end().get() < upto {
+        match log.append(&[BatchView::parse(&bytes).unwrap().0], SyncPolicy::EachGroup) {
+            Ok(_) => {}
+            Err(AppendRefused::Busy) => io.sleep(Duration::from_millis(1)).await,
+            Err(refused) => panic!("{refused:?}"),
+        }
+    }
+    while log.durable() < log.log_end() {
+        io.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn segments_that_do_not_say_how_old_they_are_go_with_the_next_one_that_is_too_old() {
+    Sim::new(1).run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config()).await.unwrap();
+        let retention = Retention { before: Some(TimestampMs::new(5_000)), bytes_max: None };
+        fill(&io, &log, -1).await;
+        let start = log.apply_retention(retention).await.unwrap().get();
+        assert_eq!(start, 0, "records without a time were taken for old ones");
+        fill(&io, &log, 4_000).await;
+        fill(&io, &log, 6_000).await;
+        let start = log.apply_retention(retention).await.unwrap().get();
+        assert!((100..=120).contains(&start), "{start}");
+        storage.shutdown().await.unwrap();
+    });
+}

@@ -10,7 +10,7 @@ use kolk_io::sim::{Fault, Sim, SimDisk, SimIo};
 use kolk_log::recovery::{RecoveryPlan, TopicFate, recover};
 use kolk_log::settings::LogSettings;
 use kolk_log::shard_log::{LogEvent, ShardLog};
-use kolk_model::batch::{ProducerStamp, batches};
+use kolk_model::batch::{ProducerStamp, batches, patch_append_time, patch_create_time};
 use kolk_model::batch_builder::BatchBuilder;
 use kolk_model::compression::Compression;
 use kolk_model::error::ErrorCode;
@@ -473,6 +473,47 @@ fn the_broker_sets_the_time_where_the_topic_says_so() {
             }
         });
     }
+}
+
+/// Two records, of 1,000 and 9,000 ms, in a batch whose header says what `patch` writes.
+fn two_times(patch: impl Fn(&mut [u8])) -> Bytes {
+    let mut builder = BatchBuilder::new();
+    for time in [1_000, 9_000] {
+        builder.append(TimestampMs::new(time), Some(b"key"), Some(b"value"), &[]).unwrap();
+    }
+    let mut bytes = BytesMut::from(&*builder.build(Compression::Lz4).unwrap());
+    patch(&mut bytes);
+    bytes.freeze()
+}
+
+#[test]
+fn a_header_says_the_newest_time_of_its_records_whatever_its_producer_wrote() {
+    type Patch = fn(&mut [u8], TimestampMs);
+    Sim::new(1).run(|io| async move {
+        let desk = Desk::open_loaded(io, config(Durability::PowerLoss)).await;
+        let whole = two_times(|_| {});
+        let mut stored = 0;
+        for patch in [patch_create_time as Patch, patch_append_time as Patch] {
+            for wrong in [-1, 0, 1_000, i64::MAX] {
+                let odd = two_times(|batch| patch(batch, TimestampMs::new(wrong)));
+                assert_ne!(odd, whole);
+                let held = odd.clone();
+                desk.append_safely(joined(&[whole.clone(), odd.clone()]), AckLevel::Topic)
+                    .await
+                    .unwrap();
+                assert_eq!(held, odd, "the producer's bytes were changed");
+                let bytes = desk.read(stored);
+                let views: Vec<_> = batches(&bytes).map(Result::unwrap).collect();
+                assert_eq!(views.len(), 2);
+                for view in views {
+                    view.verify_crc().unwrap();
+                    assert_eq!(view.max_timestamp().get(), 9_000, "{wrong}: {view:?}");
+                    assert_eq!(view.attributes().timestamp_type(), TimestampType::CreateTime);
+                }
+                stored += 4;
+            }
+        }
+    });
 }
 
 #[test]
