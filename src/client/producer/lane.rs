@@ -5,6 +5,8 @@
 //! Batches leave in order, at most [`LANE_IN_FLIGHT_MAX`] ahead of the oldest that is not acknowledged, each with
 //! the sequence that follows the one before. When one comes back, nothing new leaves until all in flight are back ("recovering"); then they
 //! leave again in their old order with their old sequences, so that the broker recognises those it has.
+//! Of a producer id that the broker has acknowledged nothing of yet one batch is in flight: a partition that does not
+//! know the id takes any sequence, so the second batch could be stored before the first, if that was refused.
 //! A batch that the broker refuses as out of order though it is the oldest has surely not been written, nor
 //! has any behind it: the lane takes another producer id and numbers them anew from 0.
 
@@ -122,6 +124,8 @@ pub(crate) enum Step {
 pub(crate) struct Lane {
     idempotence: bool,
     producer: Option<AssignedProducer>,
+    /// Whether the broker has acknowledged a batch of that producer, so that it compares sequences.
+    known: bool,
     next_sequence: Sequence,
     next_order: u64,
     /// Not in flight, in order.
@@ -139,6 +143,7 @@ impl Lane {
         Self {
             idempotence,
             producer: None,
+            known: false,
             next_sequence: Sequence::new(0),
             next_order: 0,
             waiting: VecDeque::new(),
@@ -159,6 +164,7 @@ impl Lane {
     /// Answers [`Step::NeedsProducer`].
     pub(crate) fn set_producer(&mut self, producer: AssignedProducer) {
         self.producer = Some(producer);
+        self.known = false;
         self.next_sequence = Sequence::new(0);
         for batch in &mut self.waiting {
             batch.sequence = None;
@@ -214,7 +220,8 @@ impl Lane {
     fn is_full(&self) -> bool {
         let next = self.waiting.front().map_or(self.next_order, |batch| batch.order);
         let oldest = self.flying.front().map_or(next, |batch| batch.order);
-        next - oldest >= LANE_IN_FLIGHT_MAX as u64
+        let ahead_max = if self.idempotence && !self.known { 1 } else { LANE_IN_FLIGHT_MAX as u64 };
+        next - oldest >= ahead_max
     }
 
     fn send(&mut self) -> Step {
@@ -243,6 +250,7 @@ impl Lane {
         match outcome {
             Outcome::Written(produced) => {
                 self.failed_rounds = 0;
+                self.known = true;
                 batch.cell.complete(Ok(Written {
                     base_offset: produced.base_offset,
                     append_time_ns: produced.append_time_ns,

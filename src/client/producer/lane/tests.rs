@@ -63,41 +63,72 @@ fn ready_lane(batches: u32) -> Lane {
     lane
 }
 
+/// A lane whose producer id the broker knows, with so many batches.
+fn known_lane(batches: u32) -> Lane {
+    let now = Instant::now();
+    let mut lane = ready_lane(batches + 1);
+    let (first, _) = send(&mut lane, now);
+    assert!(lane.settle(first, written(0), now, PAUSE).is_none());
+    lane
+}
+
+#[test]
+fn a_producer_id_that_the_broker_may_not_know_has_one_batch_in_flight() {
+    let now = Instant::now();
+    let mut lane = ready_lane(3);
+    let first = send(&mut lane, now);
+    assert!(matches!(lane.step(now), Step::Wait), "the broker would take any sequence");
+    lane.settle(first.0, refusal(ErrorCode::Overloaded), now, PAUSE);
+    let later = now + PAUSE;
+    assert_eq!(send(&mut lane, later), first);
+    assert!(matches!(lane.step(later), Step::Wait));
+    lane.settle(first.0, written(0), later, PAUSE);
+    let sent: Vec<_> = (0..2).map(|_| send(&mut lane, later)).collect();
+    // With another id it begins again.
+    lane.settle(sent[0].0, refusal(ErrorCode::UnknownProducerId), later, PAUSE);
+    lane.settle(sent[1].0, refusal(ErrorCode::OutOfOrderSequence), later, PAUSE);
+    let later = later + PAUSE;
+    assert!(matches!(lane.step(later), Step::NeedsProducer));
+    lane.set_producer(producer(2));
+    assert_eq!(send(&mut lane, later).0, sent[0].0);
+    assert!(matches!(lane.step(later), Step::Wait));
+}
+
 #[test]
 fn batches_are_numbered_in_order_and_five_fly() {
     let now = Instant::now();
-    let mut lane = ready_lane(7);
+    let mut lane = known_lane(7);
     for n in 0..5 {
-        assert_eq!(send(&mut lane, now).1, Sequence::new(2 * n));
+        assert_eq!(send(&mut lane, now).1, Sequence::new(2 + 2 * n));
     }
     assert!(matches!(lane.step(now), Step::Wait));
-    assert!(lane.settle(Ticket(0), written(0), now, PAUSE).is_none());
-    assert_eq!(send(&mut lane, now), (Ticket(5), Sequence::new(10)));
+    assert!(lane.settle(Ticket(1), written(0), now, PAUSE).is_none());
+    assert_eq!(send(&mut lane, now), (Ticket(6), Sequence::new(12)));
     // One that is slow holds back those far behind it, however many in between are done.
-    for n in 2..5 {
+    for n in 3..6 {
         lane.settle(Ticket(n), written(0), now, PAUSE);
     }
     assert!(matches!(lane.step(now), Step::Wait));
-    lane.settle(Ticket(1), written(0), now, PAUSE);
-    assert_eq!(send(&mut lane, now).0, Ticket(6));
+    lane.settle(Ticket(2), written(0), now, PAUSE);
+    assert_eq!(send(&mut lane, now).0, Ticket(7));
 }
 
 #[test]
 fn a_full_lane_asks_for_no_further_batch() {
     let now = Instant::now();
-    let mut lane = ready_lane(5);
+    let mut lane = known_lane(5);
     for _ in 0..5 {
         send(&mut lane, now);
     }
     assert!(matches!(lane.step(now), Step::Wait));
-    lane.settle(Ticket(0), written(0), now, PAUSE);
+    lane.settle(Ticket(1), written(0), now, PAUSE);
     assert!(matches!(lane.step(now), Step::Empty));
 }
 
 #[test]
 fn what_comes_back_leaves_again_in_its_old_order_with_its_old_numbers() {
     let now = Instant::now();
-    let mut lane = ready_lane(4);
+    let mut lane = known_lane(4);
     let sent: Vec<_> = (0..3).map(|_| send(&mut lane, now)).collect();
     lane.settle(sent[1].0, Outcome::Lost, now, PAUSE);
     assert!(matches!(lane.step(now), Step::Wait), "nothing leaves before all are back");
@@ -108,13 +139,13 @@ fn what_comes_back_leaves_again_in_its_old_order_with_its_old_numbers() {
     for expected in sent {
         assert_eq!(send(&mut lane, later), expected);
     }
-    assert_eq!(send(&mut lane, later), (Ticket(3), Sequence::new(6)));
+    assert_eq!(send(&mut lane, later), (Ticket(4), Sequence::new(8)));
 }
 
 #[test]
 fn a_gap_before_the_oldest_batch_needs_another_producer_id() {
     let now = Instant::now();
-    let mut lane = ready_lane(3);
+    let mut lane = known_lane(3);
     let sent: Vec<_> = (0..2).map(|_| send(&mut lane, now)).collect();
     lane.settle(sent[0].0, refusal(ErrorCode::UnknownProducerId), now, PAUSE);
     lane.settle(sent[1].0, refusal(ErrorCode::OutOfOrderSequence), now, PAUSE);
@@ -126,7 +157,8 @@ fn a_gap_before_the_oldest_batch_needs_another_producer_id() {
         let (view, _) = BatchView::parse(&bytes).unwrap();
         assert_eq!(view.producer_id(), Some(ProducerId::new(2)));
         assert_eq!(view.base_sequence(), Some(Sequence::new(2 * n)));
-        assert_eq!(ticket, Ticket(u64::from(n)));
+        assert_eq!(ticket, Ticket(u64::from(1 + n)));
+        lane.settle(ticket, written(0), later, PAUSE);
     }
 }
 
@@ -145,7 +177,7 @@ fn a_batch_refused_for_good_fails_alone_and_leaves_no_gap() {
 #[test]
 fn old_batches_that_are_not_in_flight_are_given_up() {
     let now = Instant::now();
-    let mut lane = ready_lane(2);
+    let mut lane = known_lane(2);
     send(&mut lane, now);
     let error = ClientError::Closed { what: "old" };
     assert!(!lane.expire(now - Duration::from_secs(9), &error));
@@ -175,11 +207,12 @@ impl Model {
     fn append(&mut self, bytes: &[u8]) -> Outcome {
         let (view, _) = BatchView::parse(bytes).unwrap();
         let (id, sequence) = (view.producer_id().unwrap(), view.base_sequence().unwrap());
+        // As the real one: a producer that it does not know may begin anywhere.
         let window = self.windows.entry(id).or_default();
         if let Some(known) = window.iter().find(|known| known.0 == sequence) {
             return written(known.2);
         }
-        let expected = window.back().map_or(Sequence::new(0), |last| last.0.advance(last.1));
+        let expected = window.back().map_or(sequence, |last| last.0.advance(last.1));
         if expected != sequence {
             return refusal(ErrorCode::OutOfOrderSequence);
         }
