@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 
 use kolk_metric::copies::CopyMetrics;
 use kolk_model::batch::{BatchView, Glance, patch_append_time, patch_create_time};
+use kolk_model::map::Set;
 use kolk_model::time::{TimestampMs, TimestampType};
 use kolk_model::topic_config::TopicConfig;
 
@@ -12,6 +13,7 @@ use crate::error::{PartitionError, RecordRefusal, RefusedRecord, RefusedRecords}
 use crate::limits::PartitionLimits;
 use crate::producers::Admission;
 use crate::producers::{ProducerBatch, ProducerRefusal, Producers};
+use crate::turned_away::TurnedAway;
 
 /// Record batches, back to back, that passed every check which needs no state.
 #[derive(Clone, Debug)]
@@ -253,6 +255,28 @@ impl CheckedBatches {
                     _ => Ok(verdict),
                 }
             }
+        })
+    }
+
+    /// Whether every producer that the partition does not know begins where it has to.
+    pub(crate) fn check_begins(
+        &self,
+        producers: &Producers,
+        turned_away: &TurnedAway,
+        now: TimestampMs,
+    ) -> Result<(), ProducerRefusal> {
+        if turned_away.is_empty() || self.producer == ProducerUse::Anonymous {
+            return Ok(());
+        }
+        let mut seen = Set::new();
+        self.with_views(|views| {
+            // Of several batches of one producer those behind the first have been compared with it.
+            for batch in views.iter().filter_map(ProducerBatch::of) {
+                if seen.insert(batch.producer) && !producers.knows(batch.producer) {
+                    turned_away.check(&batch, now)?;
+                }
+            }
+            Ok(())
         })
     }
 }

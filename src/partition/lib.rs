@@ -13,6 +13,8 @@ mod waiting;
 
 mod intake;
 
+mod turned_away;
+
 pub mod effect;
 pub mod error;
 pub mod limits;

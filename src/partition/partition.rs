@@ -24,6 +24,7 @@ use crate::intake::{CheckedBatches, Intake, ProducerUse};
 use crate::limits::PartitionLimits;
 use crate::producers::{Admission, ProducerBatch, Producers};
 use crate::saving::{SaveWhen, Saving, TakenSnapshot};
+use crate::turned_away::TurnedAway;
 use crate::waiting::appends::{CheckedAppend, WaitingAppends};
 use crate::waiting::tickets::{Ticket, Tickets};
 use crate::waiting::watches::Watches;
@@ -39,6 +40,7 @@ pub struct Partition<I: Io> {
     metrics: Rc<ShardMetrics>,
     phase: Phase,
     producers: KnownProducers,
+    turned_away: TurnedAway,
     saving: Saving,
     high_watermark: Offset,
     tickets: Tickets,
@@ -125,6 +127,7 @@ impl<I: Io> Partition<I> {
             metrics,
             phase: Phase::Open,
             producers,
+            turned_away: TurnedAway::default(),
             saving: Saving::default(),
             high_watermark,
             tickets: Tickets::default(),
@@ -156,10 +159,38 @@ impl<I: Io> Partition<I> {
                 self.tickets.push(level, ticket);
                 Appending::Waits
             }
-            Tried::Busy => match self.appends.push(append, &self.limits) {
-                Ok(()) => Appending::Waits,
-                Err(error) => Appending::Done(Err(error)),
+            Tried::Busy => match self.appends.check_room(&append, &self.limits) {
+                Ok(()) => {
+                    self.appends.push(append);
+                    Appending::Waits
+                }
+                Err(error) => {
+                    self.note_turned_away(&append.batches, now);
+                    Appending::Done(Err(error))
+                }
             },
+        }
+    }
+
+    /// A request with this batch of an idempotent producer was refused before it came here, for the moment: its later
+    /// batches are not stored before it.
+    pub fn turn_away(&mut self, batch: &ProducerBatch, now: WallClock) {
+        let known = match &self.producers {
+            KnownProducers::Ready(producers) => producers.knows(batch.producer),
+            KnownProducers::Loading | KnownProducers::Unreadable(_) => false,
+        };
+        // The sequences of those that are known are compared anyway.
+        if !known {
+            self.turned_away.note(batch, TimestampMs::new(now.as_ms()));
+        }
+    }
+
+    #[cold]
+    fn note_turned_away(&mut self, batches: &CheckedBatches, now: WallClock) {
+        if batches.producer == ProducerUse::Idempotent {
+            batches.with_views(|views| {
+                views.iter().filter_map(ProducerBatch::of).for_each(|b| self.turn_away(&b, now));
+            });
         }
     }
 
@@ -167,21 +198,42 @@ impl<I: Io> Partition<I> {
         if append.batches.is_none() {
             return self.answer_visible(append.waiter, now);
         }
-        match self.admit(append) {
-            Ok(Some(Admission::Fresh)) => self.append_fresh(append, now),
+        match self.admit(append, now) {
+            Ok(Some(Admission::Fresh)) => {
+                let tried = self.append_fresh(append, now);
+                if matches!(&tried, Tried::Done(Err(error)) if error.code().retriable()) {
+                    self.note_turned_away(&append.batches, now);
+                }
+                tried
+            }
             Ok(Some(Admission::Duplicate { base_offset, next_offset })) => {
                 self.answer_duplicate(append, (base_offset, next_offset), now)
             }
             Ok(None) => Tried::Busy,
-            Err(error) => Tried::Done(Err(error)),
+            Err(error) => {
+                if matches!(self.producers, KnownProducers::Unreadable(_)) {
+                    self.note_turned_away(&append.batches, now);
+                }
+                Tried::Done(Err(error))
+            }
         }
     }
 
     /// What the producers say; `None` while they are not known.
-    fn admit(&self, append: &CheckedAppend) -> Result<Option<Admission>, PartitionError> {
+    fn admit(
+        &self,
+        append: &CheckedAppend,
+        now: WallClock,
+    ) -> Result<Option<Admission>, PartitionError> {
+        let batches = &append.batches;
         match &self.producers {
-            _ if append.batches.producer == ProducerUse::Anonymous => Ok(Some(Admission::Fresh)),
-            KnownProducers::Ready(producers) => Ok(Some(append.batches.admit(producers)?)),
+            _ if batches.producer == ProducerUse::Anonymous => Ok(Some(Admission::Fresh)),
+            KnownProducers::Ready(producers) => {
+                let verdict = batches.admit(producers)?;
+                let now = TimestampMs::new(now.as_ms());
+                batches.check_begins(producers, &self.turned_away, now)?;
+                Ok(Some(verdict))
+            }
             KnownProducers::Loading => Ok(None),
             KnownProducers::Unreadable(error) => Err(error.clone()),
         }
@@ -208,6 +260,9 @@ impl<I: Io> Partition<I> {
                 for view in views {
                     if let Some(batch) = ProducerBatch::of(view) {
                         producers.record(&batch, base, TimestampMs::new(now.as_ms()));
+                        if !self.turned_away.is_empty() {
+                            self.turned_away.forget(batch.producer);
+                        }
                     }
                     base += u64::from(view.last_offset_delta()) + 1;
                 }
@@ -456,8 +511,11 @@ impl<I: Io> Partition<I> {
             Tried::Busy => {
                 let (batches, wait) = (CheckedBatches::none(), AckLevel::Topic);
                 let place = CheckedAppend { waiter, batches, wait, expected_next_offset: None };
-                match self.appends.push(place, &self.limits) {
-                    Ok(()) => Appending::Waits,
+                match self.appends.check_room(&place, &self.limits) {
+                    Ok(()) => {
+                        self.appends.push(place);
+                        Appending::Waits
+                    }
                     Err(error) => Appending::Done(Err(error)),
                 }
             }

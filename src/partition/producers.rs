@@ -4,7 +4,8 @@
 //! The rules are Kafka's (KIP-98, KIP-360): a producer's last five batches are remembered; a batch equal
 //! to one of them is a duplicate and is answered with the offset it has; any other batch must carry the
 //! sequence after the last one; a new epoch begins at sequence 0; a producer that is not known, because
-//! it is new or was forgotten, may begin anywhere.
+//! it is new or was forgotten, may begin anywhere, unless a batch of it was just turned away
+//! ([`turned_away`](crate::turned_away)).
 
 use kolk_model::batch::BatchView;
 use kolk_model::ids::{ProducerEpoch, ProducerId, Sequence};
@@ -37,6 +38,12 @@ impl ProducerBatch {
             first: batch.base_sequence()?,
             sequences: batch.last_offset_delta() + 1,
         })
+    }
+
+    /// The first of an idempotent producer among record batches, back to back, that nobody has checked.
+    #[must_use]
+    pub fn first_of(batches: &[u8]) -> Option<Self> {
+        kolk_model::batch::batches(batches).map_while(Result::ok).find_map(|view| Self::of(&view))
     }
 }
 
@@ -314,6 +321,12 @@ impl Producers {
             );
         }
         Ok(Admission::Fresh)
+    }
+
+    /// Whether a producer is remembered.
+    #[must_use]
+    pub fn knows(&self, producer: ProducerId) -> bool {
+        self.states.contains_key(&producer)
     }
 
     /// How many producers are remembered.

@@ -13,6 +13,7 @@ use kolk_model::error::ErrorCode;
 use kolk_model::ids::{LeaderEpoch, ProducerId, TopicId, TopicPartition};
 use kolk_model::offset::Offset;
 use kolk_partition::effect::{Produced, WaiterId};
+use kolk_partition::producers::ProducerBatch;
 
 use crate::request::{
     CreateTopicOp, CreatedTopic, CrowdLimits, Crowded, EpochEnd, FetchSlot, FetchedSlot,
@@ -41,6 +42,11 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) enum Request {
     Produce(ProduceOp),
+    /// A batch of an idempotent producer was refused on the way to its partition.
+    TurnAway {
+        partition: TopicPartition,
+        batch: ProducerBatch,
+    },
     Fetch(FetchPart),
     AwaitBytes(BytesAwaited),
     /// Ends the wait of a fetch or of awaited bytes early; has no reply of its own.
@@ -157,6 +163,7 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) enum Reply {
     Produced(Result<Produced, Refusal>),
+    TurnedAway,
     Fetched(FetchedPart),
     /// Awaited bytes are there, or the wait is over.
     Awaited,

@@ -42,7 +42,7 @@ use crate::state::clock::{ClockGuard, KnownTime};
 use crate::state::groups::Groups;
 use crate::state::lane::Lane;
 use crate::state::waiters::Waiters;
-use crate::state::{Lanes, Phase, ShardState};
+use crate::state::{Lanes, Phase, ShardState, TURNED_AWAY_MAX};
 
 /// The catalogue's file, below the data directory.
 pub const CATALOGUE_PATH: &str = "meta/catalogue";
@@ -260,6 +260,7 @@ impl<I: Io> Shard<I> {
             requests: Lane::new(),
             replies: Lane::new(),
             produce: Rc::new(Budget::new(settings.produce_bytes_max / 2)),
+            turned_away: Rc::new(Budget::new(TURNED_AWAY_MAX)),
             heard_at: Cell::new(now),
         };
         let state = Rc::new(ShardState {

@@ -91,6 +91,10 @@ pub(crate) struct ShardState<I: Io> {
     pub(crate) clock_saved_at: Cell<Option<Monotonic>>,
 }
 
+/// Refused batches that one other shard is being told of at once: many times what connections are refused in the time of
+/// its answer. Beyond it is not told, and a later batch of that producer may be stored first.
+pub(crate) const TURNED_AWAY_MAX: u64 = 1024;
+
 /// The two lanes to another shard.
 pub(crate) struct Lanes {
     pub(crate) requests: Lane<Call>,
@@ -98,6 +102,8 @@ pub(crate) struct Lanes {
     /// Bytes of produce requests on the way there. A shard that is silent may have a part of all that may be in
     /// flight, so that it does not take the room of the others.
     pub(crate) produce: Rc<Budget>,
+    /// How many batches refused on the way there it is being told of.
+    pub(crate) turned_away: Rc<Budget>,
     /// When it last answered anything, or owed its first answer.
     pub(crate) heard_at: Cell<Monotonic>,
 }

@@ -22,6 +22,7 @@ use crate::rebuild::load_producers;
 
 mod restart;
 mod settings;
+mod turned_away;
 
 const DIR: &str = "/d";
 

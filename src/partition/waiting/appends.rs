@@ -28,10 +28,10 @@ pub(crate) struct WaitingAppends {
 }
 
 impl WaitingAppends {
-    /// Takes an append in.
-    pub(crate) fn push(
-        &mut self,
-        append: CheckedAppend,
+    /// Whether there is room for an append.
+    pub(crate) fn check_room(
+        &self,
+        append: &CheckedAppend,
         limits: &PartitionLimits,
     ) -> Result<(), PartitionError> {
         let bytes = self.bytes + append.batches.len();
@@ -40,9 +40,13 @@ impl WaitingAppends {
         if full {
             return Err(PartitionError::Overloaded { waiting: self.queue.len() });
         }
-        self.bytes = bytes;
-        self.queue.push_back(append);
         Ok(())
+    }
+
+    /// Takes an append in, for which there is room.
+    pub(crate) fn push(&mut self, append: CheckedAppend) {
+        self.bytes += append.batches.len();
+        self.queue.push_back(append);
     }
 
     /// The append that is next.

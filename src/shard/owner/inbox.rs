@@ -7,11 +7,12 @@ use kolk_io::door::Io;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::ShardId;
 use kolk_partition::effect::WaiterId;
+use kolk_partition::producers::ProducerBatch;
 
 use crate::message::{Answer, BytesAwaited, Call, FetchPart, Reply, Request};
 use crate::owner::fetch::{Patience, await_bytes, fetch, fetch_now, refused};
 use crate::owner::{append, group, lookup};
-use crate::request::Refusal;
+use crate::request::{ProduceOp, Refusal};
 use crate::state::{Announced, Ordered, ShardState};
 
 /// Bytes of batches appended, and calls taken, before other tasks get their turn.
@@ -47,21 +48,10 @@ pub(crate) fn take_answers<I: Io>(state: &ShardState<I>, answers: impl Iterator<
 
 fn take_call<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, waiter: WaiterId, request: Request) {
     match request {
-        Request::Produce(op) => {
-            state.metrics.requests.received.inc();
-            let result = match state.waiters.open_remote(from, waiter) {
-                Ok(seat) => {
-                    let appended = append::append(state, op, seat);
-                    if appended.is_some() {
-                        state.waiters.close(seat);
-                    }
-                    appended
-                }
-                Err(full) => Some(Err(full.into())),
-            };
-            if let Some(result) = result {
-                state.send_reply(from, waiter, Reply::Produced(result));
-            }
+        Request::Produce(op) => produce(state, from, waiter, op),
+        Request::TurnAway { partition, batch } => {
+            append::turn_away(state, partition, &batch);
+            state.send_reply(from, waiter, Reply::TurnedAway);
         }
         Request::Fetch(part) => {
             state.metrics.requests.received.add(part.slots.len() as u64);
@@ -110,6 +100,28 @@ fn take_call<I: Io>(state: &Rc<ShardState<I>>, from: ShardId, waiter: WaiterId, 
             state.drained.ring();
         }
         request => take_waiting_call(state, from, waiter, request),
+    }
+}
+
+fn produce<I: Io>(state: &ShardState<I>, from: ShardId, waiter: WaiterId, op: ProduceOp) {
+    state.metrics.requests.received.inc();
+    let result = match state.waiters.open_remote(from, waiter) {
+        Ok(seat) => {
+            let appended = append::append(state, op, seat);
+            if appended.is_some() {
+                state.waiters.close(seat);
+            }
+            appended
+        }
+        Err(full) => {
+            if let Some(batch) = ProducerBatch::first_of(&op.batches) {
+                append::turn_away(state, op.partition, &batch);
+            }
+            Some(Err(full.into()))
+        }
+    };
+    if let Some(result) = result {
+        state.send_reply(from, waiter, Reply::Produced(result));
     }
 }
 

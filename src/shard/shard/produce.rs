@@ -10,9 +10,10 @@ use kolk_metric::requests::Call;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::ShardId;
 use kolk_partition::effect::Produced;
+use kolk_partition::producers::ProducerBatch;
 
 use crate::message::{Reply, Request};
-use crate::owner::append::append;
+use crate::owner::append;
 use crate::request::{ProduceOp, Refusal};
 use crate::shard::{Shard, wrong_reply};
 use crate::state::ShardState;
@@ -60,15 +61,19 @@ impl<I: Io> Shard<I> {
         }
         let owner = state.placement.owner(op.partition);
         let Some(held) = hold(state, owner, op.batches.len() as u64) else {
+            turn_away(state, owner, &op);
             return Producing::refused(over_budget());
         };
         let waiter = match state.waiters.open_local() {
             Ok(waiter) => waiter,
-            Err(full) => return Producing::refused(full.into()),
+            Err(full) => {
+                turn_away(state, owner, &op);
+                return Producing::refused(full.into());
+            }
         };
         if owner == state.id {
             state.metrics.requests.own.inc();
-            if let Some(result) = append(state, op, waiter) {
+            if let Some(result) = append::append(state, op, waiter) {
                 state.waiters.close(waiter);
                 return Producing { step: Step::Done(Some(result)), held: None };
             }
@@ -102,6 +107,23 @@ fn hold_way<I: Io>(state: &ShardState<I>, owner: ShardId, bytes: u64) -> Option<
         return Some(lanes.produce.take_anyway(bytes));
     }
     lanes.produce.take(bytes)
+}
+
+/// Tells the partition that a batch for it was refused here for the moment, ahead of what is forwarded behind it. Another
+/// shard answers to that, so that a bounded number is on the way there; beyond it is not told.
+#[cold]
+fn turn_away<I: Io>(state: &ShardState<I>, owner: ShardId, op: &ProduceOp) {
+    let Some(batch) = ProducerBatch::first_of(&op.batches) else { return };
+    if owner == state.id {
+        return append::turn_away(state, op.partition, &batch);
+    }
+    let Some(lanes) = state.lanes.get(usize::from(owner.get())) else { return };
+    if let Some(place) = lanes.turned_away.take(1)
+        && let Ok(waiter) = state.waiters.open_local()
+    {
+        state.ask(owner, waiter, Request::TurnAway { partition: op.partition, batch });
+        Waiting::new(&state.waiters, waiter).leave(place);
+    }
 }
 
 #[cold]

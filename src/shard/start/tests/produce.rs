@@ -116,6 +116,30 @@ fn bytes_beyond_the_budget_are_refused_or_waited_for() {
 }
 
 #[test]
+fn a_batch_behind_one_that_was_refused_on_the_way_is_not_stored_before_it() {
+    Sim::new(1).run(|io| async move {
+        let settings = ShardSettings { produce_bytes_max: 1_000, ..settings() };
+        let node = Node::start_with(io, 2, settings).await;
+        let topic = node.create("web", 2).await;
+        for partition in 0..2 {
+            let large = produce_op(at(topic, partition), text_batch(&[&"x".repeat(900)]));
+            let send = |sequence, text| {
+                let batch = batch_of(5, sequence, &[text]);
+                node.shard(0).produce(produce_op(at(topic, partition), batch))
+            };
+            let full = node.shard(0).produce(large);
+            assert_eq!(code(send(0, "first").await), ErrorCode::Overloaded);
+            full.await.unwrap();
+            assert_eq!(code(send(1, "second").await), ErrorCode::OutOfOrderSequence);
+            assert_eq!(send(0, "first").await.unwrap().base_offset.get(), 1);
+            assert_eq!(send(1, "second").await.unwrap().base_offset.get(), 2);
+        }
+        assert_eq!(node.waiting(), 0);
+        assert!(node.shards.iter().flat_map(|s| &s.state.lanes).all(|l| l.turned_away.used() == 0));
+    });
+}
+
+#[test]
 fn more_waiting_requests_than_allowed_are_refused() {
     Sim::new(1).run(|io| async move {
         let node = Node::start_with(io, 2, settings()).await;
