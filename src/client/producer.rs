@@ -212,10 +212,10 @@ impl Producer {
         let slot = topic.choose(record.partition, &parts)?;
         let mut room = None;
         loop {
-            match slot.add(parts, &mut room)? {
-                Added::Yes { delivery, tell } => {
-                    if tell {
-                        self.handle.shared.tell(slot);
+            match slot.add(parts, &mut room, || self.handle.shared.tell(slot))? {
+                Added::Yes { delivery, wake } => {
+                    if wake {
+                        self.handle.shared.wake.notify_one();
                     }
                     return Ok(delivery);
                 }
@@ -238,7 +238,7 @@ impl Producer {
         self.enqueue(record).await.map(drop)
     }
 
-    /// Sends what is buffered and waits until all of it is acknowledged or has failed.
+    /// Sends what is buffered, by whichever clone, and waits until all of it is acknowledged or has failed.
     ///
     /// # Errors
     /// The first failure of any batch since the last flush.

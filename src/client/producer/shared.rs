@@ -120,10 +120,9 @@ impl Shared {
         }
     }
 
-    /// Tells the sender of a slot.
+    /// Tells the sender of a slot; it looks when it wakes.
     pub(super) fn tell(&self, slot: &Arc<Slot>) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(slot));
-        self.wake.notify_one();
     }
 
     /// What the sender was told since it last asked.

@@ -86,8 +86,8 @@ struct Open {
 
 /// What came of an attempt to add a record.
 pub(super) enum Added {
-    /// It is in a batch; `tell` says whether the sender must be told.
-    Yes { delivery: Delivery, tell: bool },
+    /// It is in a batch; `wake` says whether the sender was told and has to be woken.
+    Yes { delivery: Delivery, wake: bool },
     /// A batch must be begun: come again with room for so many bytes.
     NeedsRoom(usize),
 }
@@ -121,11 +121,13 @@ impl Slot {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a record. `room` is for the batch that it may begin, and is left alone if it begins none.
+    /// Adds a record. `room` is for the batch that it may begin, and is left alone if it begins none. `tell` tells the sender of
+    /// the slot; it is called before anybody else can add to the batch, so that a flush finds all that was accepted.
     pub(super) fn add(
         &self,
         parts: Parts<'_>,
         room: &mut Option<OwnedSemaphorePermit>,
+        tell: impl FnOnce(),
     ) -> Result<Added, ClientError> {
         let record_bytes = parts.bytes_max();
         let mut guard = self.lock();
@@ -148,7 +150,6 @@ impl Slot {
                 room: Some(room),
             });
         }
-        let tell = inner.must_tell();
         let Some(open) = inner.open.as_mut() else {
             return Err(ClientError::Closed { what: "the batch is gone" });
         };
@@ -158,7 +159,11 @@ impl Slot {
             .map_err(|error| build_error(&error))?;
         let cell = Arc::clone(&open.cell);
         let delivery = Delivery { cell, index, timestamp: parts.timestamp, place: None };
-        Ok(Added::Yes { delivery, tell })
+        let wake = inner.must_tell();
+        if wake {
+            tell();
+        }
+        Ok(Added::Yes { delivery, wake })
     }
 
     /// Finishes the open batch: compresses it and puts it behind the others.

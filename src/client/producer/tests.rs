@@ -1,5 +1,6 @@
 //! The producer against the fake broker, with everything going wrong that can.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kolk_model::batch::BatchView;
@@ -11,7 +12,8 @@ use kolk_model::records::Header;
 use kolk_model::time::TimestampMs;
 
 use super::settings::ProducerSettings;
-use super::{Producer, Record};
+use super::slot::Added;
+use super::{Producer, Record, topic_name};
 use crate::error::ClientError;
 use crate::fake::{FakeBroker, Fault};
 
@@ -312,6 +314,31 @@ async fn flush_does_not_wait_for_linger() {
     let delivery = producer.enqueue(Record::to("web").value(b"x")).await.unwrap();
     producer.flush().await.unwrap();
     assert_eq!(delivery.await.unwrap().offset, Offset::ZERO);
+}
+
+#[tokio::test]
+async fn flush_waits_for_records_in_a_batch_that_another_clone_has_begun() {
+    let broker = broker("web", 1).await;
+    let linger = Duration::from_secs(3600);
+    let producer = producer(&broker, ProducerSettings { linger, ..quick() });
+    let shared = &producer.handle.shared;
+    let view = producer.handle.cluster.topic(&topic_name("web").unwrap()).await.unwrap();
+    let topic = shared.learn(&topic_name("web").unwrap(), &view);
+    // One clone has put its record in, and is stopped there for a while.
+    let parts = Record::to("web").value(b"one").parts();
+    let slot = topic.choose(None, &parts).unwrap();
+    let mut room = Some(Arc::clone(&shared.room).acquire_many_owned(65_536).await.unwrap());
+    let Ok(Added::Yes { delivery: first, .. }) = slot.add(parts, &mut room, || shared.tell(slot))
+    else {
+        panic!("not taken")
+    };
+    // Another goes on with the same batch.
+    let clone = producer.clone();
+    let second = clone.enqueue(Record::to("web").value(b"two")).await.unwrap();
+    clone.flush().await.unwrap();
+    assert_eq!(values(&broker, "web", 0), ["one", "two"], "accepted before the flush");
+    assert_eq!(first.await.unwrap().offset, Offset::ZERO);
+    assert_eq!(second.await.unwrap().offset, Offset::new(1));
 }
 
 #[tokio::test]
