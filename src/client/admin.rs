@@ -390,14 +390,9 @@ pub(crate) async fn list_offsets(
     let mut listed = Vec::with_capacity(queries.len());
     for (address, asked) in by_owner {
         let queries = asked.iter().map(|(_, query)| *query).collect();
-        let connection = cluster.connect(&address).await?;
-        let request = Request::ListOffsets(ListOffsets { queries });
-        let timeout = cluster.settings().request_timeout;
-        let Reply::ListOffsets(reply) = connection.call(&request, timeout).await? else {
-            return Err(unexpected("list offsets"));
-        };
-        for ((order, _), outcome) in asked.into_iter().zip(reply.partitions) {
-            listed.push((order, outcome.map_err(ClientError::from)?));
+        let outcomes = ask_offsets(cluster, &address, queries).await?;
+        for ((order, _), outcome) in asked.into_iter().zip(outcomes) {
+            listed.push((order, outcome?));
         }
     }
     listed.sort_by_key(|(order, _)| *order);
@@ -405,6 +400,23 @@ pub(crate) async fn list_offsets(
         Ok(listed.into_iter().map(|(_, offset)| offset).collect())
     } else {
         Err(unexpected("list offsets"))
+    }
+}
+
+/// Asks one owner; an outcome for each question, in their order.
+pub(crate) async fn ask_offsets(
+    cluster: &Cluster,
+    address: &Arc<str>,
+    queries: Vec<OffsetQuery>,
+) -> Result<Vec<Result<ListedOffset, ClientError>>, ClientError> {
+    let connection = cluster.connect(address).await?;
+    let asked = queries.len();
+    let request = Request::ListOffsets(ListOffsets { queries });
+    match connection.call(&request, cluster.settings().request_timeout).await? {
+        Reply::ListOffsets(reply) if reply.partitions.len() == asked => {
+            Ok(reply.partitions.into_iter().map(|one| one.map_err(ClientError::from)).collect())
+        }
+        _ => Err(unexpected("list offsets")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A broker in memory that speaks the native wire over TCP loopback, with several doors and faults on
 //! demand. Apart because every test of this crate talks to it.
 
+mod group;
 mod store;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use self::group::Groups;
 use self::store::Store;
 use crate::client::Client;
 use crate::settings::ClientSettings;
@@ -67,6 +69,9 @@ struct Shared {
 pub(crate) struct State {
     pub(crate) ports: Vec<u16>,
     pub(crate) store: Store,
+    pub(crate) groups: Groups,
+    /// The door whose look-ups of offsets are never answered.
+    pub(crate) silent_door: Option<usize>,
     /// What happens to the next produce requests; afterwards all goes well.
     pub(crate) faults: VecDeque<Fault>,
     next_producer: u64,
@@ -90,6 +95,8 @@ impl FakeBroker {
         let state = State {
             ports,
             store: Store::default(),
+            groups: Groups::default(),
+            silent_door: None,
             faults: VecDeque::new(),
             next_producer: 1000,
             produce_requests: 0,
@@ -263,6 +270,8 @@ fn answer(shared: &Shared, door: usize, request: Request) -> Verdict {
             false => Reply::Refused(Refusal::new(ErrorCode::UnknownTopicOrPartition, "")),
         },
         Request::Trim(trim) => Reply::Trim(TrimReply { partitions: state.store.trim(&trim) }),
+        Request::Group(call) => state.groups.answer(call, state.ports[0]),
+        Request::ListOffsets(_) if state.silent_door == Some(door) => return Verdict::Silence,
         Request::ListOffsets(list) => {
             let partitions = list.queries.iter().map(|query| state.store.list(query)).collect();
             Reply::ListOffsets(ListOffsetsReply { partitions })

@@ -9,11 +9,12 @@ mod member;
 use std::sync::Arc;
 
 use kolk_model::ids::{PartitionId, TopicName};
-use kolk_model::map::Map;
+use kolk_model::map::{Map, Set};
 use kolk_model::offset::Offset;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use self::member::places::Placed;
 use self::member::{Attendance, Member, News, Order, Round};
 use self::settings::GroupSettings;
 use super::fetched::{FetchedBatches, FetchedRecords};
@@ -62,6 +63,8 @@ pub struct GroupConsumer {
     topics: Vec<TopicName>,
     round: Round,
     has_joined: bool,
+    /// Of this member's partitions those of which it is not known yet where they begin.
+    unplaced: Set<Target>,
     /// What the group has of this member's partitions.
     committed: Map<Target, Offset>,
     commit_at: Option<Instant>,
@@ -91,6 +94,7 @@ impl GroupConsumer {
             topics: Vec::new(),
             round: 0,
             has_joined: false,
+            unplaced: Set::new(),
             committed: Map::new(),
             commit_at: None,
         })
@@ -188,6 +192,11 @@ impl GroupConsumer {
         partition: PartitionId,
         position: Position,
     ) -> Result<(), ClientError> {
+        let target = (topic_name(topic)?, partition);
+        if self.unplaced.remove(&target) {
+            self.consumer.start(target, position);
+            return Ok(());
+        }
         self.consumer.seek(topic, partition, position)
     }
 
@@ -197,10 +206,12 @@ impl GroupConsumer {
         self.has_joined
     }
 
-    /// The partitions that this member has at the moment, in order.
+    /// The partitions that this member has at the moment, in order. One that can't be used now is among them; it is read
+    /// once it can.
     #[must_use]
     pub fn assignment(&self) -> Vec<(TopicName, PartitionId)> {
-        let mut targets: Vec<_> = self.consumer.assigned.keys().cloned().collect();
+        let assigned = self.consumer.assigned.keys().chain(&self.unplaced);
+        let mut targets: Vec<_> = assigned.cloned().collect();
         targets.sort();
         targets
     }
@@ -233,17 +244,23 @@ impl GroupConsumer {
                 self.join(commit);
             }
             News::Lost(round) if round == self.round => self.join(Vec::new()),
-            News::Assigned(round, targets) if round == self.round => {
+            News::Assigned(round, placed, unplaced) if round == self.round => {
                 self.clear();
                 self.has_joined = true;
-                for (target, offset, is_committed) in targets {
-                    if is_committed {
-                        self.committed.insert(target.clone(), offset);
-                    }
-                    self.consumer.start(target, Position::Offset(offset));
+                self.unplaced = unplaced;
+                for one in placed {
+                    self.read(one);
                 }
                 let interval = self.settings.auto_commit_interval;
                 self.commit_at = interval.map(|interval| Instant::now() + interval);
+            }
+            News::Placed(round, placed) if round == self.round => {
+                for one in placed {
+                    // The caller may have sought it meanwhile.
+                    if self.unplaced.remove(&one.target) {
+                        self.read(one);
+                    }
+                }
             }
             News::Committed(offsets) => {
                 for (target, offset) in offsets {
@@ -258,9 +275,22 @@ impl GroupConsumer {
                 return Err(error);
             }
             // Of a join before the last one.
-            News::Rebalance(_) | News::Lost(_) | News::Assigned(..) | News::Failed(..) => {}
+            News::Rebalance(_)
+            | News::Lost(_)
+            | News::Assigned(..)
+            | News::Placed(..)
+            | News::Failed(..) => {}
         }
         Ok(())
+    }
+
+    /// Reads a partition from where it goes on.
+    fn read(&mut self, placed: Placed) {
+        let Placed { target, offset, is_committed } = placed;
+        if is_committed {
+            self.committed.insert(target.clone(), offset);
+        }
+        self.consumer.start(target, Position::Offset(offset));
     }
 
     fn join(&mut self, commit: Vec<(Target, Offset)>) {
@@ -276,6 +306,7 @@ impl GroupConsumer {
         for (topic, partition) in self.assignment() {
             self.consumer.unassign(topic.as_str(), partition);
         }
+        self.unplaced.clear();
         self.committed.clear();
         self.commit_at = None;
         self.has_joined = false;
@@ -313,3 +344,6 @@ impl std::fmt::Debug for GroupConsumer {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

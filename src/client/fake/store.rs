@@ -36,6 +36,8 @@ pub(crate) struct Topic {
 /// A partition.
 pub(crate) struct Log {
     pub(crate) door: usize,
+    /// Why its offsets are not told.
+    pub(crate) unusable: Option<ErrorCode>,
     pub(crate) batches: Vec<Bytes>,
     pub(crate) start: Offset,
     end: Offset,
@@ -60,6 +62,7 @@ impl Store {
         let id = TopicId::new([self.next_topic; 16]);
         let log = |number| Log {
             door: number % doors,
+            unusable: None,
             batches: Vec::new(),
             start: Offset::ZERO,
             end: Offset::ZERO,
@@ -129,6 +132,9 @@ impl Store {
     pub(crate) fn list(&mut self, query: &OffsetQuery) -> Result<ListedOffset, Refusal> {
         let gone = || Refusal::new(ErrorCode::UnknownTopicId, "");
         let log = self.find(query.id).ok_or_else(gone)?;
+        if let Some(code) = log.unusable {
+            return Err(Refusal::new(code, ""));
+        }
         let at = |offset| ListedOffset { offset, timestamp: None, leader_epoch: None };
         Ok(match query.place {
             OffsetPlace::Beginning => at(Some(log.start)),

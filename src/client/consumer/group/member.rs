@@ -2,6 +2,8 @@
 //! because it goes on while the caller is busy with records. It never takes partitions away by itself: it tells the
 //! consumer, which gives them up at its next call, with the positions that it has reached, and only then joins again.
 
+pub(super) mod places;
+
 mod join;
 
 use std::collections::BTreeMap;
@@ -11,19 +13,25 @@ use std::time::Duration;
 
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::TopicName;
+use kolk_model::map::Set;
 use kolk_model::offset::Offset;
 use kolk_native::reply::group::GroupReply;
 use kolk_native::request::group::{
     CommitOffsets, GroupCall, LeaveGroup, LeavingMember, MemberOfGroup, OffsetToCommit,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::places::{Placed, Places};
 use super::super::fetcher::Target;
 use super::settings::GroupSettings;
 use crate::cluster::coordinator::Coordinator;
 use crate::cluster::unexpected;
 use crate::error::ClientError;
+
+/// How long a member that ends by an error tries to leave before it tells so.
+const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
 /// How often the leader looks for topics that do not exist yet.
 const MISSING_TOPIC_INTERVAL: Duration = Duration::from_secs(5);
@@ -50,8 +58,10 @@ pub(super) enum News {
     Rebalance(Round),
     /// The group went on without this member: as before, but there is nothing to commit any more.
     Lost(Round),
-    /// These are the member's partitions, and where each goes on; `true` if that was committed.
-    Assigned(Round, Vec<(Target, Offset, bool)>),
+    /// These are the member's partitions, and where each goes on; of the others that is not known yet.
+    Assigned(Round, Vec<Placed>, Set<Target>),
+    /// It is known of these by now.
+    Placed(Round, Vec<Placed>),
     /// These offsets are committed.
     Committed(Vec<(Target, Offset)>),
     /// The member can't be one. Joining again may help after the cause is gone.
@@ -113,7 +123,7 @@ enum Stage {
 
 /// The task.
 pub(super) struct Member {
-    coordinator: Coordinator,
+    coordinator: Arc<Coordinator>,
     settings: GroupSettings,
     attendance: Arc<Attendance>,
     news: mpsc::UnboundedSender<News>,
@@ -121,6 +131,8 @@ pub(super) struct Member {
     stage: Stage,
     round: Round,
     topics: Vec<TopicName>,
+    /// The search for where the partitions of this assignment begin, while it goes on. Ends when it is dropped.
+    placing: JoinSet<Result<(), ClientError>>,
     /// Of the leader: the topics of all members with the numbers of partitions that were given out.
     watched: Option<Watched>,
 }
@@ -144,7 +156,7 @@ impl Member {
             ..MemberOfGroup::default()
         };
         Self {
-            coordinator,
+            coordinator: Arc::new(coordinator),
             settings,
             attendance,
             news,
@@ -152,6 +164,7 @@ impl Member {
             stage: Stage::Outside,
             round: 0,
             topics: Vec::new(),
+            placing: JoinSet::new(),
             watched: None,
         }
     }
@@ -171,17 +184,24 @@ impl Member {
                         self.live().await;
                         continue;
                     }
+                    Some(ended) = self.placing.join_next() => {
+                        if let Ok(Err(error)) = ended {
+                            self.fail(error).await;
+                        }
+                        continue;
+                    }
                 },
             };
             match order {
                 Some(Order::Join { round, commit, topics }) => {
+                    self.placing = JoinSet::new();
                     self.commit_last(commit).await;
                     (self.round, self.topics) = (round, topics);
                     // An order that comes while the member joins ends the joining.
                     tokio::select! {
                         biased;
                         order = orders.recv() => pending = order,
-                        outcome = self.join() => self.joined(outcome),
+                        outcome = self.join() => self.joined(outcome).await,
                     }
                     tick.reset();
                 }
@@ -203,18 +223,32 @@ impl Member {
         }
     }
 
-    fn joined(&mut self, outcome: Result<Vec<(Target, Offset, bool)>, ClientError>) {
-        let round = self.round;
-        match outcome {
-            Ok(assigned) => {
-                self.stage = Stage::Stable;
-                self.tell(News::Assigned(round, assigned));
-            }
-            Err(error) => {
-                self.stage = Stage::Outside;
-                self.tell(News::Failed(round, error));
-            }
+    async fn joined(&mut self, outcome: Result<Vec<Target>, ClientError>) {
+        let targets = match outcome {
+            Ok(targets) => targets,
+            Err(error) => return self.fail(error).await,
+        };
+        self.stage = Stage::Stable;
+        let places = Places {
+            coordinator: Arc::clone(&self.coordinator),
+            start: self.settings.start,
+            news: self.news.clone(),
+            round: self.round,
+        };
+        self.placing.spawn(places.find(targets));
+    }
+
+    /// The member can't be one. It leaves, so that the others need not wait for the session timeout.
+    async fn fail(&mut self, error: ClientError) {
+        self.stage = Stage::Outside;
+        self.placing = JoinSet::new();
+        let leave = self.leave("the consumer met an error");
+        match tokio::time::timeout(LEAVE_WAIT, leave).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "group not left"),
+            Err(_) => tracing::debug!("group not left in time"),
         }
+        self.tell(News::Failed(self.round, error));
     }
 
     /// One heartbeat, and what else is due with it.
@@ -238,10 +272,7 @@ impl Member {
             Err(error) => match error.code() {
                 Some(ErrorCode::RebalanceInProgress) => self.give_up_soon(),
                 Some(code) if is_lost(code) => self.lose(code),
-                Some(ErrorCode::FencedInstanceId) => {
-                    self.stage = Stage::Outside;
-                    self.tell(News::Failed(self.round, error));
-                }
+                Some(ErrorCode::FencedInstanceId) => self.fail(error).await,
                 // The next one may arrive; the broker waits for the session timeout.
                 _ => tracing::debug!(%error, "heartbeat lost"),
             },
@@ -261,6 +292,7 @@ impl Member {
             self.who.member.clear();
         }
         self.who.generation = None;
+        self.placing = JoinSet::new();
         if self.stage != Stage::Outside {
             self.stage = Stage::Outside;
             self.tell(News::Lost(self.round));

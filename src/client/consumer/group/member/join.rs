@@ -1,16 +1,13 @@
-//! Becoming a member: join, as the leader assign, sync, find where to begin. Apart from the rest of the member's
-//! life because it may be dropped at any wait and begun again.
+//! Becoming a member: join, as the leader assign, sync. Apart from the rest of the member's life because it may be
+//! dropped at any wait and begun again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kolk_model::error::ErrorCode;
-use kolk_model::ids::{PartitionId, TopicName};
-use kolk_model::map::Map;
-use kolk_model::offset::Offset;
+use kolk_model::ids::TopicName;
 use kolk_native::reply::group::{GroupReply, JoinRefusal, JoinedGroup, SyncedGroup};
-use kolk_native::request::OffsetPlace;
-use kolk_native::request::group::{FetchOffsets, GroupCall, GroupProtocol, JoinGroup, SyncGroup};
+use kolk_native::request::group::{GroupCall, GroupProtocol, JoinGroup, SyncGroup};
 use tokio::time::Instant;
 
 use super::super::super::fetcher::Target;
@@ -19,16 +16,13 @@ use super::{Member, Watched, is_lost};
 use crate::admin::groups::protocol::{
     CONSUMER, read_assignment, read_subscription, write_assignment, write_subscription,
 };
-use crate::admin::list_offsets;
 use crate::backoff::Backoff;
 use crate::cluster::{Cluster, unexpected};
-use crate::consumer::Position;
 use crate::error::ClientError;
 
 impl Member {
-    /// Joins until the group takes the member; gives its partitions, where each goes on, and whether that was
-    /// committed. Fails only for good.
-    pub(super) async fn join(&mut self) -> Result<Vec<(Target, Offset, bool)>, ClientError> {
+    /// Joins until the group takes the member; gives its partitions. Fails only for good.
+    pub(super) async fn join(&mut self) -> Result<Vec<Target>, ClientError> {
         let mut backoff = Backoff::new(self.coordinator.cluster.settings());
         let mut failures = 0;
         loop {
@@ -57,7 +51,7 @@ impl Member {
         }
     }
 
-    async fn try_join(&mut self) -> Result<Vec<(Target, Offset, bool)>, ClientError> {
+    async fn try_join(&mut self) -> Result<Vec<Target>, ClientError> {
         self.watched = None;
         let joined = self.ask_to_join().await?;
         self.who.member.clone_from(&joined.member);
@@ -65,13 +59,12 @@ impl Member {
         let leads = joined.leader == joined.member;
         let assignments = if leads { self.lead(&joined).await? } else { Vec::new() };
         let synced = self.sync(&joined, assignments).await?;
-        let targets = read_assignment(&synced.assignment).ok_or_else(|| {
+        read_assignment(&synced.assignment).ok_or_else(|| {
             ClientError::refused(
                 ErrorCode::InconsistentGroupProtocol,
                 "the group's leader sent an assignment that is none",
             )
-        })?;
-        self.places(targets).await
+        })
     }
 
     async fn ask_to_join(&mut self) -> Result<JoinedGroup, ClientError> {
@@ -150,93 +143,6 @@ impl Member {
             GroupReply::Sync(synced) => Ok(synced),
             _ => Err(unexpected("sync group")),
         }
-    }
-
-    /// Where each partition goes on: where the group has committed, else where the settings say. That place is
-    /// made an offset here, so that it can be committed before the first record comes.
-    async fn places(
-        &self,
-        targets: Vec<Target>,
-    ) -> Result<Vec<(Target, Offset, bool)>, ClientError> {
-        if targets.is_empty() {
-            return Ok(Vec::new());
-        }
-        let cluster = &self.coordinator.cluster;
-        let group = self.who.group.clone();
-        let fetch =
-            GroupCall::FetchOffsets(FetchOffsets { group, partitions: Some(targets.clone()) });
-        let ask = || self.coordinator.ask(fetch.clone(), Duration::ZERO);
-        let GroupReply::FetchOffsets(fetched) = cluster.retrying(ask).await? else {
-            return Err(unexpected("fetch offsets"));
-        };
-        let mut committed: Map<Target, Offset> = Map::new();
-        for one in fetched {
-            if !one.error.is_ok() {
-                return Err(ClientError::refused(one.error, ""));
-            }
-            if let Some(offset) = one.offset {
-                committed.insert((one.topic, one.partition), offset);
-            }
-        }
-        let mut asked: BTreeMap<TopicName, Vec<PartitionId>> = BTreeMap::new();
-        for (topic, partition) in targets.iter().filter(|one| !committed.contains_key(*one)) {
-            asked.entry(topic.clone()).or_default().push(*partition);
-        }
-        let mut begins: Map<Target, Offset> = Map::new();
-        for (topic, partitions) in asked {
-            let offsets = self.begins(&topic, &partitions).await?;
-            let numbered = partitions.into_iter().zip(offsets);
-            begins.extend(numbered.map(|(number, offset)| ((topic.clone(), number), offset)));
-        }
-        let place = |target: Target| match committed.get(&target) {
-            Some(offset) => (target, *offset, true),
-            None => {
-                let begin = begins.get(&target).copied().unwrap_or_default();
-                (target, begin, false)
-            }
-        };
-        Ok(targets.into_iter().map(place).collect())
-    }
-
-    /// The offsets that the settings' start is in these partitions.
-    async fn begins(
-        &self,
-        topic: &TopicName,
-        partitions: &[PartitionId],
-    ) -> Result<Vec<Offset>, ClientError> {
-        let place = match self.settings.start {
-            Position::Offset(offset) => return Ok(vec![offset; partitions.len()]),
-            Position::Beginning => OffsetPlace::Beginning,
-            Position::End => OffsetPlace::End,
-            Position::Time(time) => OffsetPlace::At(time),
-        };
-        let found = self.list(topic, partitions, place).await?;
-        if found.iter().all(Option::is_some) {
-            return Ok(found.into_iter().flatten().collect());
-        }
-        // No record is that new: the next one will be.
-        let ends = self.list(topic, partitions, OffsetPlace::End).await?;
-        let each = found.into_iter().zip(ends);
-        Ok(each.map(|(found, end)| found.or(end).unwrap_or_default()).collect())
-    }
-
-    async fn list(
-        &self,
-        topic: &TopicName,
-        partitions: &[PartitionId],
-        place: OffsetPlace,
-    ) -> Result<Vec<Option<Offset>>, ClientError> {
-        let queries: Vec<_> = partitions.iter().map(|partition| (*partition, place)).collect();
-        let cluster = &self.coordinator.cluster;
-        let ask = || async {
-            let outcome = list_offsets(cluster, topic, &queries).await;
-            if outcome.is_err() {
-                cluster.forget(topic);
-            }
-            outcome
-        };
-        let listed = cluster.retrying(ask).await?;
-        Ok(listed.into_iter().map(|listed| listed.offset).collect())
     }
 }
 
