@@ -246,13 +246,15 @@ impl Producer {
         let closed = ClientError::Closed { what: "the producer was closed" };
         let (answer, cells) = oneshot::channel();
         if self.handle.post.send(Event::Flush(answer)).is_err() {
-            return Err(self.handle.shared.take_failure().unwrap_or(closed));
+            return Err(self.handle.shared.failures.take().unwrap_or(closed));
         }
+        let mut own = Ok(());
         for cell in cells.await.map_err(|_| closed)? {
-            // A failure is noted where it happens, with those of batches that are gone already.
-            let _noted = cell.wait().await;
+            own = own.and(cell.wait().await.map(drop));
         }
-        self.handle.shared.take_failure().map_or(Ok(()), Err)
+        // A failure is noted where it happens, with those of batches that are gone already. Another clone's flush may
+        // have taken it.
+        self.handle.shared.failures.take().map_or(own, Err)
     }
 
     /// Sends what is buffered, waits for it, and stops. Every clone is closed with it.

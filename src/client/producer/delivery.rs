@@ -36,22 +36,42 @@ pub(crate) struct Written {
     pub(crate) append_time_ns: u64,
 }
 
+/// The first failure of any batch of a producer since somebody asked.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(Mutex<Option<ClientError>>);
+
+impl Failures {
+    fn note(&self, error: &ClientError) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| error.clone());
+    }
+
+    pub(crate) fn take(&self) -> Option<ClientError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// A batch's outcome, once there is one.
 #[derive(Debug)]
 pub(crate) struct BatchCell {
     partition: PartitionId,
+    failures: Arc<Failures>,
     outcome: OnceLock<Result<Written, ClientError>>,
     waiting: Mutex<Vec<Waker>>,
 }
 
 impl BatchCell {
-    pub(crate) fn new(id: TopicPartition) -> Arc<Self> {
+    pub(crate) fn new(id: TopicPartition, failures: Arc<Failures>) -> Arc<Self> {
         let (outcome, waiting) = (OnceLock::new(), Mutex::default());
-        Arc::new(Self { partition: id.partition, outcome, waiting })
+        Arc::new(Self { partition: id.partition, failures, outcome, waiting })
     }
 
-    /// Tells everybody who waits. Only the first outcome counts.
+    /// Tells everybody who waits. Only the first outcome counts; a failure is noted before anybody can see it, so that who has
+    /// waited for all batches finds it among the failures.
     pub(crate) fn complete(&self, outcome: Result<Written, ClientError>) {
+        if let (Err(error), None) = (&outcome, self.outcome.get()) {
+            self.failures.note(error);
+        }
         if self.outcome.set(outcome).is_ok() {
             let waiting =
                 std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
@@ -133,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_record_of_a_batch_learns_its_offset() {
-        let cell = BatchCell::new(crate::fake::partition(3));
+        let cell = BatchCell::new(crate::fake::partition(3), Arc::default());
         let early = tokio::spawn(delivery(&cell, 1));
         tokio::task::yield_now().await;
         cell.complete(Ok(Written { base_offset: Offset::new(40), append_time_ns: 9 }));
@@ -147,7 +167,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_delivery_that_is_polled_often_waits_once() {
-        let cell = BatchCell::new(crate::fake::partition(0));
+        let failures = Arc::<Failures>::default();
+        let cell = BatchCell::new(crate::fake::partition(0), Arc::clone(&failures));
         let mut waiting = Box::pin(delivery(&cell, 0));
         for _ in 0..10 {
             let polled = std::future::poll_fn(|c| Poll::Ready(waiting.as_mut().poll(c))).await;
@@ -156,5 +177,8 @@ mod tests {
         assert_eq!(cell.waiting.lock().unwrap().len(), 1);
         cell.complete(Err(ClientError::Closed { what: "closed" }));
         assert!(matches!(waiting.await, Err(ClientError::Closed { .. })));
+        assert!(matches!(failures.take(), Some(ClientError::Closed { .. })));
+        cell.complete(Err(ClientError::Closed { what: "again" }));
+        assert!(failures.take().is_none(), "an outcome that does not count is no failure");
     }
 }

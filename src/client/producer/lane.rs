@@ -316,23 +316,19 @@ impl Lane {
 
     /// Gives up batches whose first record came before `oldest`. Those in flight are left: their
     /// connection has a limit of its own.
-    pub(crate) fn expire(&mut self, oldest: Instant, error: &ClientError) -> bool {
-        let before = self.waiting.len();
+    pub(crate) fn expire(&mut self, oldest: Instant, error: &ClientError) {
         while self.waiting.front().is_some_and(|batch| batch.opened < oldest) {
             if let Some(batch) = self.waiting.pop_front() {
                 batch.cell.complete(Err(error.clone()));
             }
         }
-        self.waiting.len() < before
     }
 
     /// Gives up everything that is not in flight.
-    pub(crate) fn fail_waiting(&mut self, error: &ClientError) -> bool {
-        let some = !self.waiting.is_empty();
+    pub(crate) fn fail_waiting(&mut self, error: &ClientError) {
         for batch in self.waiting.drain(..) {
             batch.cell.complete(Err(error.clone()));
         }
-        some
     }
 }
 

@@ -394,7 +394,6 @@ impl Sender {
         let pause = self.backoff.pause(state.lane.failed_rounds());
         if let Some(error) = state.lane.settle(ticket, outcome, Instant::now(), pause) {
             tracing::debug!(topic = %state.slot.topic, partition = %state.slot.id.partition, %error, "batch refused");
-            self.shared.note_failure(&error);
         }
         if moved {
             self.unroute(place);
@@ -408,11 +407,9 @@ impl Sender {
         let Some(oldest) = now.checked_sub(limit) else { return };
         let error = ClientError::TimedOut { what: "the delivery of a record", limit };
         for state in &mut self.lanes {
-            let waiting = state.lane.expire(oldest, &error);
             // Records that have not left their slot are behind those that wait in the lane.
-            if state.slot.expire(oldest, &error) || waiting {
-                self.shared.note_failure(&error);
-            }
+            state.lane.expire(oldest, &error);
+            state.slot.expire(oldest, &error);
         }
     }
 }

@@ -6,6 +6,7 @@ use kolk_model::ids::{PartitionId, TopicName, TopicPartition};
 use kolk_model::map::Map;
 use tokio::sync::{Notify, Semaphore};
 
+use super::delivery::Failures;
 use super::partitioner::{Sticky, partition_of_key};
 use super::slot::{BatchShape, Parts, Slot};
 use crate::cluster::TopicView;
@@ -24,8 +25,7 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// Bytes that may still be buffered.
     pub(super) room: Arc<Semaphore>,
-    /// The first batch that failed since anybody asked.
-    failure: Mutex<Option<ClientError>>,
+    pub(super) failures: Arc<Failures>,
 }
 
 /// A topic's slots.
@@ -71,7 +71,7 @@ impl Shared {
             told: Mutex::default(),
             wake: Notify::new(),
             room: Arc::new(Semaphore::new(buffer_bytes_max)),
-            failure: Mutex::default(),
+            failures: Arc::default(),
         }
     }
 
@@ -92,7 +92,8 @@ impl Shared {
         for place in slots.len()..view.partitions.len() {
             let partition = PartitionId::new(u32::try_from(place).unwrap_or(u32::MAX));
             let id = TopicPartition::new(view.id, partition);
-            slots.push(Arc::new(Slot::new(id, name.clone(), self.shape)));
+            let failures = Arc::clone(&self.failures);
+            slots.push(Arc::new(Slot::new(id, name.clone(), self.shape, failures)));
         }
         let sticky = Sticky::new(self.shape.bytes);
         let topic = Arc::new(TopicSlots { name: name.clone(), view: view.clone(), slots, sticky });
@@ -128,14 +129,5 @@ impl Shared {
     /// What the sender was told since it last asked.
     pub(super) fn take_told(&self) -> Vec<Arc<Slot>> {
         std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn note_failure(&self, error: &ClientError) {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert_with(|| error.clone());
-    }
-
-    pub(super) fn take_failure(&self) -> Option<ClientError> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -13,7 +13,7 @@ use kolk_model::time::TimestampMs;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::delivery::{BatchCell, Delivery};
+use super::delivery::{BatchCell, Delivery, Failures};
 use super::lane::Batch;
 use crate::error::ClientError;
 
@@ -51,6 +51,7 @@ pub(super) struct Slot {
     /// The sender's number for it, once it has one.
     pub(super) lane: OnceLock<usize>,
     shape: BatchShape,
+    failures: Arc<Failures>,
     inner: Mutex<Inner>,
 }
 
@@ -106,7 +107,12 @@ pub(super) enum Offer {
 const FIRST_BUFFER_BYTES: usize = 4096;
 
 impl Slot {
-    pub(super) fn new(id: TopicPartition, topic: TopicName, shape: BatchShape) -> Self {
+    pub(super) fn new(
+        id: TopicPartition,
+        topic: TopicName,
+        shape: BatchShape,
+        failures: Arc<Failures>,
+    ) -> Self {
         let inner = Inner {
             open: None,
             full: VecDeque::new(),
@@ -114,7 +120,7 @@ impl Slot {
             closed: None,
             bytes_hint: FIRST_BUFFER_BYTES,
         };
-        Self { id, topic, lane: OnceLock::new(), shape, inner: Mutex::new(inner) }
+        Self { id, topic, lane: OnceLock::new(), shape, failures, inner: Mutex::new(inner) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -145,7 +151,7 @@ impl Slot {
             };
             inner.open = Some(Open {
                 builder: BatchBuilder::with_capacity(inner.bytes_hint.max(record_bytes + 61)),
-                cell: BatchCell::new(self.id),
+                cell: BatchCell::new(self.id, Arc::clone(&self.failures)),
                 opened: Instant::now(),
                 room: Some(room),
             });
@@ -211,19 +217,17 @@ impl Slot {
     }
 
     /// Gives up batches whose first record came before `oldest`.
-    pub(super) fn expire(&self, oldest: Instant, error: &ClientError) -> bool {
+    pub(super) fn expire(&self, oldest: Instant, error: &ClientError) {
         let mut guard = self.lock();
         let inner = &mut *guard;
         if inner.open.as_ref().is_some_and(|open| open.opened < oldest) {
             self.finish(inner);
         }
-        let before = inner.full.len();
         while inner.full.front().is_some_and(|batch| batch.opened < oldest) {
             if let Some(batch) = inner.full.pop_front() {
                 batch.cell.complete(Err(error.clone()));
             }
         }
-        inner.full.len() < before
     }
 
     /// Takes nothing any more, and fails what is there.

@@ -316,6 +316,32 @@ async fn flush_does_not_wait_for_linger() {
     assert_eq!(delivery.await.unwrap().offset, Offset::ZERO);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flush_always_reports_a_record_that_was_refused() {
+    let broker = broker("web", 1).await;
+    let producer = producer(&broker, quick());
+    for _ in 0..200 {
+        broker.with(|state| state.faults.push_back(Fault::Refuse(ErrorCode::InvalidRecord)));
+        producer.push(Record::to("web").value(b"x")).await.unwrap();
+        let refused = producer.flush().await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::InvalidRecord));
+        producer.flush().await.expect("a failure is told once");
+    }
+}
+
+#[tokio::test]
+async fn every_clone_that_flushes_learns_of_a_record_that_was_refused() {
+    let broker = broker("web", 1).await;
+    let linger = Duration::from_secs(3600);
+    let producer = producer(&broker, ProducerSettings { linger, ..quick() });
+    broker.with(|state| state.faults.push_back(Fault::Refuse(ErrorCode::InvalidRecord)));
+    producer.push(Record::to("web").value(b"x")).await.unwrap();
+    let clone = producer.clone();
+    let (one, other) = tokio::join!(producer.flush(), clone.flush());
+    assert_eq!(one.unwrap_err().code(), Some(ErrorCode::InvalidRecord));
+    assert_eq!(other.unwrap_err().code(), Some(ErrorCode::InvalidRecord));
+}
+
 #[tokio::test]
 async fn flush_waits_for_records_in_a_batch_that_another_clone_has_begun() {
     let broker = broker("web", 1).await;

@@ -21,7 +21,7 @@ fn batch(values: &[u32]) -> Batch {
         builder.append(TimestampMs::new(0), None, Some(&value), &[]).unwrap();
     }
     let bytes = builder.build_unsealed(Compression::None).unwrap();
-    Batch::new(bytes, BatchCell::new(fake::partition(0)), Instant::now(), None)
+    Batch::new(bytes, BatchCell::new(fake::partition(0), Arc::default()), Instant::now(), None)
 }
 
 fn producer(id: u64) -> AssignedProducer {
@@ -180,8 +180,10 @@ fn old_batches_that_are_not_in_flight_are_given_up() {
     let mut lane = known_lane(2);
     send(&mut lane, now);
     let error = ClientError::Closed { what: "old" };
-    assert!(!lane.expire(now - Duration::from_secs(9), &error));
-    assert!(lane.expire(Instant::now() + Duration::from_secs(1), &error));
+    lane.expire(now - Duration::from_secs(9), &error);
+    assert_eq!(lane.waiting.len(), 1);
+    lane.expire(Instant::now() + Duration::from_secs(1), &error);
+    assert!(lane.waiting.is_empty());
     assert!(matches!(lane.step(now), Step::Empty));
     assert_eq!(lane.cells().count(), 1);
 }

@@ -120,7 +120,6 @@ impl Sender {
             let error = ClientError::TopicUnknown { topic };
             state.slot.close(&error);
             state.lane.fail_waiting(&error);
-            self.shared.note_failure(&error);
         }
     }
 
