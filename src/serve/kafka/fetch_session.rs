@@ -147,22 +147,30 @@ impl OwnSessions {
                 Ok(Plan { wanted, session, is_incremental: false })
             }
             epoch => {
-                let session = self.all.sessions.borrow().get(&request.session_id).cloned();
+                let session = self.own(request.session_id);
                 let session = session.ok_or(ErrorCode::FetchSessionIdNotFound)?;
                 if session.naming != naming {
                     return Err(ErrorCode::FetchSessionTopicId);
                 }
                 session.advance(epoch)?;
-                let (before, after) = session.update(request);
-                let others = self.all.partitions.get() - before;
-                self.all.partitions.set(others + after);
-                if others + after > PARTITIONS_MAX {
+                // Before anything is taken in: what a request adds can be as much as a frame holds.
+                if self.all.partitions.get().saturating_add(session.added(request)) > PARTITIONS_MAX
+                {
                     self.end(session.id);
                     return Err(ErrorCode::FetchSessionIdNotFound);
                 }
+                let (before, after) = session.update(request);
+                self.all.partitions.set(self.all.partitions.get() - before + after);
                 Ok(Plan { wanted: session.wanted(), session: Some(session), is_incremental: true })
             }
         }
+    }
+
+    /// A session of this connection. One of another connection is as unknown as one that never was: it would be
+    /// updated beyond its owner's end.
+    fn own(&self, id: i32) -> Option<Rc<FetchSession>> {
+        let is_own = self.ids.borrow().contains(&id);
+        is_own.then(|| self.all.sessions.borrow().get(&id).cloned()).flatten()
     }
 
     fn make(
@@ -243,6 +251,14 @@ impl FetchSession {
         }
         state.epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
         Ok(())
+    }
+
+    /// How many partitions a request would add at most: one that it names twice counts twice.
+    fn added(&self, request: &FetchRequest) -> usize {
+        let state = self.state.borrow();
+        let unknown =
+            |wanted: &Wanted| !state.partitions.contains_key(&(wanted.topic.clone(), wanted.index));
+        request.topics().flat_map(wanted_of_topic).filter(unknown).count()
     }
 
     /// Takes a request's changes in; gives the number of partitions before and after.

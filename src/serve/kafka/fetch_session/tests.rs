@@ -104,6 +104,33 @@ fn a_wrong_epoch_or_session_is_told() {
 }
 
 #[test]
+fn a_session_of_another_connection_is_not_known() {
+    let bench = Bench::new(9);
+    let session = bench.begin(&[(0, 10)]);
+    let stranger = OwnSessions::new(&bench.all);
+    let more = request((session.id(), 1), &[(1, 20), (2, 30)], &[]);
+    let refused = stranger.plan(&more, Naming::Ids, || 0).err();
+    assert_eq!(refused, Some(ErrorCode::FetchSessionIdNotFound));
+    assert_eq!((session.state.borrow().partitions.len(), bench.all.partitions.get()), (1, 1));
+    let own = bench.plan(&request((session.id(), 1), &[], &[])).unwrap();
+    assert_eq!(offsets(&own), [(0, 10)], "its owner goes on with it");
+}
+
+#[test]
+fn a_request_beyond_the_limit_adds_nothing_and_ends_its_session() {
+    let bench = Bench::new(9);
+    let session = bench.begin(&[(0, 10)]);
+    let max = i32::try_from(PARTITIONS_MAX).unwrap();
+    let known = bench.plan(&request((session.id(), 1), &vec![(0, 11); PARTITIONS_MAX], &[]));
+    assert_eq!(offsets(&known.unwrap()), [(0, 11)], "what is known takes no room");
+    let many: Vec<_> = (0..=max).map(|index| (index, 0)).collect();
+    let refused = bench.plan(&request((session.id(), 2), &many, &[])).err();
+    assert_eq!(refused, Some(ErrorCode::FetchSessionIdNotFound));
+    assert_eq!(session.state.borrow().partitions.len(), 1, "nothing was taken in");
+    assert_eq!((bench.all.sessions.borrow().len(), bench.all.partitions.get()), (0, 0));
+}
+
+#[test]
 fn a_session_ends_by_wish_and_with_its_connection() {
     let bench = Bench::new(9);
     let id = bench.begin(&[(0, 10)]).id();
