@@ -115,9 +115,11 @@ impl PartitionError {
             Self::Records(refused) => refused.code(),
             Self::TooManyBatches { .. } => ErrorCode::RecordListTooLarge,
             Self::BatchTooLarge { .. } | Self::RequestTooLarge { .. } => ErrorCode::MessageTooLarge,
-            Self::Producer(ProducerRefusal::OutOfOrder { .. }) => ErrorCode::OutOfOrderSequence,
+            // A part of the batches is not stored: clients would take `DuplicateSequence` for the success of all.
+            Self::Producer(
+                ProducerRefusal::OutOfOrder { .. } | ProducerRefusal::PartlyDuplicate { .. },
+            ) => ErrorCode::OutOfOrderSequence,
             Self::Producer(ProducerRefusal::StaleEpoch { .. }) => ErrorCode::InvalidProducerEpoch,
-            Self::Producer(ProducerRefusal::PartlyDuplicate { .. }) => ErrorCode::DuplicateSequence,
             Self::WrongNextOffset { .. } => ErrorCode::WrongNextOffset,
             Self::Overloaded { .. } => ErrorCode::Overloaded,
             Self::StorageFull => ErrorCode::StorageFull,

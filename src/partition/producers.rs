@@ -112,7 +112,8 @@ pub enum ProducerRefusal {
         /// The batch's epoch.
         found: ProducerEpoch,
     },
-    /// Some batches of one request are stored already and others are not, so no single offset can answer it.
+    /// Some batches of one request are stored already and others are not, so no single offset can answer it. None of
+    /// the others is stored.
     #[error("producer {producer} sent a stored batch and others in one request")]
     PartlyDuplicate {
         /// Whose batch.
