@@ -165,6 +165,9 @@ impl Outbox {
 
     /// Adds a request whose reply keeps the order of such requests.
     pub fn submit_ordered(&self, frame_bytes: usize, reply: ReplyFuture) {
+        if self.is_aborted() {
+            return;
+        }
         self.count_in(frame_bytes);
         self.0.lanes.borrow_mut().ordered.push_back(reply);
         wake(&self.0.sender);
@@ -172,6 +175,9 @@ impl Outbox {
 
     /// Adds a request whose reply goes when it is ready.
     pub fn submit_unordered(&self, frame_bytes: usize, reply: ReplyFuture) {
+        if self.is_aborted() {
+            return;
+        }
         self.count_in(frame_bytes);
         self.0.lanes.borrow().unordered.push(reply);
         wake(&self.0.sender);
@@ -180,9 +186,12 @@ impl Outbox {
     /// Begins a request whose reply goes in the order of the requests, and which runs beside all others. It
     /// runs up to its first wait within this call, so what it does until then is done in that order, too.
     pub fn begin_in_order(&self, frame_bytes: usize, mut reply: ReplyFuture) {
-        self.count_in(frame_bytes);
         // Polled again by the sending half, whose waker it keeps then.
         let begun = reply.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if self.is_aborted() {
+            return;
+        }
+        self.count_in(frame_bytes);
         let in_order = &mut self.0.lanes.borrow_mut().in_order;
         match begun {
             Poll::Ready(reply) => {
@@ -196,6 +205,9 @@ impl Outbox {
 
     /// Adds a request that is answered already.
     pub fn submit_ready(&self, reply: Reply) {
+        if self.is_aborted() {
+            return;
+        }
         self.count_in(reply.charge.bytes());
         self.push_ready(&mut self.0.lanes.borrow_mut().ready, reply);
         wake(&self.0.sender);
@@ -312,7 +324,8 @@ impl Outbox {
         Rc::clone(&self.0.is_waiting_over)
     }
 
-    /// Drops every reply owed: the client is gone.
+    /// Drops every reply owed: the client is gone. Whatever is submitted from now on is dropped, too: nobody takes
+    /// it out any more, so it would count for ever.
     pub fn abort(&self) {
         self.0.input.set(Input::Aborted);
         // Dropped outside the borrow: a future may give back what another part of this outbox holds.
@@ -329,6 +342,10 @@ impl Outbox {
     /// Whether requests are still taken in.
     pub fn is_open(&self) -> bool {
         self.0.input.get() == Input::Open
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.0.input.get() == Input::Aborted
     }
 
     fn count_in(&self, frame_bytes: usize) {

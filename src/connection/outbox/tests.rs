@@ -272,6 +272,22 @@ fn an_abort_gives_everything_back() {
 }
 
 #[test]
+fn what_comes_after_an_abort_is_dropped_and_counts_nowhere() {
+    let bench = Bench::new();
+    bench.outbox.abort();
+    bench.outbox.submit_ready(bench.reply("ready", 1));
+    bench.ordered("produce", 2).complete();
+    bench.unordered("fetch", 3).complete();
+    let _later = bench.in_order("later", 4);
+    let (first, reply) = bench.later("at once", 5);
+    first.complete();
+    bench.outbox.begin_in_order(5, reply);
+    bench.outbox.end_waiting();
+    assert_eq!(bench.send(), "finished");
+    assert_eq!((bench.share.queued_bytes(), bench.budget.used()), (0, 0));
+}
+
+#[test]
 fn nothing_is_sent_behind_a_reply_that_closes() {
     let bench = Bench::new();
     let mut last = bench.reply("last", 1);
