@@ -19,6 +19,11 @@ pub struct PaceLimits {
     pub write_stall: Duration,
     /// The same while replies nobody reads hold much of the shard's memory.
     pub write_stall_contended: Duration,
+    /// Slowest average rate, in bytes a second, at which a client reads what is handed to its socket at once, beyond
+    /// `write_stall`.
+    pub write_bytes_per_second_min: u64,
+    /// The same while replies nobody reads hold much of the shard's memory, beyond `write_stall_contended`.
+    pub write_bytes_per_second_min_contended: u64,
     /// No request for this long.
     pub idle: Duration,
     /// The replies still owed when the input has ended.
@@ -31,8 +36,8 @@ pub(crate) struct Pace {
     /// Last byte received or sent, or request answered.
     last_event: Monotonic,
     frame: Option<FramePace>,
-    /// Since when reply bytes wait for the client to read.
-    write_since: Option<Monotonic>,
+    /// Reply bytes that wait for the client to read.
+    write: Option<WritePace>,
     drain_since: Option<Monotonic>,
     /// Requests without a reply.
     in_flight: usize,
@@ -46,10 +51,18 @@ struct FramePace {
     received: u64,
 }
 
+/// Reply bytes of which the client has taken some and not all.
+#[derive(Debug, Clone, Copy)]
+struct WritePace {
+    since: Monotonic,
+    last_bytes: Monotonic,
+    sent: u64,
+}
+
 impl Pace {
     /// A connection accepted at `now`.
     pub(crate) const fn new(now: Monotonic) -> Self {
-        Self { last_event: now, frame: None, write_since: None, drain_since: None, in_flight: 0 }
+        Self { last_event: now, frame: None, write: None, drain_since: None, in_flight: 0 }
     }
 
     /// `received` bytes of a frame are here and the rest is not.
@@ -81,15 +94,23 @@ impl Pace {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Reply bytes are handed to the socket, or the client took some and more wait.
-    pub(crate) const fn write_waits(&mut self, now: Monotonic) {
-        self.write_since = Some(now);
+    /// Reply bytes are handed to the socket.
+    pub(crate) const fn write_begins(&mut self, now: Monotonic) {
+        self.write = Some(WritePace { since: now, last_bytes: now, sent: 0 });
+    }
+
+    /// The client took `sent` of them, and more may wait.
+    pub(crate) fn write_moved(&mut self, now: Monotonic, sent: usize) {
+        if let Some(write) = &mut self.write {
+            write.last_bytes = now;
+            write.sent = write.sent.saturating_add(u64::try_from(sent).unwrap_or(u64::MAX));
+        }
     }
 
     /// No reply bytes wait.
     pub(crate) const fn write_done(&mut self, now: Monotonic) {
         self.last_event = now;
-        self.write_since = None;
+        self.write = None;
     }
 
     /// No more requests are read; what is owed is still sent.
@@ -109,17 +130,13 @@ impl Pace {
         if self.drain_since.is_some_and(|since| now - since >= limits.drain) {
             return Some(CloseReason::WriteStalled);
         }
-        let write_stall = match pressure.replies {
-            Contention::None => limits.write_stall,
-            Contention::OthersWait => limits.write_stall_contended,
-        };
-        if self.write_since.is_some_and(|since| now - since >= write_stall) {
+        if self.write.is_some_and(|write| write.is_late(now, limits, pressure.replies)) {
             return Some(CloseReason::WriteStalled);
         }
         if self.frame.is_some_and(|frame| frame.is_late(now, limits, pressure.requests)) {
             return Some(CloseReason::FrameStalled);
         }
-        let is_idle = self.in_flight == 0 && self.frame.is_none() && self.write_since.is_none();
+        let is_idle = self.in_flight == 0 && self.frame.is_none() && self.write.is_none();
         (is_idle && now - self.last_event >= limits.idle).then_some(CloseReason::Idle)
     }
 }
@@ -155,6 +172,23 @@ impl FramePace {
     }
 }
 
+impl WritePace {
+    fn is_late(&self, now: Monotonic, limits: &PaceLimits, contended: Contention) -> bool {
+        let (stall, rate_min) = match contended {
+            Contention::None => (limits.write_stall, limits.write_bytes_per_second_min),
+            Contention::OthersWait => {
+                (limits.write_stall_contended, limits.write_bytes_per_second_min_contended)
+            }
+        };
+        if now - self.last_bytes >= stall {
+            return true;
+        }
+        // A byte now and then would keep replies in memory for ever: the whole of them has a slowest rate too.
+        let seconds = (now - self.since).saturating_sub(stall).as_secs();
+        self.sent < seconds.saturating_mul(rate_min)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +199,8 @@ mod tests {
         frame_bytes_per_second_min: 1_000,
         write_stall: Duration::from_secs(20),
         write_stall_contended: Duration::from_secs(5),
+        write_bytes_per_second_min: 100,
+        write_bytes_per_second_min_contended: 10_000,
         idle: Duration::from_secs(600),
         drain: Duration::from_secs(5),
     };
@@ -253,9 +289,9 @@ mod tests {
     fn a_client_that_never_reads_is_closed() {
         let mut pace = Pace::new(at(0));
         pace.request_taken(at(0));
-        pace.write_waits(at(1));
+        pace.write_begins(at(1));
         check(&pace, 20, None);
-        pace.write_waits(at(20));
+        pace.write_moved(at(20), 100_000);
         check(&pace, 39, None);
         check(&pace, 40, Some(CloseReason::WriteStalled));
         pace.write_done(at(39));
@@ -265,11 +301,39 @@ mod tests {
     #[test]
     fn a_client_that_never_reads_is_closed_sooner_when_replies_fill_the_memory() {
         let mut pace = Pace::new(at(0));
-        pace.write_waits(at(1));
+        pace.write_begins(at(1));
         let pressure = Pressure { replies: Contention::OthersWait, ..FREE };
         assert_eq!(pace.verdict(at(5), &LIMITS, pressure), None);
         assert_eq!(pace.verdict(at(6), &LIMITS, pressure), Some(CloseReason::WriteStalled));
         check(&pace, 6, None);
+    }
+
+    #[test]
+    fn a_client_that_reads_a_byte_now_and_then_is_closed_although_it_never_stalls() {
+        let mut pace = Pace::new(at(0));
+        pace.write_begins(at(0));
+        for second in 1..=20_u8 {
+            pace.write_moved(at(second.into()), 1);
+            check(&pace, second.into(), None);
+        }
+        pace.write_moved(at(21), 1);
+        check(&pace, 21, Some(CloseReason::WriteStalled));
+        pace.write_done(at(21));
+        check(&pace, 21, None);
+    }
+
+    #[test]
+    fn a_slow_reader_above_the_rate_is_left_alone_until_memory_is_short() {
+        let mut pace = Pace::new(at(0));
+        pace.write_begins(at(0));
+        let pressure = Pressure { replies: Contention::OthersWait, ..FREE };
+        for second in 1..=100_u8 {
+            pace.write_moved(at(second.into()), 100);
+            check(&pace, second.into(), None);
+            let late = second > 5;
+            let verdict = pace.verdict(at(second.into()), &LIMITS, pressure);
+            assert_eq!(verdict, late.then_some(CloseReason::WriteStalled), "{second} s");
+        }
     }
 
     #[test]

@@ -244,13 +244,13 @@ impl<N: Net> Sender<N> {
         let Self { connection, connections } = self;
         let io = connections.io();
         let mut parts = std::mem::take(&mut sending.parts);
-        connection.pace.borrow_mut().write_waits(io.now());
+        connection.pace.borrow_mut().write_begins(io.now());
         while !parts.is_empty() {
             let later = parts.split_off(parts.len().min(SEND_PARTS_MAX));
             let (mut left, sent) = connection.stream.send(parts).await;
             let sent = sent?;
             connections.metrics().net.bytes_out.add_len(sent);
-            connection.pace.borrow_mut().write_waits(io.now());
+            connection.pace.borrow_mut().write_moved(io.now(), sent);
             advance(&mut left, sent);
             left.extend(later);
             parts = left;

@@ -78,6 +78,8 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
         frame_bytes_per_second_min: 1,
         write_stall: Duration::from_secs(1),
         write_stall_contended: Duration::from_secs(1),
+        write_bytes_per_second_min: 1,
+        write_bytes_per_second_min_contended: 1,
         idle: Duration::from_secs(60),
         drain: Duration::from_secs(5),
     },

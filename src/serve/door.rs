@@ -36,6 +36,12 @@ const FRAME_STALL_CONTENDED: Duration = Duration::from_secs(2);
 /// Patience with a client that reads none of its replies while such replies hold much of the memory.
 const WRITE_STALL_CONTENDED: Duration = Duration::from_secs(30);
 
+/// Slowest average rates, in bytes a second, at which a client reads what was handed to its socket at once, beyond
+/// those times. Some clients read only as fast as their application takes records, and are slow without ill will:
+/// while there is memory they are left alone.
+const WRITE_BYTES_PER_SECOND_MIN: u64 = 1 << 10;
+const WRITE_BYTES_PER_SECOND_MIN_CONTENDED: u64 = 16 << 10;
+
 /// Connections of the HTTP door: scrapers and probes.
 const HTTP_CONNECTIONS_MAX: u32 = 128;
 
@@ -182,6 +188,8 @@ fn client_limits(settings: &ServeSettings) -> ConnectionLimits {
             frame_bytes_per_second_min: FRAME_BYTES_PER_SECOND_MIN,
             write_stall: settings.write_stall,
             write_stall_contended: WRITE_STALL_CONTENDED.min(settings.write_stall),
+            write_bytes_per_second_min: WRITE_BYTES_PER_SECOND_MIN,
+            write_bytes_per_second_min_contended: WRITE_BYTES_PER_SECOND_MIN_CONTENDED,
             idle: settings.connection_idle,
             drain: settings.drain,
         },
@@ -211,6 +219,8 @@ fn open_http<N: Net>(
             frame_bytes_per_second_min: FRAME_BYTES_PER_SECOND_MIN,
             write_stall: HTTP_STALL,
             write_stall_contended: HTTP_STALL,
+            write_bytes_per_second_min: WRITE_BYTES_PER_SECOND_MIN_CONTENDED,
+            write_bytes_per_second_min_contended: WRITE_BYTES_PER_SECOND_MIN_CONTENDED,
             idle: HTTP_IDLE,
             drain: HTTP_STALL / 10,
         },

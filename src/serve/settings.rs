@@ -38,7 +38,8 @@ pub struct ServeSettings {
     /// Range: 1 s to 1 hour.
     pub frame_stall: Duration,
     /// Time in which the client reads none of its replies after which the connection is closed; 30 s at most
-    /// while such replies hold half of `shard_reply_bytes_max`. Default: 5 minutes, as long as a Kafka consumer
+    /// while such replies hold half of `shard_reply_bytes_max`. Who reads, but in this time and beyond less than 1 KiB a
+    /// second, 16 KiB while memory is short, is closed too. Default: 5 minutes, as long as a Kafka consumer
     /// may think about its records. Range: 1 s to 1 hour.
     pub write_stall: Duration,
     /// Time for replies still owed when the client has ended its side, or the broker stops. Default:
