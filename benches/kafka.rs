@@ -60,7 +60,7 @@ fn fetched(partitions: usize, to: ResponseTo) -> FetchFrame {
             ..Default::default()
         });
     }
-    head.finish(&[])
+    head.finish(&[]).unwrap()
 }
 
 fn kafka(c: &mut Criterion) {
@@ -76,7 +76,7 @@ fn kafka(c: &mut Criterion) {
         group.bench_function(format!("answer a produce request of {partitions} partitions"), |b| {
             b.iter(|| {
                 out.clear();
-                encode_response(&mut out, header.response_to(), &request, &answers, &[]);
+                encode_response(&mut out, header.response_to(), &request, &answers, &[]).unwrap();
                 out.len()
             });
         });

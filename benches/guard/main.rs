@@ -146,7 +146,7 @@ fn kafka_produce(rounds: u64) {
             ProduceRequest::decode_into(&mut reader, header.version, std::mem::take(&mut lists))
                 .unwrap();
         out.clear();
-        encode_response(&mut out, header.response_to(), &request, &answers, &[]);
+        encode_response(&mut out, header.response_to(), &request, &answers, &[]).unwrap();
         // The broker gives them back, too.
         lists = request.into_lists();
         lists.topics.clear();

@@ -17,6 +17,13 @@ pub use header::{CorrelationId, HeaderError, RequestHeader, ResponseTo, decode_r
 /// Bytes of the length field, which it does not count.
 pub const LENGTH_BYTES: usize = 4;
 
+/// Bytes of an answer after its length field, payload included. Beyond: [`ResponseTooLarge`]. What clients take by
+/// default is far less (librdkafka: 100 MB), and a fetch brings 64 MiB at most.
+pub const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The room that is left for one more element of whatever size keeps lengths well within the wire's 31 bits.
+const _: () = assert!(RESPONSE_BYTES_MAX <= (i32::MAX as usize) / 4);
+
 /// Room that [`FrameDecoder::reserve`] makes at once; beyond, the buffer grows with what really arrives.
 const EAGER_BYTES: usize = 1024 * 1024;
 
@@ -46,6 +53,12 @@ pub enum FrameError {
         stranger: Option<Stranger>,
     },
 }
+
+/// An answer is larger than [`RESPONSE_BYTES_MAX`]: the client asked for too much at once. Nothing was written; as
+/// answers come in order, the connection must be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answer is larger than {RESPONSE_BYTES_MAX} bytes")]
+pub struct ResponseTooLarge;
 
 /// A protocol that is not Kafka's, told by its first four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,13 +164,21 @@ impl FrameDecoder {
 }
 
 /// Appends an answer: length field, header, message.
-pub fn encode_response<M: Message>(out: &mut BytesMut, to: ResponseTo, body: &M) {
+///
+/// # Errors
+/// It is too large; nothing is appended.
+pub fn encode_response<M: Message>(
+    out: &mut BytesMut,
+    to: ResponseTo,
+    body: &M,
+) -> Result<(), ResponseTooLarge> {
     let start = begin_response(out, M::API, to);
     body.encode(&mut Writer::new(out), to.version);
-    finish(out, start, 0);
+    finish(out, start, 0)
 }
 
-/// Appends a request: length field, header, message. The header names the API and the version.
+/// Appends a request: length field, header, message. The header names the API and the version. One that is larger
+/// than [`RESPONSE_BYTES_MAX`] is left out: no broker takes it.
 pub fn encode_request<M: Message>(out: &mut BytesMut, header: &RequestHeader, body: &M) {
     debug_assert_eq!(header.api, M::API, "a header of another API");
     let start = Start(out.len());
@@ -165,7 +186,7 @@ pub fn encode_request<M: Message>(out: &mut BytesMut, header: &RequestHeader, bo
     let mut writer = Writer::new(out);
     header.encode(&mut writer);
     body.encode(&mut writer, header.version);
-    finish(out, start, 0);
+    let _left_out = finish(out, start, 0);
 }
 
 /// Where a frame that is being written begins.
@@ -180,13 +201,25 @@ pub(crate) fn begin_response(out: &mut BytesMut, api: ApiKey, to: ResponseTo) ->
     start
 }
 
-/// Fills in the length field of a frame that ends here, but for payload that is sent along with it.
-pub(crate) fn finish(out: &mut BytesMut, start: Start, payload_bytes: usize) {
+/// Fills in the length field of a frame that ends here, but for payload that is sent along with it. One that is too
+/// large is taken back: a length that is not true would make a client read the next answer at a wrong place.
+pub(crate) fn finish(
+    out: &mut BytesMut,
+    start: Start,
+    payload_bytes: usize,
+) -> Result<(), ResponseTooLarge> {
     let length = (out.len() - start.0 - LENGTH_BYTES).saturating_add(payload_bytes);
-    // No answer comes near 2 GiB: fetches are capped far below, and the rest is metadata.
-    let length = i32::try_from(length).unwrap_or(i32::MAX);
-    if let Some(field) = out.get_mut(start.0..start.0 + LENGTH_BYTES) {
-        field.copy_from_slice(&length.to_be_bytes());
+    match i32::try_from(length) {
+        Ok(field) if length <= RESPONSE_BYTES_MAX => {
+            if let Some(bytes) = out.get_mut(start.0..start.0 + LENGTH_BYTES) {
+                bytes.copy_from_slice(&field.to_be_bytes());
+            }
+            Ok(())
+        }
+        _ => {
+            out.truncate(start.0);
+            Err(ResponseTooLarge)
+        }
     }
 }
 
@@ -262,16 +295,49 @@ mod tests {
         let (version, correlation_id) = (Version::new(4), CorrelationId::new(-9));
         let mut out = BytesMut::new();
         let to = ResponseTo { correlation_id, version };
-        encode_response(&mut out, to, &heartbeat::Response::default());
+        encode_response(&mut out, to, &heartbeat::Response::default()).unwrap();
         let frame = DECODER.decode(&mut out).unwrap().unwrap();
         // Correlation id, tags, throttle time, error code, tags.
         assert_eq!(frame.len(), 4 + 1 + 4 + 2 + 1);
         let mut reader = Reader::new(&frame);
         let found = decode_response_header(&mut reader, ApiKey::Heartbeat, version);
         assert_eq!(found, Ok(correlation_id));
-        encode_response(&mut out, to, &api_versions::Response::default());
+        encode_response(&mut out, to, &api_versions::Response::default()).unwrap();
         let frame = DECODER.decode(&mut out).unwrap().unwrap();
         // Correlation id, error code, an empty array, throttle time, tags.
         assert_eq!(frame.len(), 4 + 2 + 1 + 4 + 1);
+    }
+
+    /// As much as one answer may have, and some more.
+    fn too_much() -> Bytes {
+        Bytes::from(vec![0; RESPONSE_BYTES_MAX])
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_is_taken_back() {
+        use crate::message::sync_group;
+        let to = ResponseTo { correlation_id: CorrelationId::new(1), version: Version::new(3) };
+        let mut out = BytesMut::from(&b"before"[..]);
+        let answer = sync_group::Response { assignment: too_much(), ..Default::default() };
+        assert_eq!(encode_response(&mut out, to, &answer), Err(ResponseTooLarge));
+        assert_eq!(out, b"before"[..]);
+        let start = begin_response(&mut out, ApiKey::SyncGroup, to);
+        assert_eq!(finish(&mut out, start, RESPONSE_BYTES_MAX - 4), Ok(()));
+        let start = begin_response(&mut out, ApiKey::SyncGroup, to);
+        assert_eq!(finish(&mut out, start, RESPONSE_BYTES_MAX), Err(ResponseTooLarge));
+        assert_eq!(finish(&mut out, Start(0), usize::MAX), Err(ResponseTooLarge));
+    }
+
+    #[test]
+    fn an_answer_stops_to_grow_when_it_is_too_large() {
+        use crate::message::describe_groups::{Group, Member, Response};
+        let member = Member { member_metadata: too_much().slice(..1 << 20), ..Default::default() };
+        let group = Group { members: vec![member; 40], ..Default::default() };
+        // Two thousand groups of 40 MiB each.
+        let answer = Response { groups: vec![group; 2_000], ..Default::default() };
+        let to = ResponseTo { correlation_id: CorrelationId::new(1), version: Version::new(5) };
+        let mut out = BytesMut::new();
+        assert_eq!(encode_response(&mut out, to, &answer), Err(ResponseTooLarge));
+        assert!(out.capacity() < 4 * RESPONSE_BYTES_MAX, "{}", out.capacity());
     }
 }

@@ -44,7 +44,7 @@
 //!
 //! // Broker → client.
 //! let answer = metadata::Response { controller_id: 1, ..Default::default() };
-//! frame::encode_response(&mut wire, received.response_to(), &answer);
+//! frame::encode_response(&mut wire, received.response_to(), &answer).expect("it is small");
 //! # Ok::<(), kolk_kafka::frame::FrameError>(())
 //! ```
 //!

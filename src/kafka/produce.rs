@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use kolk_model::error::ErrorCode;
 
 use crate::api::ApiKey;
-use crate::frame::{ResponseTo, begin_response, finish};
+use crate::frame::{ResponseTo, ResponseTooLarge, begin_response, finish};
 use crate::leader::{LeaderIdAndEpoch, NodeEndpoint, encode_endpoints};
 use crate::wire::{CAPACITY_MAX, DecodeError, Reader, Text, Uuid, Version, Writer};
 
@@ -208,13 +208,16 @@ impl ProduceAnswer {
 /// Appends the frame that answers a request: `answers` has one for each of [`ProduceRequest::partitions`], in their
 /// order; one that is missing is reported as UNKNOWN_SERVER_ERROR. `endpoints` names the brokers that answers name as
 /// leaders.
+///
+/// # Errors
+/// It is too large; nothing is appended.
 pub fn encode_response(
     out: &mut BytesMut,
     to: ResponseTo,
     request: &ProduceRequest,
     answers: &[ProduceAnswer],
     endpoints: &[NodeEndpoint],
-) {
+) -> Result<(), ResponseTooLarge> {
     debug_assert_eq!(answers.len(), request.partitions.len(), "an answer for each partition");
     let version = to.version;
     let start = begin_response(out, ApiKey::Produce, to);
@@ -237,5 +240,5 @@ pub fn encode_response(
     }
     writer.i32(0); // throttle time
     encode_endpoints(&mut writer, if version >= 10 { endpoints } else { &[] });
-    finish(out, start, 0);
+    finish(out, start, 0)
 }

@@ -18,6 +18,8 @@ pub enum CloseReason {
     BadFrame,
     /// The frame announced more bytes than allowed.
     FrameTooLarge,
+    /// A request asked for more than one answer may hold.
+    ReplyTooLarge,
     /// A request that wants no answer failed: its end is the only way to say so.
     UnansweredFailure,
     /// The limit of connections was reached.
@@ -30,13 +32,14 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in label order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ByClient,
         Self::Idle,
         Self::FrameStalled,
         Self::WriteStalled,
         Self::BadFrame,
         Self::FrameTooLarge,
+        Self::ReplyTooLarge,
         Self::UnansweredFailure,
         Self::TooManyConnections,
         Self::ShuttingDown,
@@ -53,6 +56,7 @@ impl CloseReason {
             Self::WriteStalled => "write_stalled",
             Self::BadFrame => "bad_frame",
             Self::FrameTooLarge => "frame_too_large",
+            Self::ReplyTooLarge => "reply_too_large",
             Self::UnansweredFailure => "unanswered_failure",
             Self::TooManyConnections => "too_many_connections",
             Self::ShuttingDown => "shutting_down",

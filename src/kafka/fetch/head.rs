@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use kolk_model::error::ErrorCode;
 
 use crate::api::ApiKey;
-use crate::frame::{ResponseTo, Start, begin_response, finish};
+use crate::frame::{ResponseTo, ResponseTooLarge, Start, begin_response, finish};
 use crate::leader::{LeaderIdAndEpoch, NodeEndpoint, encode_endpoints};
 use crate::wire::{Uuid, Version, Writer};
 
@@ -179,13 +179,15 @@ impl FetchHead {
     }
 
     /// Ends the answer. `endpoints` names the brokers that partitions name as leaders.
-    #[must_use]
-    pub fn finish(mut self, endpoints: &[NodeEndpoint]) -> FetchFrame {
+    ///
+    /// # Errors
+    /// Head and payload together are too large.
+    pub fn finish(mut self, endpoints: &[NodeEndpoint]) -> Result<FetchFrame, ResponseTooLarge> {
         debug_assert_eq!((self.topics_due, self.partitions_due), (0, 0), "fewer than announced");
         let endpoints = if self.version >= 16 { endpoints } else { &[] };
         encode_endpoints(&mut self.writer(), endpoints);
-        finish(&mut self.out, self.start, self.payload_bytes);
-        FetchFrame { bytes: self.out.freeze(), cuts: self.cuts }
+        finish(&mut self.out, self.start, self.payload_bytes)?;
+        Ok(FetchFrame { bytes: self.out.freeze(), cuts: self.cuts })
     }
 }
 

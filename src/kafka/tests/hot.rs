@@ -200,7 +200,7 @@ fn body<M: Message>(frame: &Bytes, to: ResponseTo, place: &str) -> M {
 /// Writes a twin as the hot path must: the same bytes are expected.
 fn twin_bytes<M: Message>(to: ResponseTo, twin: &M) -> Bytes {
     let mut out = BytesMut::new();
-    crate::frame::encode_response(&mut out, to, twin);
+    crate::frame::encode_response(&mut out, to, twin).unwrap();
     out.freeze()
 }
 
@@ -231,7 +231,7 @@ fn answers_to_produce_are_written_as_their_twin_writes_them() {
             let answers: Vec<_> = request.partitions().iter().map(answer).collect();
             let endpoints = endpoints(&mut dice);
             let mut out = BytesMut::new();
-            encode_response(&mut out, to, &request, &answers, &endpoints);
+            encode_response(&mut out, to, &request, &answers, &endpoints).unwrap();
             let whole = out.clone().freeze();
             let frame = FrameDecoder::new(1 << 20).decode(&mut out).unwrap().unwrap();
             let twin: message::produce::Response = body(&frame, to, &place);
@@ -300,7 +300,7 @@ fn heads_of_fetch_answers_join_with_their_payload_into_their_twin() {
                 topic.iter().for_each(|partition| head.partition(partition));
             }
             let endpoints = endpoints(&mut dice);
-            let head = head.finish(&endpoints);
+            let head = head.finish(&endpoints).unwrap();
             let payload = head.cuts.iter().map(|cut| Bytes::from(dice.bytes(cut.records_bytes)));
             let payload: Vec<Bytes> = payload.collect();
             assert_eq!(head.payload_bytes(), payload.iter().map(Bytes::len).sum::<usize>());

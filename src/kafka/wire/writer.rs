@@ -4,19 +4,23 @@
 use bytes::{BufMut, BytesMut};
 
 use super::{Form, STRING_BYTES_MAX, Uuid};
+use crate::frame::RESPONSE_BYTES_MAX;
 
 /// Appends to a buffer that the caller owns.
 #[derive(Debug)]
 pub struct Writer<'a> {
     out: &'a mut BytesMut,
     form: Form,
+    /// Where the message is too large in any case: no further element is written.
+    end_max: usize,
 }
 
 impl<'a> Writer<'a> {
     /// Appends to `out`, in the classic form.
     #[must_use]
     pub fn new(out: &'a mut BytesMut) -> Self {
-        Self { out, form: Form::Classic }
+        let end_max = out.len().saturating_add(RESPONSE_BYTES_MAX);
+        Self { out, form: Form::Classic, end_max }
     }
 
     /// Sets how lengths are written from here on.
@@ -126,7 +130,8 @@ impl<'a> Writer<'a> {
         self.nullable_array(Some(elements), one);
     }
 
-    /// An array or null, each element written by `one`.
+    /// An array or null, each element written by `one`. Where more was written than an answer may have, the rest is
+    /// left out: the frame is refused then.
     pub fn nullable_array<T>(
         &mut self,
         elements: Option<&[T]>,
@@ -134,6 +139,9 @@ impl<'a> Writer<'a> {
     ) {
         self.length(elements.map(<[T]>::len));
         for element in elements.unwrap_or_default() {
+            if self.out.len() > self.end_max {
+                break;
+            }
             one(self, element);
         }
     }

@@ -11,9 +11,12 @@ use bytes::Bytes;
 use kolk_io::door::Net;
 use kolk_io::time::Monotonic;
 use kolk_kafka::api::ApiKey;
-use kolk_kafka::frame::{CorrelationId, RequestHeader, ResponseTo, encode_response};
+use kolk_kafka::frame::{
+    CorrelationId, RequestHeader, ResponseTo, ResponseTooLarge, encode_response,
+};
 use kolk_kafka::message::Message;
 use kolk_kafka::wire::Version;
+use kolk_metric::net::CloseReason;
 use kolk_metric::requests::Call as Counted;
 use kolk_shard::group::request::Client;
 use kolk_shard::metadata::Metadata;
@@ -158,8 +161,17 @@ impl<N: Net> Call<N> {
     pub(crate) fn answer(self, response: &impl Message) -> outbox::Reply {
         let to = self.response_to();
         let heads = &self.context.session.door.heads;
-        let head = heads.write(|out| encode_response(out, to, response));
-        self.finish(head, Vec::new(), Outcome::Served)
+        match heads.write(|out| encode_response(out, to, response)) {
+            Ok(head) => self.finish(head, Vec::new(), Outcome::Served),
+            Err(too_large) => self.finish_too_large(too_large),
+        }
+    }
+
+    /// The end of the connection instead of an answer that is larger than any may be.
+    pub(crate) fn finish_too_large(self, too_large: ResponseTooLarge) -> outbox::Reply {
+        let Context { session, api, version, .. } = &self.context;
+        tracing::debug!(peer = %session.peer, api = api.name(), version = version.get(), %too_large, "no answer");
+        self.finish_unanswered(Outcome::Refused, Then::CloseFor(CloseReason::ReplyTooLarge))
     }
 
     /// An answer written by hand: its head, and the payload behind it.

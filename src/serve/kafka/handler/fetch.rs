@@ -178,7 +178,10 @@ fn write<N: Net>(
             head.partition(&partition(wanted, read, terms));
         }
     }
-    let head = head.finish(&[]);
+    let head = match head.finish(&[]) {
+        Ok(head) => head,
+        Err(too_large) => return call.finish_too_large(too_large),
+    };
     let mut fragments = head.fragments();
     let first = fragments.next().unwrap_or_default();
     let mut payload = Vec::new();
@@ -213,7 +216,8 @@ fn partition(wanted: &Wanted, read: &Read, terms: Terms) -> FetchedPartition {
 /// The answer that the session is not as the client thinks; it begins another.
 fn refuse<N: Net>(call: Call<N>, code: ErrorCode) -> Reply {
     let top = FetchTop { throttle_time_ms: 0, error_code: code, session_id: 0, topics: 0 };
-    let head = FetchHead::begin(call.response_to(), top).finish(&[]);
-    let bytes = head.bytes.clone();
-    call.finish(bytes, Vec::new(), Outcome::Refused)
+    match FetchHead::begin(call.response_to(), top).finish(&[]) {
+        Ok(head) => call.finish(head.bytes, Vec::new(), Outcome::Refused),
+        Err(too_large) => call.finish_too_large(too_large),
+    }
 }

@@ -94,7 +94,10 @@ async fn produce<N: Net>(call: Call<N>, request: ProduceRequest) -> Reply {
     let door = &call.context.session.door;
     let head = door.heads.write(|out| encode_response(out, to, &request, &answers, &[]));
     door.produce_lists.give(request, answers);
-    call.finish(head, Vec::new(), outcome)
+    match head {
+        Ok(head) => call.finish(head, Vec::new(), outcome),
+        Err(too_large) => call.finish_too_large(too_large),
+    }
 }
 
 const fn level(acks: i16) -> Option<AckLevel> {
