@@ -11,7 +11,9 @@ mod fetch_session;
 
 mod admin;
 
+mod answer_room;
 mod names;
+mod once;
 mod reply_heads;
 
 pub mod view;

@@ -141,7 +141,7 @@ impl OwnSessions {
         match request.session_epoch {
             FINAL_EPOCH | INITIAL_EPOCH => {
                 self.end(request.session_id);
-                let wanted: Vec<_> = request.topics().flat_map(wanted_of_topic).collect();
+                let wanted = last_of_each(request.topics().flat_map(wanted_of_topic).collect());
                 let wants_session = request.session_epoch == INITIAL_EPOCH;
                 let session = wants_session.then(|| self.make(&wanted, naming, chance)).flatten();
                 Ok(Plan { wanted, session, is_incremental: false })
@@ -309,6 +309,25 @@ impl State {
             }
         }
     }
+}
+
+/// Each partition once, in its first place as it was named last: as in Kafka, and as in a session.
+fn last_of_each(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    let key = |wanted: &Wanted| (wanted.topic.clone(), wanted.index);
+    // As most requests are: nothing is named twice.
+    if wanted.is_sorted_by(|one, next| (&one.topic, one.index) < (&next.topic, next.index)) {
+        return wanted;
+    }
+    let mut places: BTreeMap<_, usize> = BTreeMap::new();
+    let mut kept: Vec<Wanted> = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        let place = *places.entry(key(&wanted)).or_insert(kept.len());
+        match kept.get_mut(place) {
+            Some(before) => *before = wanted,
+            None => kept.push(wanted),
+        }
+    }
+    kept
 }
 
 /// A topic as a request names it.

@@ -12,7 +12,7 @@ use std::task::Poll;
 use kolk_io::door::Net;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{PartitionId, TopicName};
-use kolk_model::map::Map;
+use kolk_model::map::{Map, Set};
 use kolk_native::reply::group::{
     CommittedOffset, GroupMember, GroupReply, JoinRefusal, JoinedGroup, ListedGroup, SyncedGroup,
 };
@@ -212,10 +212,14 @@ fn leaving(leave: LeaveGroup) -> request::LeaveGroup {
 fn fetching(fetch: FetchOffsets) -> request::FetchOffsets {
     let topics = fetch.partitions.map(|partitions| {
         let mut topics: Map<TopicName, Vec<i32>> = Map::new();
+        // Each once: a number is short, and the words committed with an offset may be long.
+        let mut seen = Set::new();
         for (topic, partition) in partitions {
             // A number beyond the wire's has no offset, as -1 has none.
             let number = i32::try_from(partition.get()).unwrap_or(-1);
-            topics.entry(topic).or_default().push(number);
+            if seen.insert((topic.clone(), number)) {
+                topics.entry(topic).or_default().push(number);
+            }
         }
         let one = |(topic, partitions): (TopicName, Vec<i32>)| OffsetsOfTopic {
             topic: Arc::from(topic.as_str()),
@@ -309,4 +313,19 @@ fn listed(groups: Vec<answer::ListedGroup>) -> Vec<ListedGroup> {
 
 fn refused(code: ErrorCode) -> Reply {
     Reply::Refused(Refusal::new(code, code.hint()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_fetched_once() {
+        let one = |topic: &str, number| (TopicName::new(topic).unwrap(), PartitionId::new(number));
+        let partitions = [vec![one("b", 1); 500], vec![one("a", 0), one("b", 0), one("b", 1)]];
+        let fetch = FetchOffsets { group: "g".to_owned(), partitions: Some(partitions.concat()) };
+        let topics = fetching(fetch).topics.unwrap();
+        let asked: Vec<_> = topics.iter().map(|t| (&*t.topic, t.partitions.clone())).collect();
+        assert_eq!(asked, [("a", vec![0]), ("b", vec![1, 0])]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{PartitionId, TopicName, TopicPartition};
+use kolk_model::map::Set;
 use kolk_native::reply::{Door, MetadataReply, PartitionOwner, TopicMetadata, TopicPlaces};
 use kolk_native::request::MetadataQuery;
 use kolk_shard::metadata::Metadata;
@@ -22,7 +23,12 @@ pub(crate) fn metadata_reply(
         port,
     });
     let topics = match &query.topics {
-        Some(names) => names.iter().map(|name| topic(name, metadata)).collect(),
+        // Each once: a name is short, and a topic may have many partitions.
+        Some(names) => {
+            let mut seen = Set::new();
+            let names = names.iter().filter(|name| seen.insert(name.as_str()));
+            names.map(|name| topic(name, metadata)).collect()
+        }
         None => metadata
             .topics_by_name()
             .filter(|known| metadata.is_everywhere(known.id))

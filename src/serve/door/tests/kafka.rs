@@ -6,6 +6,7 @@ mod fan_out;
 mod fetch;
 mod groups;
 mod produce;
+mod repeated;
 
 use kolk_kafka::api::ApiKey;
 use kolk_kafka::frame::{CorrelationId, RequestHeader, decode_response_header, encode_request};

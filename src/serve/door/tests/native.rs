@@ -47,6 +47,18 @@ fn metadata_names_the_owner_of_every_partition() {
 }
 
 #[test]
+fn metadata_tells_of_a_topic_once() {
+    let broker = Broker::start();
+    let mut client = broker.connect();
+    client.create_topic("web", 3);
+    let topics = [vec![name("web"); 500], vec![name("absent"); 500]].concat();
+    let query = MetadataQuery { topics: Some(topics) };
+    let Reply::Metadata(metadata) = client.call(&Request::Metadata(query)) else { panic!() };
+    let told: Vec<_> = metadata.topics.iter().map(|topic| topic.name.as_str()).collect();
+    assert_eq!(told, ["web", "absent"]);
+}
+
+#[test]
 fn records_come_back_as_they_were_sent() {
     let broker = Broker::start();
     let mut client = broker.connect();

@@ -99,7 +99,7 @@ pub(crate) struct Alteration {
 }
 
 /// Carries alterations out one after the other, each whole or not at all; a resource that is named twice is
-/// left alone. The results are in the order of the alterations.
+/// left alone, which is told once. The results are in the order of the alterations.
 pub(crate) async fn alter<N: Net>(
     context: &Context<N>,
     alterations: Vec<Alteration>,
@@ -110,7 +110,11 @@ pub(crate) async fn alter<N: Net>(
         *times.entry(alteration.resource.clone()).or_insert(0_usize) += 1;
     }
     let mut results = Vec::with_capacity(alterations.len());
+    let mut told = Set::new();
     for Alteration { resource, changes } in alterations {
+        if !told.insert(resource.clone()) {
+            continue;
+        }
         let once = times.get(&resource).is_none_or(|times| *times == 1);
         let result = match changes {
             _ if !once => {

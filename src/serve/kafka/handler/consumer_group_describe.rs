@@ -1,7 +1,5 @@
 //! `ConsumerGroupDescribe`: groups of the consumer protocol with their members (KIP-848).
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use kolk_io::door::Net;
 use kolk_kafka::message::consumer_group_describe::{
     Assignment, Group, Member, Request, Response, TopicPartitions,
@@ -14,6 +12,9 @@ use kolk_shard::group::request::GroupRequest;
 use kolk_shard::metadata::Metadata;
 
 use super::describe_groups::GROUP_OPERATIONS;
+use crate::kafka::admin::side_by_side::side_by_side;
+use crate::kafka::answer_room::{AnswerRoom, PART_BYTES};
+use crate::kafka::once::once;
 use crate::kafka::session::Context;
 
 /// Kafka's numbers of the protocol that a member speaks.
@@ -24,33 +25,66 @@ const fn member_type(kind: GroupKind) -> i8 {
     }
 }
 
-/// Answers each group by itself.
+/// Answers each group by itself, and once.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
+    let room = AnswerRoom::new();
     let metadata = context.metadata();
     let operations = match request.include_authorized_operations {
         true => GROUP_OPERATIONS,
         false => i32::MIN,
     };
-    // All are asked before one is waited for.
-    let groups: FuturesOrdered<_> = request
-        .group_ids
-        .into_iter()
-        .map(|name| {
-            let asked = context.shard().group(GroupRequest::ConsumerDescribe(GroupId::new(&name)));
-            let metadata = &metadata;
-            async move {
-                let group = match asked.await {
-                    GroupAnswer::ConsumerDescribe(Ok(described)) => {
-                        described_group(metadata, described)
-                    }
-                    GroupAnswer::ConsumerDescribe(Err(code)) => refused(code),
-                    _ => refused(ErrorCode::CoordinatorNotAvailable),
-                };
-                Group { group_id: name, authorized_operations: operations, ..group }
-            }
-        })
-        .collect();
-    Response { groups: groups.collect().await, ..Response::default() }
+    let (context, metadata, room) = (&context, &metadata, &room);
+    let describing = once(request.group_ids, Clone::clone).into_iter().map(|name| async move {
+        let described = match room.check() {
+            Ok(()) => describe(context, metadata, &name).await,
+            Err(refusal) => Err((refusal.code, refusal.detail)),
+        };
+        let fitting = described.and_then(|group| {
+            let fits = room.take(bytes(&group));
+            fits.map(|()| group).map_err(|refusal| (refusal.code, refusal.detail))
+        });
+        let group = fitting.unwrap_or_else(|(code, why)| refused(code, why));
+        Group { group_id: name, authorized_operations: operations, ..group }
+    });
+    Response { groups: side_by_side(describing).await, ..Response::default() }
+}
+
+async fn describe<N: Net>(
+    context: &Context<N>,
+    metadata: &Metadata,
+    name: &str,
+) -> Result<Group, (ErrorCode, String)> {
+    let code = match context.shard().group(GroupRequest::ConsumerDescribe(GroupId::new(name))).await
+    {
+        GroupAnswer::ConsumerDescribe(Ok(described)) => {
+            return Ok(described_group(metadata, described));
+        }
+        GroupAnswer::ConsumerDescribe(Err(code)) => code,
+        _ => ErrorCode::CoordinatorNotAvailable,
+    };
+    Err((code, code.hint().to_owned()))
+}
+
+/// Bytes of a group in the answer, about.
+fn bytes(group: &Group) -> usize {
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let topics = |assignment: &Assignment| {
+        let topic = |topic: &TopicPartitions| {
+            PART_BYTES + topic.topic_name.len() + topic.partitions.len() * size_of::<i32>()
+        };
+        assignment.topic_partitions.iter().map(topic).sum::<usize>()
+    };
+    let member = |member: &Member| {
+        let names = member.subscribed_topic_names.iter().map(|name| 2 + name.len());
+        let given = length(&member.instance_id)
+            + length(&member.rack_id)
+            + length(&member.subscribed_topic_regex)
+            + names.sum::<usize>();
+        let texts = member.member_id.len() + member.client_id.len() + member.client_host.len();
+        let assigned = topics(&member.assignment) + topics(&member.target_assignment);
+        PART_BYTES + texts + given + assigned
+    };
+    PART_BYTES + group.members.iter().map(member).sum::<usize>()
 }
 
 fn described_group(metadata: &Metadata, described: DescribedConsumers) -> Group {
@@ -90,10 +124,6 @@ fn assignment(metadata: &Metadata, topics: Vec<(TopicId, Vec<i32>)>) -> Assignme
     Assignment { topic_partitions: named.collect() }
 }
 
-fn refused(code: ErrorCode) -> Group {
-    Group {
-        error_code: code.on_kafka().to_wire(),
-        error_message: Some(code.hint().to_owned()),
-        ..Group::default()
-    }
+fn refused(code: ErrorCode, why: String) -> Group {
+    Group { error_code: code.on_kafka().to_wire(), error_message: Some(why), ..Group::default() }
 }

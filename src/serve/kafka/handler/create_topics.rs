@@ -5,7 +5,7 @@ use kolk_kafka::message::create_topics::{
     Request, RequestAssignment, RequestTopic, Response, Topic, TopicConfig,
 };
 use kolk_model::config::definition::{Change, ConfigError, ConfigKind};
-use kolk_model::config::layers::Layers;
+use kolk_model::config::layers::{ConfigEntry, Layers};
 use kolk_model::config::overrides::Overrides;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::TopicName;
@@ -17,6 +17,7 @@ use crate::kafka::admin::deadline::within;
 use crate::kafka::admin::replicas;
 use crate::kafka::admin::resources::{named_twice, told};
 use crate::kafka::admin::side_by_side::side_by_side;
+use crate::kafka::answer_room::{AnswerRoom, PART_BYTES};
 use crate::kafka::names;
 use crate::kafka::session::Context;
 
@@ -27,10 +28,11 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
         .into_iter()
         .map(str::to_owned)
         .collect();
+    let room = AnswerRoom::new();
     let wanted = request.topics.iter().filter(|topic| !twice.contains(&topic.name));
     let creating = wanted.map(|topic| {
         let wish = read(&context, topic, intent);
-        create(context.clone(), topic.name.clone(), wish, request.timeout_ms)
+        create((&context, &room), topic.name.clone(), wish, request.timeout_ms)
     });
     let mut topics = side_by_side(creating).await;
     topics.extend(twice.into_iter().map(|name| {
@@ -123,7 +125,7 @@ fn settings(topic: &RequestTopic) -> Result<Overrides, Refusal> {
 }
 
 async fn create<N: Net>(
-    context: Context<N>,
+    (context, room): (&Context<N>, &AnswerRoom),
     name: String,
     wish: Result<Wish, Refusal>,
     timeout_ms: i32,
@@ -133,33 +135,52 @@ async fn create<N: Net>(
         Err(refusal) => return refused(name, refusal),
     };
     let given = op.config.clone();
-    match within(&context, timeout_ms, context.shard().create_topic(op)).await {
-        Ok(created) => answer(&context, name, created, (&given, factor)),
+    match within(context, timeout_ms, context.shard().create_topic(op)).await {
+        Ok(created) => {
+            let configs = room.check().and_then(|()| configs(context, room, &given));
+            answer(name, &created, factor, configs)
+        }
         Err(refusal) => refused(name, refusal),
     }
 }
 
-fn answer<N: Net>(
+/// The settings of a created topic. Where all are more than an answer may hold, they are left out.
+fn configs<N: Net>(
     context: &Context<N>,
-    name: String,
-    created: CreatedTopic,
-    (given, factor): (&Overrides, i16),
-) -> Topic {
+    room: &AnswerRoom,
+    given: &Overrides,
+) -> Result<Vec<TopicConfig>, Refusal> {
     let metadata = context.metadata();
     let layers = Layers::topic(given, metadata.brokers());
-    let configs = layers.describe_all(ConfigKind::Topic).map(|entry| TopicConfig {
+    let config = |entry: ConfigEntry| TopicConfig {
         name: entry.name.to_owned(),
         value: Some(entry.value),
         read_only: entry.change == Change::AtRestart,
         config_source: entry.source.to_wire(),
         is_sensitive: false,
-    });
+    };
+    let configs: Vec<_> = layers.describe_all(ConfigKind::Topic).map(config).collect();
+    let bytes = |config: &TopicConfig| {
+        PART_BYTES + config.name.len() + config.value.as_ref().map_or(0, String::len)
+    };
+    room.take(configs.iter().map(bytes).sum())?;
+    Ok(configs)
+}
+
+fn answer(
+    name: String,
+    created: &CreatedTopic,
+    factor: i16,
+    configs: Result<Vec<TopicConfig>, Refusal>,
+) -> Topic {
+    let (topic_config_error_code, _) = told(&configs);
     Topic {
         name,
         topic_id: created.id.get(),
         num_partitions: i32::try_from(created.partitions).unwrap_or(i32::MAX),
         replication_factor: factor,
-        configs: Some(configs.collect()),
+        topic_config_error_code,
+        configs: configs.ok(),
         ..Topic::default()
     }
 }

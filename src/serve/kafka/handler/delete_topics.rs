@@ -4,7 +4,7 @@ use kolk_io::door::Net;
 use kolk_kafka::message::delete_topics::{Request, RequestTopic, Response, Topic as Answer};
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::TopicId;
-use kolk_model::map::Map;
+use kolk_model::map::{Map, Set};
 use kolk_shard::metadata::Metadata;
 use kolk_shard::request::Refusal;
 
@@ -27,7 +27,11 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
     for id in found.iter().flatten() {
         *times.entry(*id).or_default() += 1;
     }
-    let deleting = asked.into_iter().zip(found).map(|(topic, found)| {
+    // What is not deleted because it is named twice is told once, too.
+    let mut told: Set<TopicId> = Set::new();
+    let each = asked.into_iter().zip(found);
+    let each = each.filter(|(_, found)| found.as_ref().map_or(true, |id| told.insert(*id)));
+    let deleting = each.map(|(topic, found)| {
         let once = |id: TopicId| match times.get(&id) {
             Some(2..) => Err(Refusal::new(ErrorCode::InvalidRequest, "the topic is named twice")),
             _ => Ok(id),

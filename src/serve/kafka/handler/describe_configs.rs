@@ -10,14 +10,27 @@ use kolk_model::config::overrides::Overrides;
 use kolk_model::map::Set;
 
 use crate::kafka::admin::resources::{Resource, ResourceName, told};
+use crate::kafka::answer_room::{AnswerRoom, PART_BYTES};
+use crate::kafka::once::once;
 use crate::kafka::session::Context;
 
-/// Answers from the shard's own copy.
+/// Resources that are described before others run: each is some dozens of settings.
+const RUN_RESOURCES: usize = 64;
+
+/// Answers from the shard's own copy, each resource once.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
     let show =
         Show { synonyms: request.include_synonyms, documentation: request.include_documentation };
-    let results = request.resources.into_iter().map(|asked| describe(&context, asked, show));
-    Response { results: results.collect(), ..Response::default() }
+    let name = |asked: &RequestResource| (asked.resource_type, asked.resource_name.clone());
+    let resources = once(request.resources, name);
+    let (room, mut results) = (AnswerRoom::new(), Vec::with_capacity(resources.len()));
+    for asked in resources {
+        if results.len() % RUN_RESOURCES == RUN_RESOURCES - 1 {
+            context.shard().io().yield_now().await;
+        }
+        results.push(describe(&context, asked, show, &room));
+    }
+    Response { results, ..Response::default() }
 }
 
 /// What a client wants to see beside names and values.
@@ -27,22 +40,39 @@ struct Show {
     documentation: bool,
 }
 
-fn describe<N: Net>(context: &Context<N>, asked: RequestResource, show: Show) -> Answer {
+fn describe<N: Net>(
+    context: &Context<N>,
+    asked: RequestResource,
+    show: Show,
+    room: &AnswerRoom,
+) -> Answer {
     let RequestResource { resource_type, resource_name, configuration_keys } = asked;
     let name = ResourceName { kind: resource_type, name: resource_name };
-    let entries = name.find(context).map(|resource| entries(context, &resource));
-    let (error_code, error_message) = told(&entries);
     // No keys at all means every key, null or empty, as in Kafka.
     let wanted: Set<String> = configuration_keys.unwrap_or_default().into_iter().collect();
-    let entries = entries.unwrap_or_default().into_iter();
-    let shown = entries.filter(|entry| wanted.is_empty() || wanted.contains(entry.name));
+    let is_wanted = |entry: &ConfigEntry| wanted.is_empty() || wanted.contains(entry.name);
+    let configs = room.check().and_then(|()| {
+        let entries = entries(context, &name.find(context)?).into_iter();
+        let configs: Vec<_> = entries.filter(is_wanted).map(|entry| config(entry, show)).collect();
+        room.take(PART_BYTES + configs.iter().map(bytes).sum::<usize>())?;
+        Ok(configs)
+    });
+    let (error_code, error_message) = told(&configs);
     Answer {
         error_code,
         error_message,
         resource_type,
         resource_name: name.name,
-        configs: shown.map(|entry| config(entry, show)).collect(),
+        configs: configs.unwrap_or_default(),
     }
+}
+
+/// Bytes of a setting in the answer, about.
+fn bytes(config: &Config) -> usize {
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let synonym = |synonym: &Synonym| PART_BYTES + synonym.name.len() + length(&synonym.value);
+    let texts = config.name.len() + length(&config.value) + length(&config.documentation);
+    PART_BYTES + texts + config.synonyms.iter().map(synonym).sum::<usize>()
 }
 
 fn entries<N: Net>(context: &Context<N>, resource: &Resource) -> Vec<ConfigEntry> {

@@ -6,6 +6,7 @@ use kolk_kafka::message::describe_quorum::{
 };
 use kolk_model::error::ErrorCode;
 
+use crate::kafka::once::once;
 use crate::kafka::session::Context;
 
 /// Where Kafka keeps what the catalogue keeps here.
@@ -14,7 +15,8 @@ const TOPIC: &str = "__cluster_metadata";
 /// Answers for Kafka's one partition of metadata. The catalogue is a file that is replaced as a whole, so there
 /// is no offset to tell: the voter has all there is.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
-    let topics = request.topics.into_iter().map(|topic| answer(&context, topic));
+    let name = |topic: &RequestTopic| topic.topic_name.clone();
+    let topics = once(request.topics, name).into_iter().map(|topic| answer(&context, topic));
     let topics = topics.collect();
     let controller = context.view().controller(&context.metadata());
     let brokers = context.view().brokers(context.local()).into_iter();
@@ -29,7 +31,8 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
 fn answer<N: Net>(context: &Context<N>, asked: RequestTopic) -> Answer {
     let leader_id = context.view().controller(&context.metadata());
     let now = context.shard().io().wall_clock().as_ms();
-    let partitions = asked.partitions.iter().map(|partition| {
+    let asked_once = once(asked.partitions, |partition| partition.partition_index);
+    let partitions = asked_once.iter().map(|partition| {
         let partition_index = partition.partition_index;
         if asked.topic_name != TOPIC || partition_index != 0 {
             let error_code = ErrorCode::UnknownTopicOrPartition.to_wire();

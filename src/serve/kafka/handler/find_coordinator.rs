@@ -6,6 +6,7 @@ use kolk_kafka::message::find_coordinator::{Coordinator, Request, Response};
 use kolk_model::error::ErrorCode;
 use kolk_shard::group::ids::GroupId;
 
+use crate::kafka::once::once;
 use crate::kafka::session::Context;
 use crate::kafka::view::BrokerAddress;
 
@@ -16,7 +17,7 @@ const TRANSACTION: i8 = 1;
 /// Keys of one request; more are refused one by one.
 const KEYS_MAX: usize = 10_000;
 
-/// Answers each key by itself. The first question makes the topic that keeps groups.
+/// Answers each key by itself, and once. The first question makes the topic that keeps groups.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
     if context.version() < 4 {
         let found = find(&context, request.key_type, request.key).await;
@@ -29,8 +30,9 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
             ..Response::default()
         };
     }
-    let mut coordinators = Vec::with_capacity(request.coordinator_keys.len().min(KEYS_MAX));
-    for (number, key) in request.coordinator_keys.into_iter().enumerate() {
+    let keys = once(request.coordinator_keys, Clone::clone);
+    let mut coordinators = Vec::with_capacity(keys.len());
+    for (number, key) in keys.into_iter().enumerate() {
         let found = if number < KEYS_MAX {
             find(&context, request.key_type, key).await
         } else {

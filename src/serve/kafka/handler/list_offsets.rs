@@ -1,7 +1,5 @@
 //! `ListOffsets`: offsets by place and time.
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use kolk_io::door::Net;
 use kolk_kafka::message::list_offsets::{
     Partition, Request, RequestPartition, Response, Topic as TopicAnswer,
@@ -9,12 +7,14 @@ use kolk_kafka::message::list_offsets::{
 use kolk_kafka::wire::Version;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::TopicId;
+use kolk_model::map::Set;
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 use kolk_shard::metadata::Metadata;
 use kolk_shard::request::{ListedOffset, OffsetPlace, Topic};
 
 use crate::kafka::admin::deadline::within;
+use crate::kafka::admin::side_by_side::side_by_side;
 use crate::kafka::names;
 use crate::kafka::session::Context;
 
@@ -31,36 +31,59 @@ const EARLIEST_PENDING_UPLOAD: (i64, i16) = (-6, 11);
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
     let metadata = context.metadata();
     let version = context.version();
-    // All are asked before one is waited for.
-    let mut asked = FuturesOrdered::new();
-    for topic in &request.topics {
+    let twice = named_twice(&request);
+    let asking = request.topics.iter().flat_map(|topic| {
         let known = names::topic(&metadata, &topic.name, TopicId::ZERO.get());
-        for partition in &topic.partitions {
-            let place = known.and_then(|known| place(&metadata, known, partition, version));
-            let (context, index) = (&context, partition.partition_index);
-            asked.push_back(async move {
-                let listed = match place {
-                    Ok(Place::Nowhere) => Ok(NOTHING),
-                    Ok(Place::At(partition, place)) => {
-                        let listed = context.shard().list_offset(partition, place);
-                        let listed = within(context, request.timeout_ms, listed).await;
-                        listed.map_err(|refusal| refusal.code)
-                    }
-                    Err(code) => Err(code),
-                };
-                answer(index, listed)
-            });
-        }
-    }
+        let (metadata, twice, context) = (&metadata, &twice, &context);
+        topic.partitions.iter().map(move |partition| {
+            let index = partition.partition_index;
+            let place = match twice.contains(&(topic.name.as_str(), index)) {
+                // As in Kafka: there may be no single answer.
+                true => Err(ErrorCode::InvalidRequest),
+                false => known.and_then(|known| place(metadata, known, partition, version)),
+            };
+            list(context, index, place, request.timeout_ms)
+        })
+    });
+    let mut listed = side_by_side(asking).await.into_iter();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for _ in &topic.partitions {
-            partitions.extend(asked.next().await);
-        }
+        let partitions = listed.by_ref().take(topic.partitions.len()).collect();
         topics.push(TopicAnswer { name: topic.name, partitions });
     }
     Response { topics, ..Response::default() }
+}
+
+/// The partitions that a request names more than once.
+fn named_twice(request: &Request) -> Set<(&str, i32)> {
+    let named = request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|one| (topic.name.as_str(), one.partition_index))
+    });
+    let (mut seen, mut twice) = (Set::new(), Set::new());
+    for name in named {
+        if !seen.insert(name) {
+            twice.insert(name);
+        }
+    }
+    twice
+}
+
+async fn list<N: Net>(
+    context: &Context<N>,
+    index: i32,
+    place: Result<Place, ErrorCode>,
+    timeout_ms: i32,
+) -> Partition {
+    let listed = match place {
+        Ok(Place::Nowhere) => Ok(NOTHING),
+        Ok(Place::At(partition, place)) => {
+            let listed = context.shard().list_offset(partition, place);
+            let listed = within(context, timeout_ms, listed).await;
+            listed.map_err(|refusal| refusal.code)
+        }
+        Err(code) => Err(code),
+    };
+    answer(index, listed)
 }
 
 /// What is asked of a partition.

@@ -12,6 +12,7 @@ use kolk_shard::metadata::Metadata;
 use kolk_shard::request::{CreateTopicOp, Intent, Topic};
 
 use crate::kafka::names;
+use crate::kafka::once::once;
 use crate::kafka::session::Context;
 use crate::kafka::view::View;
 
@@ -42,6 +43,13 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
     };
     // Version 0 knows no null: there an empty list means all.
     let topics = request.topics.filter(|topics| context.version() > 0 || !topics.is_empty());
+    // Each once, as in Kafka. Where there is an id, the name beside it does not count.
+    let topics = topics.map(|topics| {
+        once(topics, |topic| {
+            let named = topic.topic_id == TopicId::ZERO.get();
+            (topic.topic_id, topic.name.clone().filter(|_| named))
+        })
+    });
     let brokers = view.brokers(context.local()).into_iter().map(|broker| Broker {
         node_id: broker.id,
         host: broker.host,

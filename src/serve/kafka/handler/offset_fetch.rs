@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use kolk_io::door::Net;
 use kolk_kafka::message::offset_fetch::{
     Group, GroupPartition, GroupTopic, Partition, Request, RequestGroup, RequestGroupTopic,
@@ -17,7 +15,10 @@ use kolk_shard::group::ids::{GroupId, MemberId};
 use kolk_shard::group::request::{FetchOffsets, GroupRequest, OffsetsOfTopic};
 use kolk_shard::metadata::Metadata;
 
+use crate::kafka::admin::side_by_side::side_by_side;
+use crate::kafka::answer_room::{AnswerRoom, PART_BYTES};
 use crate::kafka::names;
+use crate::kafka::once::{once, partitions_once};
 use crate::kafka::session::Context;
 
 /// The version that asks of several groups.
@@ -27,14 +28,30 @@ const BY_ID: i16 = 10;
 /// The version that has an error for the whole group.
 const GROUP_ERROR: i16 = 2;
 
-/// Answers each group by itself.
+/// Answers each group by itself, and each partition of it once.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
     if context.version() >= SEVERAL {
-        // All are asked before one is waited for.
-        let stable = request.require_stable;
-        let groups: FuturesOrdered<_> =
-            request.groups.into_iter().map(|group| fetch(&context, group, stable)).collect();
-        return Response { groups: groups.collect().await, ..Response::default() };
+        let (stable, room) = (request.require_stable, AnswerRoom::new());
+        let groups = once(request.groups, |group| group.group_id.clone()).into_iter();
+        let fetching = groups.map(|group| {
+            let group_id = group.group_id.clone();
+            let asked = room.check().map(|()| fetch(&context, group, stable));
+            let room = &room;
+            async move {
+                let fitting = match asked {
+                    Ok(asked) => {
+                        let group = asked.await;
+                        room.take(bytes(&group)).map(|()| group)
+                    }
+                    Err(refusal) => Err(refusal),
+                };
+                fitting.unwrap_or_else(|refusal| {
+                    let error_code = refusal.code.on_kafka().to_wire();
+                    Group { group_id, error_code, ..Group::default() }
+                })
+            }
+        });
+        return Response { groups: side_by_side(fetching).await, ..Response::default() };
     }
     let topics = request.topics.map(|topics| {
         let topic = |topic: kolk_kafka::message::offset_fetch::RequestTopic| RequestGroupTopic {
@@ -42,7 +59,7 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
             partition_indexes: topic.partition_indexes,
             ..RequestGroupTopic::default()
         };
-        topics.into_iter().map(topic).collect::<Vec<_>>()
+        each_once(topics.into_iter().map(topic).collect::<Vec<_>>())
     });
     let asked = topics.clone().unwrap_or_default();
     let group = RequestGroup {
@@ -73,6 +90,7 @@ fn fetch<N: Net>(
     let by_id = context.version() >= BY_ID;
     let mut unknown = Vec::new();
     let topics = group.topics.map(|topics| {
+        let topics = each_once(topics);
         let mut known = Vec::with_capacity(topics.len());
         for topic in topics {
             match by_id.then(|| names::topic(&metadata, "", topic.topic_id)) {
@@ -105,6 +123,22 @@ fn fetch<N: Net>(
         let error_code = code.on_kafka().to_wire();
         Group { group_id: group.group_id, topics, error_code }
     }
+}
+
+fn each_once(topics: Vec<RequestGroupTopic>) -> Vec<RequestGroupTopic> {
+    let key = |topic: &RequestGroupTopic| (topic.topic_id, topic.name.clone());
+    partitions_once(topics, key, |topic| &mut topic.partition_indexes)
+}
+
+/// Bytes of a group in the answer, about.
+fn bytes(group: &Group) -> usize {
+    let partition = |partition: &GroupPartition| {
+        PART_BYTES + partition.metadata.as_ref().map_or(0, String::len)
+    };
+    let topic = |topic: &GroupTopic| {
+        PART_BYTES + topic.name.len() + topic.partitions.iter().map(partition).sum::<usize>()
+    };
+    PART_BYTES + group.topics.iter().map(topic).sum::<usize>()
 }
 
 /// A topic of an answer; none where ids are wanted and the topic is gone.

@@ -1,33 +1,32 @@
 //! `OffsetForLeaderEpoch`: where the records of a leader epoch end, by which consumers find out that a log
 //! is not the one they read from (KIP-320).
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use kolk_io::door::Net;
 use kolk_kafka::message::offset_for_leader_epoch::{Partition, Request, Response, Topic};
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::{LeaderEpoch, TopicId};
 use kolk_shard::request::EpochEnd;
 
+use crate::kafka::admin::side_by_side::side_by_side;
 use crate::kafka::names;
 use crate::kafka::session::Context;
 
 /// Answers every partition by itself; an epoch that the log does not know has neither epoch nor end.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
     let metadata = context.metadata();
-    let mut asked = FuturesOrdered::new();
-    for topic in &request.topics {
+    let asking = request.topics.iter().flat_map(|topic| {
         let known = names::topic(&metadata, &topic.topic, TopicId::ZERO.get());
-        for part in &topic.partitions {
+        let (metadata, context) = (&metadata, &context);
+        topic.partitions.iter().map(move |part| {
             let checked = known.and_then(|known| {
                 let partition = names::partition(known, part.partition)?;
                 let claimed = part.current_leader_epoch;
-                names::check_epoch(&metadata, known, partition.partition, claimed)?;
+                names::check_epoch(metadata, known, partition.partition, claimed)?;
                 Ok(partition)
             });
             let (index, epoch) = (part.partition, LeaderEpoch::from_wire(part.leader_epoch));
             let shard = context.shard().clone();
-            asked.push_back(async move {
+            async move {
                 let end = match (checked, epoch) {
                     (Err(code), _) => Err(code),
                     (Ok(_), None) => Ok(None),
@@ -37,15 +36,13 @@ pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Res
                     }
                 };
                 answer(index, end)
-            });
-        }
-    }
+            }
+        })
+    });
+    let mut ends = side_by_side(asking).await.into_iter();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for _ in &topic.partitions {
-            partitions.extend(asked.next().await);
-        }
+        let partitions = ends.by_ref().take(topic.partitions.len()).collect();
         topics.push(Topic { topic: topic.topic, partitions });
     }
     Response { topics, ..Response::default() }

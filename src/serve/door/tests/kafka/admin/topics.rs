@@ -149,7 +149,7 @@ fn topics_are_deleted_by_name_and_by_id() {
     let request = delete_topics::Request { topics, timeout_ms: 10_000, ..Default::default() };
     let response: delete_topics::Response = client.call(6, &request);
     let codes: Vec<_> = response.responses.iter().map(|topic| topic.error_code).collect();
-    assert_eq!(codes, [0, 0, 100, 42, 42, 42, 42]);
+    assert_eq!(codes, [0, 0, 100, 42, 42, 42], "what is named twice is told once");
     assert_eq!(response.responses[1].name.as_deref(), Some("by-id"));
     assert_eq!((client.partitions("by-name"), client.partitions("twice")), (0, 1));
 }
