@@ -83,7 +83,7 @@ fn verify(rounds: u64) {
     for _ in 0..rounds {
         let (view, _) = kolk_model::batch::BatchView::parse(&batch).unwrap();
         view.verify_crc().unwrap();
-        view.verify_records_seeing(1 << 20, |_| {}).unwrap();
+        view.verify_records_seeing(&mut (1 << 20), |_| {}).unwrap();
     }
 }
 

@@ -115,9 +115,13 @@ impl<N: Net, W: Wire> Receiver<N, W> {
                 pace.no_frame();
                 pace.request_taken(self.connections.io().now());
             }
+            // What was inflated to be checked is work like what was received, and may be far more.
+            let inflated = &self.connections.metrics().copies.decompress;
+            let before = inflated.get();
             self.wire.submit(frame, charge, &self.connection.outbox).map_err(End::Refused)?;
+            let inflated = usize::try_from(inflated.get() - before).unwrap_or(usize::MAX);
             self.standing = Standing::Known;
-            if self.run.is_over(bytes) {
+            if self.run.is_over(bytes.saturating_add(inflated)) {
                 self.connections.io().yield_now().await;
             }
         }

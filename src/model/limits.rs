@@ -21,6 +21,11 @@ pub const MESSAGE_BYTES_MAX: u32 = 1_048_588;
 /// Bytes that the records of one compressed batch may inflate to. Beyond: `DecompressedTooLarge`.
 pub const BATCH_DECOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Bytes that several compressed batches may inflate to, for each of their own bytes, beyond what one may
+/// ([`BATCH_DECOMPRESSED_BYTES_MAX`]). More than most records compress by. Beyond: an append is refused as
+/// `DecompressedTooLarge`, the rest of a request as `Overloaded`.
+pub const INFLATION_JUSTIFIED: usize = 16;
+
 /// Bytes of a topic's name, as in Kafka. Beyond: `InvalidTopic`.
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 

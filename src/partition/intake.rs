@@ -49,13 +49,15 @@ impl Intake<'_> {
     ) -> Result<CheckedBatches, PartitionError> {
         let (mut count, mut producer) = (0, ProducerUse::Anonymous);
         let mut times = Vec::new();
+        let justified = bytes.len().saturating_mul(self.limits.append_inflation_max);
+        let mut inflation_left = self.limits.batch_decompressed_bytes_max.saturating_add(justified);
         let mut rest: &[u8] = &bytes;
         while !rest.is_empty() {
             if count == self.limits.append_batches_max {
                 return Err(PartitionError::TooManyBatches { batches_max: count });
             }
             let (batch, length) = BatchView::parse(rest)?;
-            let newest = self.check_batch(&batch, now)?;
+            let newest = self.check_batch(&batch, now, &mut inflation_left)?;
             if self.config.timestamp_type == TimestampType::CreateTime && !says_time(&batch, newest)
             {
                 times.push((bytes.len() - rest.len(), newest));
@@ -82,6 +84,7 @@ impl Intake<'_> {
         &self,
         batch: &BatchView<'_>,
         now: TimestampMs,
+        inflation_left: &mut usize,
     ) -> Result<TimestampMs, PartitionError> {
         let (bytes, bytes_max) = (batch.as_bytes().len(), self.config.message_bytes_max);
         if bytes > bytes_max as usize {
@@ -95,8 +98,16 @@ impl Intake<'_> {
         }
         batch.verify_crc()?;
         let mut record_check = RecordCheck::new(self.config, batch.base_timestamp(), now);
-        let bytes_max = self.limits.batch_decompressed_bytes_max;
-        batch.verify_records_seeing(bytes_max, |glance| record_check.see(glance))?;
+        let bytes_max = self.limits.batch_decompressed_bytes_max.min(*inflation_left);
+        let mut bytes_left = bytes_max;
+        let verified =
+            batch.verify_records_seeing(&mut bytes_left, |glance| record_check.see(glance));
+        let inflated = bytes_max - bytes_left;
+        if inflated > 0 {
+            self.copies.decompress.add(inflated as u64);
+            *inflation_left = inflation_left.saturating_sub(inflated);
+        }
+        verified?;
         record_check.finish()
     }
 
@@ -278,5 +289,59 @@ impl CheckedBatches {
             }
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kolk_model::batch::BatchError;
+    use kolk_model::batch_builder::BatchBuilder;
+    use kolk_model::compression::Compression;
+
+    use super::*;
+
+    const LIMITS: PartitionLimits =
+        PartitionLimits { batch_decompressed_bytes_max: 100_000, ..PartitionLimits::DEFAULT };
+
+    /// A batch of one record of so many zeros.
+    fn packed(bytes: usize) -> Bytes {
+        let mut builder = BatchBuilder::new();
+        builder.append(TimestampMs::new(1), None, Some(&vec![0; bytes]), &[]).unwrap();
+        builder.build(Compression::Gzip).unwrap()
+    }
+
+    /// Checks this many of these batches as one append; gives the bytes that were inflated, too.
+    fn check(batch: &Bytes, times: usize) -> (Result<CheckedBatches, PartitionError>, u64) {
+        let (config, copies) = (TopicConfig::default(), CopyMetrics::new());
+        let intake = Intake { config: &config, limits: &LIMITS, copies: &copies };
+        let now = TimestampMs::new(1);
+        (intake.check(batch.repeat(times).into(), now), copies.decompress.get())
+    }
+
+    #[test]
+    fn one_append_inflates_to_what_one_batch_may_and_what_its_bytes_justify() {
+        let bomb = packed(90_000);
+        assert!(bomb.len() < 500, "{} bytes", bomb.len());
+        let (checked, inflated) = check(&bomb, 1);
+        assert_eq!(checked.unwrap().count, 1);
+        assert!((90_000..90_100).contains(&inflated), "{inflated}");
+        let (refused, inflated) = check(&bomb, 20);
+        let error = refused.unwrap_err();
+        assert!(
+            matches!(error, PartitionError::Batch(BatchError::DecompressedTooLarge { .. })),
+            "{error}"
+        );
+        let justified = 20 * bomb.len() as u64 * 16;
+        assert!(inflated <= 100_000 + justified + 8_192, "{inflated} with what came out last");
+        let usual = packed(150);
+        assert!(usual.len() * 16 > 200);
+        assert_eq!(check(&usual, 2_000).0.unwrap().count, 2_000);
+    }
+
+    #[test]
+    fn what_was_inflated_in_vain_counts_too() {
+        let (refused, inflated) = check(&packed(1_000_000), 1);
+        assert!(refused.is_err());
+        assert!((100_000..110_000).contains(&inflated), "{inflated}");
     }
 }

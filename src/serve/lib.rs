@@ -15,4 +15,5 @@ pub mod http;
 
 pub mod settings;
 
+mod inflation;
 mod lists;

@@ -103,7 +103,11 @@ impl<I: Io> Log<I> {
                 let cap = limits::BATCH_DECOMPRESSED_BYTES_MAX;
                 let plain = match view.compression() {
                     Compression::None => None,
-                    _ => decompress(&view, cap).ok(),
+                    _ => {
+                        // A batch may be far larger than it looks, and many may claim times that they do not have.
+                        self.inner.shard.io.yield_now().await;
+                        decompress(&view, cap).ok()
+                    }
                 };
                 let records = match &plain {
                     Some(plain) => Records::of_plain(&view, plain),

@@ -156,7 +156,7 @@ fn the_counting_sink_takes_one_window_beyond_its_cap_at_most() {
     }
     let mut endless = Endless(0);
     let cap = 1_000_000;
-    let error = verify::verify_stream(&mut endless, 1, cap, |_| {}).unwrap_err();
+    let error = verify::verify_stream(&mut endless, 1, &mut { cap }, |_| {}).unwrap_err();
     assert_eq!(error.0, 0);
     assert!(matches!(error.1, verify::StreamFault::TooLarge));
     assert!(endless.0 <= cap + verify::WINDOW_BYTES, "{} bytes were taken", endless.0);

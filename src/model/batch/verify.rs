@@ -18,16 +18,18 @@ impl BatchView<'_> {
     /// What is wrong, and with which record; [`BatchError::DecompressedTooLarge`] as soon as more than
     /// `decompressed_bytes_max` bytes come out.
     pub fn verify_records(&self, decompressed_bytes_max: usize) -> Result<(), BatchError> {
-        self.verify_records_seeing(decompressed_bytes_max, |_| {})
+        let mut bytes_left = decompressed_bytes_max;
+        self.verify_records_seeing(&mut bytes_left, |_| {})
     }
 
     /// As [`BatchView::verify_records`], and shows each record to `see` on the way; those before a fault too.
+    /// `decompressed_bytes_left` is what may come out at most; it is lowered by what did, also when that was in vain.
     ///
     /// # Errors
     /// As [`BatchView::verify_records`].
     pub fn verify_records_seeing(
         &self,
-        decompressed_bytes_max: usize,
+        decompressed_bytes_left: &mut usize,
         see: impl FnMut(Glance),
     ) -> Result<(), BatchError> {
         let count = self.record_count();
@@ -41,7 +43,7 @@ impl BatchView<'_> {
         match self.compression() {
             Compression::None => verify_plain(self.records_bytes(), count, see),
             codec => {
-                verify_packed(codec, self.records_bytes(), count, (decompressed_bytes_max, see))
+                verify_packed(codec, self.records_bytes(), count, (decompressed_bytes_left, see))
             }
         }
     }
@@ -74,26 +76,28 @@ fn verify_packed(
     codec: Compression,
     packed: &[u8],
     count: u32,
-    (bytes_max, see): (usize, impl FnMut(Glance)),
+    (bytes_left, see): (&mut usize, impl FnMut(Glance)),
 ) -> Result<(), BatchError> {
+    let bytes_max = *bytes_left;
     let Ok(reader) = compression::reader(codec, packed) else {
         return Err(BatchError::Decompress { codec });
     };
-    verify_stream(reader, count, bytes_max, see).map_err(|(index, fault)| match fault {
+    verify_stream(reader, count, bytes_left, see).map_err(|(index, fault)| match fault {
         StreamFault::Record(fault) => BatchError::Record { index, fault },
         StreamFault::Codec => BatchError::Decompress { codec },
         StreamFault::TooLarge => BatchError::DecompressedTooLarge { bytes_max },
     })
 }
 
-/// Walks `count` records as they come out of `reader`; an error comes with the record's index.
+/// Walks `count` records as they come out of `reader`; an error comes with the record's index. `bytes_left` is lowered
+/// by what came out.
 pub(crate) fn verify_stream<R: Read>(
     reader: R,
     count: u32,
-    bytes_max: usize,
+    bytes_left: &mut usize,
     mut see: impl FnMut(Glance),
 ) -> Result<(), (u32, StreamFault)> {
-    let mut walk = Walk { source: Stream::new(reader, bytes_max), left: 0 };
+    let mut walk = Walk { source: Stream::new(reader, bytes_left), left: 0 };
     for index in 0..count {
         see(walk.record(index).map_err(|fault| (index, fault))?);
     }
@@ -184,33 +188,37 @@ impl From<RecordFault> for StreamFault {
 pub(crate) const WINDOW_BYTES: usize = 8 * 1024;
 
 /// The counting sink: inflates into one small window, counts what came out and stops at the cap.
-struct Stream<R> {
+struct Stream<'a, R> {
     reader: R,
     window: [u8; WINDOW_BYTES],
     /// The part of `window` that was not passed yet.
     from: usize,
     to: usize,
     /// How many more bytes may come out.
-    budget: usize,
+    budget: &'a mut usize,
 }
 
-impl<R: Read> Stream<R> {
-    fn new(reader: R, bytes_max: usize) -> Self {
-        Self { reader, window: [0; WINDOW_BYTES], from: 0, to: 0, budget: bytes_max }
+impl<'a, R: Read> Stream<'a, R> {
+    fn new(reader: R, bytes_left: &'a mut usize) -> Self {
+        Self { reader, window: [0; WINDOW_BYTES], from: 0, to: 0, budget: bytes_left }
     }
 
     /// Inflates more if the window is used up; gives the number of bytes in it, 0 at the end.
     fn fill(&mut self) -> Result<usize, StreamFault> {
         if self.from == self.to {
             let read = self.reader.read(&mut self.window).map_err(|_| StreamFault::Codec)?;
-            self.budget = self.budget.checked_sub(read).ok_or(StreamFault::TooLarge)?;
+            let left = self.budget.checked_sub(read);
+            *self.budget = left.unwrap_or(0);
+            if left.is_none() {
+                return Err(StreamFault::TooLarge);
+            }
             (self.from, self.to) = (0, read);
         }
         Ok(self.to - self.from)
     }
 }
 
-impl<R: Read> Source for Stream<R> {
+impl<R: Read> Source for Stream<'_, R> {
     type Error = StreamFault;
 
     #[inline]

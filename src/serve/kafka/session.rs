@@ -151,6 +151,11 @@ impl<N: Net> Call<N> {
         self.context.version
     }
 
+    /// Bytes of the request's frame.
+    pub(crate) const fn request_bytes(&self) -> usize {
+        self.charge.bytes()
+    }
+
     /// What the answer carries back.
     pub(crate) const fn response_to(&self) -> ResponseTo {
         let Context { version, correlation_id, .. } = self.context;

@@ -35,6 +35,7 @@ use super::identity::Identity;
 use super::metadata_reply::metadata_reply;
 use super::reply_writer::ReplyWriter;
 use super::translate;
+use crate::inflation::Inflation;
 use crate::lists::Lists;
 use kolk_connection::budget::Charge;
 use kolk_connection::outbox::{self, Outbox, Then};
@@ -131,7 +132,11 @@ impl<N: Net> Calls<N> {
         let Produce { durability: wait, mut partitions } = produce;
         // All are begun before one is waited for, so waiting in order costs as much as the slowest.
         let mut appends = self.lists.appends.take();
+        let inflation = Inflation::of(&self.shard, frame_bytes);
         appends.extend(partitions.drain(..).map(|part| {
+            if let Err(refusal) = inflation.check() {
+                return Producing::refused(refusal);
+            }
             self.shard.produce(ProduceOp {
                 partition: part.id,
                 batches: part.batches,

@@ -15,7 +15,7 @@ use crate::owner::{append, group, lookup};
 use crate::request::{ProduceOp, Refusal};
 use crate::state::{Announced, Ordered, ShardState};
 
-/// Bytes of batches appended, and calls taken, before other tasks get their turn.
+/// Bytes of batches appended, those that they inflate to included, and calls taken, before other tasks get their turn.
 const TURN_BYTES: usize = 1 << 20;
 const TURN_CALLS: usize = 128;
 
@@ -35,7 +35,10 @@ pub(crate) async fn take_calls<I: Io>(
         if let Request::Produce(op) = &request {
             bytes += op.batches.len();
         }
+        let inflated = state.metrics.copies.decompress.get();
         take_call(state, from, waiter, request);
+        let inflated = state.metrics.copies.decompress.get() - inflated;
+        bytes = bytes.saturating_add(usize::try_from(inflated).unwrap_or(usize::MAX));
     }
 }
 

@@ -137,7 +137,8 @@ fn internal_topic() -> Refusal {
 }
 
 impl Producing {
-    const fn refused(refusal: Refusal) -> Self {
+    /// One that was refused before it was begun.
+    pub const fn refused(refusal: Refusal) -> Self {
         Self { step: Step::Done(Some(Err(refusal))), held: None }
     }
 

@@ -91,6 +91,28 @@ fn pipelined_produce_replies_come_in_the_order_of_their_requests() {
 }
 
 #[test]
+fn what_one_request_inflates_to_is_bounded_and_the_rest_may_be_sent_again() {
+    let broker = Broker::start();
+    let mut client = broker.connect();
+    let topic = client.create_topic("web", 4);
+    let mut builder = BatchBuilder::new();
+    let value = vec![0; 60 << 20];
+    builder.append(TimestampMs::new(1), None, Some(&value), &[]).unwrap();
+    let bomb = builder.build(Compression::Zstd).unwrap();
+    let part = |number| ProducePartition {
+        id: TopicPartition::new(topic, PartitionId::new(number)),
+        batches: bomb.clone(),
+        expected_next_offset: None,
+    };
+    let produce = Produce { durability: AckLevel::Topic, partitions: (0..4).map(part).collect() };
+    let Reply::Produce(reply) = client.call(&Request::Produce(produce)) else { panic!() };
+    let code = |one: &Result<_, reply::ProduceRefusal>| one.as_ref().err().map(|no| no.code);
+    let codes: Vec<_> = reply.partitions.iter().map(code).collect();
+    let refused = Some(ErrorCode::Overloaded);
+    assert_eq!(codes, [None, None, refused, refused]);
+}
+
+#[test]
 fn a_long_poll_waits_for_records_and_holds_up_nobody() {
     let broker = Broker::start();
     let mut client = broker.connect();

@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kolk_io::door::Net;
 use kolk_kafka::produce::{
     ProduceAnswer, ProduceLists, ProducePartition, ProduceRequest, ProduceTopic, RecordError,
@@ -13,12 +14,14 @@ use kolk_kafka::produce::{
 };
 use kolk_kafka::wire::{DecodeError, Reader};
 use kolk_metric::net::CloseReason;
+use kolk_model::batch::BatchView;
 use kolk_model::durability::AckLevel;
 use kolk_model::error::ErrorCode;
 use kolk_model::time::TimestampType;
 use kolk_shard::request::{ProduceOp, Produced, RefusedRecord, Topic};
 use kolk_shard::shard::Producing;
 
+use crate::inflation::Inflation;
 use crate::kafka::names;
 use crate::kafka::session::{Call, Outcome};
 use crate::lists::Lists;
@@ -122,6 +125,7 @@ fn begin_all<N: Net>(call: &Call<N>, request: &ProduceRequest, wait: AckLevel) -
     let appends = call.context.session.door.produce_lists.appends.take();
     let mut begun = Begun { appends, forwarded: false };
     begun.appends.reserve(request.partitions().len());
+    let inflation = Inflation::of(shard, call.request_bytes());
     for (named, parts) in request.topics() {
         let topic = names::topic(&metadata, named.name.as_str(), named.topic_id);
         for part in parts {
@@ -134,7 +138,15 @@ fn begin_all<N: Net>(call: &Call<N>, request: &ProduceRequest, wait: AckLevel) -
                 (Ok(_), None) => {
                     Append::Refused(ErrorCode::InvalidRecord, "there are no records".into())
                 }
+                (Ok(_), Some(batches)) if has_several(batches) => {
+                    let detail = "there is more than one record batch for the partition";
+                    Append::Refused(ErrorCode::InvalidRecord, detail.into())
+                }
                 (Ok((timestamps, partition)), Some(batches)) => {
+                    if let Err(refusal) = inflation.check() {
+                        begun.appends.push(Append::Refused(refusal.code, refusal.detail.into()));
+                        continue;
+                    }
                     begun.forwarded |= metadata.owner(partition) != shard.id();
                     let batches = batches.clone();
                     let op = ProduceOp { partition, batches, wait, expected_next_offset: None };
@@ -145,6 +157,12 @@ fn begin_all<N: Net>(call: &Call<N>, request: &ProduceRequest, wait: AckLevel) -
         }
     }
     begun
+}
+
+/// Whether there is something behind the first record batch: Kafka takes one a partition since it has this format, and
+/// clients send no more. What is no batch at all is found out by the partition.
+fn has_several(batches: &Bytes) -> bool {
+    BatchView::parse(batches).is_ok_and(|(_, length)| length < batches.len())
 }
 
 /// What only the broker writes is refused.

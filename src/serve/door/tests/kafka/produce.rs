@@ -128,3 +128,39 @@ fn records_that_a_compacted_topic_does_not_take_are_named() {
     let message = part.record_errors[0].batch_index_error_message.as_deref().unwrap_or_default();
     assert!(message.contains("key"), "{message}");
 }
+
+#[test]
+fn a_second_batch_for_a_partition_is_refused_as_kafka_refuses_it() {
+    let broker = Broker::start();
+    let mut client = KafkaClient::connect(broker.kafka);
+    client.topic("web");
+    let two = [batch(&["a"]), batch(&["b"])].concat();
+    let part = client.produce("web", two.into());
+    assert_eq!(code(&part), ErrorCode::InvalidRecord);
+    assert!(part.error_message.is_some_and(|text| text.contains("one record batch")));
+    assert_eq!(client.produce("web", batch(&["a"])).base_offset, 0, "neither was appended");
+}
+
+#[test]
+fn what_one_request_inflates_to_is_bounded_and_the_rest_may_be_sent_again() {
+    let broker = Broker::start();
+    let mut client = KafkaClient::connect(broker.kafka);
+    client.create("web", 4, &[]);
+    let mut builder = BatchBuilder::new();
+    let value = vec![0; 60 << 20];
+    builder.append(TimestampMs::new(1), None, Some(&value), &[]).unwrap();
+    let bomb = builder.build(Compression::Zstd).unwrap();
+    assert!(bomb.len() < 64 << 10, "{} bytes", bomb.len());
+    let part = |index| produce_wire::RequestPartition { index, records: Some(bomb.clone()) };
+    let mut request = produce_request("web", -1, bomb.clone());
+    request.topic_data[0].partition_data = (0..4).map(part).collect();
+    let response: produce_wire::Response = client.call(9, &request);
+    let codes: Vec<_> = response.responses[0].partition_responses.iter().map(code).collect();
+    let refused = ErrorCode::Overloaded.on_kafka();
+    assert_eq!(codes, [ErrorCode::None, ErrorCode::None, refused, refused]);
+    assert!(refused.retriable());
+    request.topic_data[0].partition_data = (2..4).map(part).collect();
+    let response: produce_wire::Response = client.call(9, &request);
+    let again: Vec<_> = response.responses[0].partition_responses.iter().map(code).collect();
+    assert_eq!(again, [ErrorCode::None; 2]);
+}
