@@ -103,11 +103,14 @@ impl<I: Io> Host<I> {
             self.wait().await;
             let lists = self.carry_out();
             let effects = self.coordinator.take_effects();
-            self.finish(effects).await?;
-            // What a list tells is durable now, too.
+            let finished = self.finish(effects).await;
+            // What a list tells is durable now, too, or will never be.
+            let is_safe = finished.is_ok();
             for (waiter, groups) in lists {
-                self.state.answer(waiter, Reply::Groups(Ok(groups)));
+                let answer = if is_safe { Ok(groups) } else { Err(ErrorCode::NotCoordinator) };
+                self.state.answer(waiter, Reply::Groups(answer));
             }
+            finished?;
             self.state.io.yield_now().await;
         }
         Ok(())

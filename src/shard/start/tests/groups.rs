@@ -1,5 +1,8 @@
 //! Groups on nodes of several shards: asked from anywhere, kept through stops, kills and power cuts.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use kolk_coord::group::answer::{FetchedOffsets, GroupAnswer, GroupState, Joined};
 use kolk_coord::group::ids::{Generation, GroupId, MemberId};
 use kolk_coord::group::request::{
@@ -340,6 +343,42 @@ fn a_commit_that_cannot_be_written_is_refused_and_its_group_read_again() {
             node.io.sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(committed(node.shard(0), "g").await, Some(200_000));
+    });
+}
+
+#[test]
+fn a_list_asked_with_a_commit_that_cannot_be_written_is_answered() {
+    let sim = Sim::new(2);
+    let node = sim.run(move |io| async move {
+        let node = Rc::new(Node::start_with(io, 1, quick()).await);
+        ask(node.shard(0), commit("g", 1)).await;
+        node
+    });
+    sim.set_capacity(0);
+    sim.run(move |_| async move {
+        for offset in 2..100_000 {
+            // Both are asked before the coordinator gets its turn, so that they are carried out in one go.
+            let listing = node.shard(0).list_groups(ListFilter::default(), GroupsOf::Node);
+            let mut listing = Box::pin(listing);
+            let first = poll_fn(|cx| Poll::Ready(listing.as_mut().poll(cx))).await;
+            let committing = node.shard(0).group(commit("g", offset));
+            let listed = Rc::new(RefCell::new(None));
+            if let Poll::Ready(early) = first {
+                *listed.borrow_mut() = Some(early);
+            } else {
+                let told = Rc::clone(&listed);
+                node.io.spawn(async move { *told.borrow_mut() = Some(listing.await) });
+            }
+            let committed = committing.await;
+            node.io.sleep(Duration::from_millis(1)).await;
+            let listed = listed.borrow_mut().take().expect("the list is answered, too");
+            if committed == GroupAnswer::CommitOffsets(Err(ErrorCode::NotCoordinator)) {
+                assert_eq!(listed, Err(ErrorCode::NotCoordinator));
+                assert_eq!(node.waiting(), 0);
+                return;
+            }
+        }
+        panic!("the disk was never full");
     });
 }
 
