@@ -43,6 +43,10 @@ const BATCH_BYTES: usize = 512 << 10;
 /// How long a coordinator that can't load waits before it tries again: first, and at most.
 const RELOAD_WAIT: Duration = Duration::from_millis(100);
 const RELOAD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long an append is tried again that the shard or its log has no place for, and how often. Beyond: the groups are
+/// loaded again.
+const APPEND_PATIENCE: Duration = Duration::from_secs(30);
+const APPEND_PAUSE: Duration = Duration::from_millis(10);
 /// A coordinator that waits for nothing looks up now and then.
 const IDLE_MS: u64 = 60_000;
 
@@ -178,10 +182,29 @@ impl<I: Io> Host<I> {
     }
 
     async fn append(&self, records: &[Record]) -> Result<(), Refusal> {
-        let state = &self.state;
-        let now = TimestampMs::new(state.wall_clock().as_ms());
+        let now = TimestampMs::new(self.state.wall_clock().as_ms());
         let batches = encode(records, now)
             .map_err(|error| Refusal::new(ErrorCode::MessageTooLarge, error.to_string()))?;
+        let began = self.state.io.now();
+        loop {
+            let refusal = match self.try_append(batches.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refusal,
+            };
+            // The one refusal that is sure to have appended nothing and that time mends: to read every group again because
+            // others keep the shard busy would only add to that.
+            let is_worth_it = refusal.code == ErrorCode::Overloaded
+                && is_wanted(&self.state, &self.seat)
+                && self.state.io.now() - began < APPEND_PATIENCE;
+            if !is_worth_it {
+                return Err(refusal);
+            }
+            self.state.io.sleep(APPEND_PAUSE).await;
+        }
+    }
+
+    async fn try_append(&self, batches: Bytes) -> Result<(), Refusal> {
+        let state = &self.state;
         let op = ProduceOp {
             partition: self.id,
             batches,

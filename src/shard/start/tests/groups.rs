@@ -382,6 +382,59 @@ fn a_list_asked_with_a_commit_that_cannot_be_written_is_answered() {
     });
 }
 
+#[test]
+fn a_commit_waits_for_its_turn_at_a_log_that_has_too_much_to_do() {
+    for seed in 0..3 {
+        Sim::new(seed).run(move |io| async move {
+            // What the log can't take at once is refused.
+            let mut settings = quick();
+            settings.partition.appends_waiting_max = 0;
+            let node = Node::start_with(io, 2, settings).await;
+            let many = |offset| match commit("g", offset) {
+                GroupRequest::CommitOffsets(mut request) => {
+                    request.offsets[0].metadata = "x".repeat(4_000);
+                    let first = request.offsets[0].clone();
+                    let one = |number| OffsetToCommit {
+                        partition: PartitionId::new(number),
+                        ..first.clone()
+                    };
+                    request.offsets = (0..500).map(one).collect();
+                    GroupRequest::CommitOffsets(request)
+                }
+                other => other,
+            };
+            for offset in 0..60 {
+                let answer = ask(node.shard(1), many(offset)).await;
+                let stored = GroupAnswer::CommitOffsets(Ok(vec![ErrorCode::None; 500]));
+                assert!(answer == stored, "offset {offset}");
+            }
+            assert_eq!(node.waiting(), 0);
+        });
+    }
+}
+
+#[test]
+fn a_commit_waits_while_its_shard_has_too_much_to_do() {
+    check_quick(1, |node| async move {
+        let shard = node.shard(0);
+        ask(shard, commit("g", 1)).await;
+        let mut others = Vec::new();
+        while let Ok(waiter) = shard.state.waiters.open_local() {
+            others.push(waiter);
+        }
+        // One seat for the commit, none for its append.
+        shard.state.waiters.close(others.pop().unwrap());
+        let (waiters, io) = (Rc::clone(&shard.state.waiters), node.io.clone());
+        node.io.spawn(async move {
+            io.sleep(Duration::from_millis(70)).await;
+            others.into_iter().for_each(|waiter| waiters.close(waiter));
+        });
+        let stored = GroupAnswer::CommitOffsets(Ok(vec![ErrorCode::None]));
+        assert_eq!(shard.group(commit("g", 2)).await, stored);
+        assert_eq!(committed(shard, "g").await, Some(2));
+    });
+}
+
 /// What was told to be committed, by group.
 type Told = Rc<RefCell<std::collections::BTreeMap<String, u64>>>;
 
