@@ -6,6 +6,7 @@
 //! another from the log.
 
 use kolk_model::error::ErrorCode;
+use kolk_model::limits::TOPIC_NAME_BYTES_MAX;
 use kolk_model::map::Map;
 
 use crate::group::answer::{
@@ -13,7 +14,7 @@ use crate::group::answer::{
 };
 use crate::group::classic::ClassicGroup;
 use crate::group::consumer::{ConsumerGroup, Duty, Stay, check_heartbeat};
-use crate::group::desk::{Desk, Effects, Moment, Ticket, Timer};
+use crate::group::desk::{Desk, Effects, Moment, Progress, Ticket, Timer};
 use crate::group::ids::{GroupId, MemberId};
 use crate::group::offsets::Offsets;
 use crate::group::record::RecordKey;
@@ -98,6 +99,22 @@ impl Coordinator {
         }
     }
 
+    /// Begins what a request would do, if its records are too many for one go: then, and until this is done, it is not to be
+    /// handled yet. A crash may leave it half done, which is what the one who asked is never told.
+    pub fn begin(&mut self, moment: Moment, request: &GroupRequest) -> Progress {
+        self.desk.moment = moment;
+        match request {
+            GroupRequest::Delete(group) => self.begin_delete(group),
+            _ => Progress::Done,
+        }
+    }
+
+    /// Whether so many records wait to be taken that nothing more is to be begun: see [`Coordinator::take_effects`].
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.desk.is_full()
+    }
+
     /// Takes a request. Its answer comes with the effects, now or later; each ticket is answered once.
     pub fn handle(
         &mut self,
@@ -107,7 +124,7 @@ impl Coordinator {
         request: GroupRequest,
     ) {
         self.desk.moment = moment;
-        if request.group().as_str().len() > TEXT_BYTES_MAX {
+        if request.group().as_str().len() > GROUP_ID_BYTES_MAX {
             let answer = request.kind().refuse(ErrorCode::InvalidGroupId);
             return self.desk.answer(ticket, answer);
         }
@@ -305,10 +322,13 @@ impl Coordinator {
         }
     }
 
-    /// Does what is due by now. Call it at [`Coordinator::next_due_ms`] or later.
+    /// Does what is due by now, unless the records become too many: the rest stays due. Call it at
+    /// [`Coordinator::next_due_ms`] or later.
     pub fn tick(&mut self, moment: Moment, topics: &dyn Topics) {
         self.desk.moment = moment;
-        while let Some(timer) = self.desk.take_due() {
+        while !self.desk.is_full()
+            && let Some(timer) = self.desk.take_due()
+        {
             match timer {
                 Timer::Expiry => self.expire_offsets(),
                 Timer::Join(group) => {
@@ -407,9 +427,23 @@ impl Coordinator {
     }
 }
 
-/// Bytes of an id or a name, so that a record's 15 bits can say its length, also with a new member's random part.
-/// Beyond: refused.
-const TEXT_BYTES_MAX: usize = 16_384;
+/// Bytes of a group's id. Every record of the group has it in its key, so that an id that is longer than anybody's name for
+/// something would be written as often as there are partitions. Kafka has no bound but its wire's 32,767. Beyond: refused
+/// with `INVALID_GROUP_ID`.
+const GROUP_ID_BYTES_MAX: usize = 1_024;
+
+/// Bytes of a static id, a client's name or address, a rack, a protocol's or an assignor's name. Each is in the record of
+/// its member, the first two also in the id that a member is given. Beyond: refused with `INVALID_REQUEST`.
+const NAME_BYTES_MAX: usize = 1_024;
+
+/// Bytes of a member's id: a name and a random part. Beyond: refused with `INVALID_REQUEST`.
+const MEMBER_ID_BYTES_MAX: usize = NAME_BYTES_MAX + 64;
+
+/// Bytes of a pattern, which may list many names. Beyond: refused with `INVALID_REQUEST`.
+const PATTERN_BYTES_MAX: usize = 16_384;
+
+// A record says the length of a text in 15 bits.
+const _: () = assert!(PATTERN_BYTES_MAX < 1 << 15 && MEMBER_ID_BYTES_MAX < PATTERN_BYTES_MAX);
 
 /// Whether everything that a record of the group would say has room in it.
 fn fits(request: &JoinGroup) -> bool {
@@ -417,17 +451,20 @@ fn fits(request: &JoinGroup) -> bool {
     let protocols = request.protocols.iter().map(|protocol| protocol.name.as_str());
     let texts = [&request.client.id, &request.client.host, &request.protocol_type];
     let mut all = texts.into_iter().map(String::as_str).chain(protocols).chain([instance]);
-    all.all(|text| text.len() <= TEXT_BYTES_MAX)
+    all.all(|text| text.len() <= NAME_BYTES_MAX)
 }
 
 /// The same of a consumer's heartbeat.
 fn fits_consumer(request: &ConsumerHeartbeat) -> bool {
     let instance = request.instance.as_ref().map_or("", |instance| instance.as_str());
-    let given = [&request.rack, &request.pattern, &request.assignor];
+    let given = [&request.rack, &request.assignor];
     let given = given.into_iter().flatten().map(String::as_str);
-    let topics = request.topics.iter().flatten().map(String::as_str);
-    let own = [instance, request.member.as_str(), &request.client.id, &request.client.host];
-    given.chain(topics).chain(own).all(|text| text.len() <= TEXT_BYTES_MAX)
+    let own = [instance, &request.client.id, &request.client.host];
+    let mut topics = request.topics.iter().flatten();
+    given.chain(own).all(|text| text.len() <= NAME_BYTES_MAX)
+        && topics.all(|topic| topic.len() <= TOPIC_NAME_BYTES_MAX)
+        && request.member.as_str().len() <= MEMBER_ID_BYTES_MAX
+        && request.pattern.as_ref().is_none_or(|pattern| pattern.len() <= PATTERN_BYTES_MAX)
 }
 
 /// What is wrong with a group that does not exist.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+
 use kolk_model::time::TimestampMs;
 
 use crate::group::answer::GroupAnswer;
@@ -47,6 +49,23 @@ pub struct Effects {
     pub answers: Vec<(Ticket, GroupAnswer)>,
 }
 
+/// Whether something is done, or was begun and has to be asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Progress {
+    /// It is done.
+    Done,
+    /// It would have taken too many records at once. To be asked again after these are appended.
+    More,
+}
+
+/// Bytes of records that wait to be appended. Beyond: nothing that writes is begun before they are taken, so that what one
+/// go holds in memory is this and the records of one more request.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+
+/// What a record takes beside key and value: two handles and their counts.
+const RECORD_BYTES: usize = 96;
+
 /// Something that happens at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
@@ -72,6 +91,8 @@ pub(super) struct Desk {
     pub(super) settings: GroupSettings,
     pub(super) moment: Moment,
     records: Vec<Record>,
+    /// Bytes of these.
+    bytes: usize,
     answers: Vec<(Ticket, GroupAnswer)>,
     written: u64,
     timers: BTreeSet<(u64, Timer)>,
@@ -88,6 +109,7 @@ impl Desk {
                 random: 0,
             },
             records: Vec::new(),
+            bytes: 0,
             answers: Vec::new(),
             written: 0,
             timers: BTreeSet::new(),
@@ -95,8 +117,14 @@ impl Desk {
     }
 
     pub(super) fn write(&mut self, record: Record) {
+        self.bytes += record.key.len() + record.value.as_ref().map_or(0, Bytes::len) + RECORD_BYTES;
         self.records.push(record);
         self.written += 1;
+    }
+
+    /// Whether so much waits to be appended that nothing more is to be begun.
+    pub(super) const fn is_full(&self) -> bool {
+        self.bytes >= WAITING_BYTES_MAX
     }
 
     pub(super) fn answer(&mut self, ticket: Ticket, answer: GroupAnswer) {
@@ -147,6 +175,7 @@ impl Desk {
     }
 
     pub(super) fn take_effects(&mut self) -> Effects {
+        self.bytes = 0;
         Effects {
             records: std::mem::take(&mut self.records),
             after: self.written,

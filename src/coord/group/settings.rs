@@ -39,6 +39,10 @@ pub struct GroupSettings {
     /// Bytes of the members of one group, so that its record fits a batch. Beyond: joins are refused with
     /// `GROUP_MAX_SIZE_REACHED`, an assignment with `UNKNOWN_SERVER_ERROR`. Default: 8 MiB.
     pub group_bytes_max: usize,
+    /// Bytes of the records that one request to store or forget offsets makes. Beyond: it is refused whole, with
+    /// `INVALID_COMMIT_OFFSET_SIZE` or `INVALID_REQUEST`; fewer partitions at once help. Kafka's bound is a batch of the
+    /// offsets topic, 1 MiB unless it was changed. Default: 4 MiB, some 40,000 partitions with usual names.
+    pub commit_bytes_max: usize,
     /// Groups of one partition of the offsets topic. Beyond: another one is refused with
     /// `GROUP_MAX_SIZE_REACHED` (members) or `INVALID_COMMIT_OFFSET_SIZE` (offsets). Default: 100,000.
     pub groups_max: usize,
@@ -62,6 +66,7 @@ impl Default for GroupSettings {
             consumer_session_timeout_ms: 45_000,
             migration: MigrationPolicy::Bidirectional,
             group_bytes_max: 8 * 1024 * 1024,
+            commit_bytes_max: 4 * 1024 * 1024,
             groups_max: 100_000,
             offsets_max: 4_000_000,
         }

@@ -14,7 +14,7 @@ use crate::group::answer::{
     DescribedGroup, FetchedOffsets, GroupAnswer, JoinRefused, Joined, Left, Synced,
 };
 use crate::group::coordinator::Coordinator;
-use crate::group::desk::{Moment, Ticket, WallTrust};
+use crate::group::desk::{Moment, Progress, Ticket, WallTrust};
 use crate::group::ids::{Generation, GroupId, InstanceId, MemberId};
 use crate::group::record::{OffsetValue, Record, RecordKey};
 use crate::group::request::{
@@ -143,6 +143,9 @@ impl Host {
         self.tickets += 1;
         self.moment.random += 1_000_000;
         let ticket = Ticket(self.tickets);
+        while self.coordinator.begin(self.moment, &request) == Progress::More {
+            self.collect();
+        }
         self.coordinator.handle(self.moment, &self.topics, ticket, request);
         self.collect();
         ticket
@@ -152,6 +155,13 @@ impl Host {
         self.moment.now_ms += ms;
         self.moment.wall = self.moment.wall.saturating_forward(ms);
         self.coordinator.tick(self.moment, &self.topics);
+        self.collect();
+    }
+
+    fn delete_topic(&mut self, topic: &str) {
+        while self.coordinator.topic_deleted(topic) == Progress::More {
+            self.collect();
+        }
         self.collect();
     }
 

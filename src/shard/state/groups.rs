@@ -142,11 +142,14 @@ impl Seat {
         self.bell.ring();
     }
 
-    /// Takes what is queued, at most so many.
-    pub(crate) fn take(&self, count_max: usize) -> Vec<Asked> {
-        let mut queue = self.queue.borrow_mut();
-        let count = queue.len().min(count_max);
-        queue.drain(..count).collect()
+    /// Puts back what was taken and is not over.
+    pub(crate) fn push_front(&self, asked: Asked) {
+        self.queue.borrow_mut().push_front(asked);
+    }
+
+    /// Takes what is queued first.
+    pub(crate) fn pop(&self) -> Option<Asked> {
+        self.queue.borrow_mut().pop_front()
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -4,16 +4,27 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use kolk_model::error::ErrorCode;
+use kolk_model::ids::PartitionId;
+use kolk_model::map::Map;
 use kolk_model::time::TimestampMs;
 
 use super::{Coordinator, Group};
 use crate::group::answer::{FetchedOffsets, GroupState};
-use crate::group::desk::{Timer, WallTrust};
+use crate::group::desk::{Progress, Timer, WallTrust};
 use crate::group::ids::GroupId;
 use crate::group::offsets::Offsets;
 use crate::group::record::{OffsetValue, Record, RecordKey};
-use crate::group::request::{CommitOffsets, DeleteOffsets, FetchOffsets};
+use crate::group::request::{
+    CommitOffsets, DeleteOffsets, FetchOffsets, OffsetToCommit, OffsetsOfTopic,
+};
 
+/// Codes of the entries of a commit, and for each that can be stored the last one of its partition.
+type Checked = (Vec<ErrorCode>, Vec<Option<usize>>);
+
+/// Offsets forgotten before their records are appended.
+const FORGOTTEN_MAX: usize = 4_096;
+/// The numbers of an offset's record: its partition, both versions, three lengths, epoch, times.
+const OFFSET_BYTES: usize = 64;
 /// Groups looked through for old offsets before anything else gets its turn.
 const EXPIRY_GROUPS_MAX: usize = 1_000;
 /// How soon the next of them are looked through, in ms.
@@ -41,9 +52,12 @@ impl Coordinator {
         let id = request.group;
         let now = self.desk.moment.wall;
         let expires_at = request.retention_ms.map(|ms| now.saturating_forward(ms));
+        let (mut codes, last) = self.check_entries(&id, &request.offsets)?;
         let mut topic_before: Option<Arc<str>> = None;
-        let mut codes = Vec::with_capacity(request.offsets.len());
-        for offset in request.offsets {
+        for (index, offset) in request.offsets.into_iter().enumerate() {
+            if last.get(index).is_none_or(|last| *last != Some(index)) {
+                continue;
+            }
             // Offsets of a topic come together, so that they share its name.
             let known = topic_before.filter(|topic| **topic == *offset.topic.as_str());
             let topic = known.unwrap_or_else(|| Arc::from(offset.topic.as_str()));
@@ -58,9 +72,51 @@ impl Coordinator {
             let partition = offset.partition.get().cast_signed();
             let code = self.commit_one(&id, &topic, partition, value);
             topic_before = Some(topic);
-            codes.push(code.err().unwrap_or(ErrorCode::None));
+            if let (Err(code), Some(own)) = (code, codes.get_mut(index)) {
+                *own = code;
+            }
+        }
+        // Where a partition has no room, none of its entries was stored.
+        for (index, last) in last.into_iter().enumerate() {
+            let told = last.and_then(|last| codes.get(last).copied());
+            if let (Some(told), Some(own)) = (told, codes.get_mut(index)) {
+                *own = told;
+            }
         }
         Ok(codes)
+    }
+
+    /// What each entry of a commit is told if its partition is stored, and which entry that is: the last one that can be.
+    /// Kafka writes a record for each and reads the last; here others are not written, so that a request's records are no
+    /// more than partitions. The bound is on all of them together, and all are refused beyond it, as in Kafka, whose records of
+    /// a commit are one batch: a client would take some for stored otherwise.
+    fn check_entries(
+        &self,
+        id: &GroupId,
+        offsets: &[OffsetToCommit],
+    ) -> Result<Checked, ErrorCode> {
+        let mut codes = vec![ErrorCode::None; offsets.len()];
+        let mut last_of: Map<(&str, PartitionId), usize> = Map::new();
+        for (index, (offset, code)) in offsets.iter().zip(&mut codes).enumerate() {
+            if offset.metadata.len() > self.desk.settings.offset_metadata_bytes_max {
+                *code = ErrorCode::OffsetMetadataTooLarge;
+            } else {
+                last_of.insert((offset.topic.as_str(), offset.partition), index);
+            }
+        }
+        let stored = last_of.values().filter_map(|index| offsets.get(*index));
+        let bytes: usize = stored
+            .map(|offset| record_bytes(id, offset.topic.as_str()) + offset.metadata.len())
+            .sum();
+        if bytes > self.desk.settings.commit_bytes_max {
+            return Err(ErrorCode::InvalidCommitOffsetSize);
+        }
+        let last = offsets.iter().zip(&codes).map(|(offset, code)| {
+            let partition = (offset.topic.as_str(), offset.partition);
+            if code.is_ok() { last_of.get(&partition).copied() } else { None }
+        });
+        let last = last.collect();
+        Ok((codes, last))
     }
 
     fn commit_one(
@@ -70,9 +126,6 @@ impl Coordinator {
         partition: i32,
         value: OffsetValue,
     ) -> Result<(), ErrorCode> {
-        if value.metadata.len() > self.desk.settings.offset_metadata_bytes_max {
-            return Err(ErrorCode::OffsetMetadataTooLarge);
-        }
         let room = self.offsets < self.desk.settings.offsets_max;
         let known = self.groups.get(id).is_some_and(|group| group.offsets.has(topic, partition));
         if !room && !known {
@@ -125,6 +178,13 @@ impl Coordinator {
         if group.consumer.is_none() && !group.is_empty() && !group.classic.is_of_consumers() {
             return Err(ErrorCode::NonEmptyGroup);
         }
+        let bytes = |asked: &OffsetsOfTopic| {
+            let has = |partition: &&i32| group.offsets.has(&asked.topic, **partition);
+            asked.partitions.iter().filter(has).count() * record_bytes(&id, &asked.topic)
+        };
+        if request.topics.iter().map(bytes).sum::<usize>() > self.desk.settings.commit_bytes_max {
+            return Err(ErrorCode::InvalidRequest);
+        }
         let mut codes = Vec::with_capacity(request.topics.len());
         for asked in request.topics {
             let group = self.groups.get(&id);
@@ -154,16 +214,40 @@ impl Coordinator {
         }
     }
 
-    /// A topic is gone: so are its offsets.
-    pub fn topic_deleted(&mut self, topic: &str) {
-        let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
+    /// A topic is gone: so are its offsets, some of them with each call.
+    pub fn topic_deleted(&mut self, topic: &str) -> Progress {
+        let of_group = |(id, group): (&GroupId, &Group)| {
+            let id = id.clone();
+            group
+                .offsets
+                .partitions(topic)
+                .into_iter()
+                .map(move |partition| (id.clone(), partition))
+        };
+        let old: Vec<_> = self.groups.iter().flat_map(of_group).take(FORGOTTEN_MAX).collect();
+        let progress = progress(&old);
         let name: Arc<str> = Arc::from(topic);
-        for id in ids {
-            let Some(group) = self.groups.get(&id) else { continue };
-            for partition in group.offsets.partitions(topic) {
-                self.forget_offset(&id, &name, partition);
-            }
+        for (id, partition) in old {
+            self.forget_offset(&id, &name, partition);
         }
+        progress
+    }
+
+    /// Forgets offsets of a group that is about to be deleted, until the rest of it goes at once.
+    pub(super) fn begin_delete(&mut self, id: &GroupId) -> Progress {
+        let Some(group) = self.groups.get(id).filter(|group| group.is_empty()) else {
+            return Progress::Done;
+        };
+        if group.offsets.len() <= FORGOTTEN_MAX {
+            return Progress::Done;
+        }
+        let first = group.offsets.iter().take(FORGOTTEN_MAX);
+        let first: Vec<_> =
+            first.map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect();
+        for (topic, partition) in first {
+            self.forget_offset(id, &topic, partition);
+        }
+        Progress::More
     }
 
     pub(super) fn expect_expiry(&mut self, ms: u64) {
@@ -177,23 +261,29 @@ impl Coordinator {
         if self.desk.moment.trust == WallTrust::Doubted {
             return self.expect_expiry(self.desk.settings.offsets_retention_check_interval_ms);
         }
-        let from = self.expiry_after.take();
-        let from = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let before = self.expiry_after.take();
+        let from = before.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.groups.range::<GroupId, _>((from, Bound::Unbounded));
         let ids: Vec<GroupId> = next.take(EXPIRY_GROUPS_MAX).map(|(id, _)| id.clone()).collect();
-        for id in &ids {
-            self.expire_group(id);
+        let mut seen = 0;
+        while let Some(id) = ids.get(seen)
+            && !self.desk.is_full()
+            && self.expire_group(id) == Progress::Done
+        {
+            seen += 1;
         }
-        if ids.len() == EXPIRY_GROUPS_MAX {
-            self.expiry_after = ids.last().cloned();
+        if seen < ids.len() || seen == EXPIRY_GROUPS_MAX {
+            let last = seen.checked_sub(1).and_then(|last| ids.get(last).cloned());
+            self.expiry_after = last.or(before);
             self.expect_expiry(EXPIRY_PAUSE_MS);
         } else {
             self.expect_expiry(self.desk.settings.offsets_retention_check_interval_ms);
         }
     }
 
-    fn expire_group(&mut self, id: &GroupId) {
-        let Some(group) = self.groups.get(id) else { return };
+    /// Forgets what is old of a group, and the group if nothing is left then.
+    fn expire_group(&mut self, id: &GroupId) -> Progress {
+        let Some(group) = self.groups.get(id) else { return Progress::Done };
         let before = self.desk.moment.wall.saturating_back(self.desk.settings.offsets_retention_ms);
         let now = self.desk.moment.wall;
         let old = group.offsets.iter().filter(|(topic, _, value)| {
@@ -204,7 +294,9 @@ impl Coordinator {
                     (None, Some(since)) => since <= before,
                 }
         });
-        let old: Vec<_> = old.map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect();
+        let old = old.map(|(topic, partition, _)| (Arc::clone(topic), partition));
+        let old: Vec<_> = old.take(FORGOTTEN_MAX).collect();
+        let progress = progress(&old);
         for (topic, partition) in old {
             self.forget_offset(id, &topic, partition);
         }
@@ -214,7 +306,18 @@ impl Coordinator {
         if nothing_left {
             self.bury(id);
         }
+        progress
     }
+}
+
+/// Whether so many were found to be forgotten that there may be more.
+const fn progress<T>(found: &[T]) -> Progress {
+    if found.len() == FORGOTTEN_MAX { Progress::More } else { Progress::Done }
+}
+
+/// Roughly what an offset's record takes beside its words.
+fn record_bytes(group: &GroupId, topic: &str) -> usize {
+    group.as_str().len() + topic.len() + OFFSET_BYTES
 }
 
 /// Since when an offset is not in use: for a group whose members went, since then; for one that never had any,

@@ -196,8 +196,7 @@ fn play(seed: u64, steps: usize) -> usize {
                 open.retain(|ticket, _| host.answers.contains_key(ticket));
             }
             4 if chance.one_in(4) => {
-                host.coordinator.topic_deleted(chance.of(&TOPICS));
-                host.collect();
+                host.delete_topic(chance.of(&TOPICS));
             }
             5 => {
                 let ticket = host.ask(tool_request(&mut chance));

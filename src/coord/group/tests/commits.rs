@@ -205,8 +205,7 @@ fn offsets_of_a_deleted_topic_go() {
     let mut host = Host::new();
     host.commit(commit("t", 1)).unwrap();
     host.commit(commit("u", 1)).unwrap();
-    host.coordinator.topic_deleted("t");
-    host.collect();
+    host.delete_topic("t");
     assert_eq!(host.offsets(), [("u".to_owned(), 0, 1)]);
     host.restart();
     assert_eq!(host.offsets(), [("u".to_owned(), 0, 1)]);
@@ -223,4 +222,170 @@ fn a_record_of_bytes_that_are_none_is_told_and_changes_nothing() {
     assert_eq!(host.offsets().len(), 1);
     let stored = host.log[0].value.clone().unwrap();
     assert_eq!(OffsetValue::decode(&stored).unwrap().offset, Offset::new(1));
+}
+
+/// A commit of so many partitions, each with so many words.
+fn wide(topic: &str, partitions: u32, words: usize) -> CommitOffsets {
+    let mut request = commit(topic, 1);
+    let first = request.offsets[0].clone();
+    let one = |partition| OffsetToCommit {
+        partition: PartitionId::new(partition),
+        metadata: "x".repeat(words),
+        ..first.clone()
+    };
+    request.offsets = (0..partitions).map(one).collect();
+    request
+}
+
+#[test]
+fn of_several_entries_of_a_partition_the_last_that_can_be_is_written() {
+    let mut host = Host::new();
+    let mut request = commit("t", 1);
+    let first = request.offsets[0].clone();
+    let entry = |offset, words| OffsetToCommit {
+        offset: Offset::new(offset),
+        metadata: "x".repeat(words),
+        ..first.clone()
+    };
+    let other = OffsetToCommit { topic: TopicName::new("u").unwrap(), ..entry(9, 0) };
+    request.offsets = vec![entry(1, 0), entry(2, 5_000), other, entry(3, 7), entry(4, 5_000)];
+    let long = ErrorCode::OffsetMetadataTooLarge;
+    let fine = ErrorCode::None;
+    assert_eq!(host.commit(request), Ok(vec![fine, long, fine, fine, long]));
+    assert_eq!(host.log.len(), 2);
+    assert_eq!(host.offsets(), [("t".to_owned(), 0, 3), ("u".to_owned(), 0, 9)]);
+    host.restart();
+    assert_eq!(host.offsets(), [("t".to_owned(), 0, 3), ("u".to_owned(), 0, 9)]);
+}
+
+#[test]
+fn every_entry_of_a_partition_without_room_is_refused() {
+    let mut host = Host::with(GroupSettings { offsets_max: 0, ..GroupSettings::default() });
+    let mut request = commit("t", 1);
+    request.offsets.push(request.offsets[0].clone());
+    assert_eq!(host.commit(request), Ok(vec![ErrorCode::InvalidCommitOffsetSize; 2]));
+}
+
+#[test]
+fn a_commit_of_more_bytes_than_may_be_is_refused_whole() {
+    let mut host = Host::new();
+    let commits = wide("t", 1_000, 4_096);
+    assert_eq!(host.commit(commits.clone()), Ok(vec![ErrorCode::None; 1_000]));
+    let mut more = wide("t", 1_024, 4_096);
+    let refused = Err(ErrorCode::InvalidCommitOffsetSize);
+    assert_eq!(host.commit(more.clone()), refused);
+    assert_eq!(host.log.len(), 1_000);
+    more.group = GroupId::from("never".to_owned());
+    assert_eq!(host.commit(more), refused);
+    assert_eq!(host.coordinator.group_count(), 1);
+    // As often as one likes: what is not written does not count.
+    let mut again = commits;
+    for _ in 0..2 {
+        again.offsets.extend(again.offsets.clone());
+    }
+    assert_eq!(host.commit(again), Ok(vec![ErrorCode::None; 4_000]));
+    assert_eq!(host.log.len(), 2_000);
+}
+
+#[test]
+fn offsets_whose_tombstones_are_more_than_may_be_are_not_deleted_at_once() {
+    let mut host = Host::with(GroupSettings { commit_bytes_max: 700, ..GroupSettings::default() });
+    host.commit(wide("t", 9, 0)).unwrap();
+    host.commit(wide("u", 9, 0)).unwrap();
+    let asked = |topic: &str, partitions| OffsetsOfTopic { topic: topic.into(), partitions };
+    let mut delete = |topics| {
+        let group = GroupId::new(GROUP);
+        let ticket = host.ask(GroupRequest::DeleteOffsets(DeleteOffsets { group, topics }));
+        match host.answer(ticket) {
+            Some(GroupAnswer::DeleteOffsets(answer)) => answer.map(|_| ()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let all = || (0..9).collect::<Vec<_>>();
+    let both = vec![asked("t", all()), asked("u", all())];
+    assert_eq!(delete(both), Err(ErrorCode::InvalidRequest));
+    // What has no offset has no tombstone.
+    assert_eq!(delete(vec![asked("t", (0..9_000).collect())]), Ok(()));
+    assert_eq!(host.offsets().len(), 9);
+}
+
+#[test]
+fn what_goes_by_the_thousand_goes_in_steps() {
+    let filled = || {
+        let mut host = Host::new();
+        host.commit(wide("t", 9_000, 0)).unwrap();
+        host.commit(commit("u", 1)).unwrap();
+        host
+    };
+    let mut host = filled();
+    let mut steps = 0;
+    let mut most = 0;
+    while host.coordinator.topic_deleted("t") == Progress::More {
+        let before = host.log.len();
+        host.collect();
+        most = most.max(host.log.len() - before);
+        steps += 1;
+    }
+    host.collect();
+    assert_eq!((steps, most), (2, 4_096));
+    assert_eq!(host.offsets(), [("u".to_owned(), 0, 1)]);
+    host.restart();
+    assert_eq!(host.offsets(), [("u".to_owned(), 0, 1)]);
+
+    let mut host = filled();
+    let delete = GroupRequest::Delete(GroupId::new(GROUP));
+    assert_eq!(host.coordinator.begin(host.moment, &delete), Progress::More);
+    host.collect();
+    assert_eq!(host.log.len(), 9_001 + 4_096);
+    assert_eq!(host.delete(), Ok(()));
+    assert_eq!((host.log.len(), host.coordinator.offset_count()), (2 * 9_001, 0));
+    host.restart();
+    assert_eq!(host.coordinator.group_count(), 0);
+
+    let mut host = filled();
+    host.wait(7 * DAY_MS);
+    assert_eq!(host.log.len(), 9_001 + 4_096);
+    for _ in 0..3 {
+        host.wait(20);
+    }
+    assert_eq!((host.coordinator.offset_count(), host.coordinator.group_count()), (0, 0));
+}
+
+#[test]
+fn old_offsets_of_many_groups_all_go() {
+    let mut host = Host::new();
+    for number in 0..2_500 {
+        let group = GroupId::from(format!("g{number}"));
+        host.commit(CommitOffsets { group, ..wide("t", 3, 0) }).unwrap();
+    }
+    host.wait(7 * DAY_MS);
+    for _ in 0..5 {
+        host.wait(20);
+    }
+    assert_eq!((host.coordinator.offset_count(), host.coordinator.group_count()), (0, 0));
+}
+
+#[test]
+fn nothing_more_is_begun_while_many_records_wait() {
+    let mut host = Host::new();
+    let mut count = 0;
+    while !host.coordinator.is_full() {
+        let group = GroupId::from(format!("g{count}"));
+        let request = GroupRequest::CommitOffsets(CommitOffsets { group, ..wide("t", 200, 4_096) });
+        host.coordinator.handle(host.moment, &host.topics, Ticket(count), request);
+        count += 1;
+    }
+    assert_eq!(count, 5);
+    host.collect();
+    assert!(!host.coordinator.is_full());
+    // Timers, too, wait until there is room.
+    host.coordinator.set_settings(GroupSettings { commit_bytes_max: 1 << 30, ..host.settings });
+    let request = GroupRequest::CommitOffsets(wide("t", 2_000, 4_096));
+    host.coordinator.handle(host.moment, &host.topics, Ticket(count), request);
+    host.moment.now_ms += DAY_MS;
+    host.coordinator.tick(host.moment, &host.topics);
+    assert!(host.coordinator.next_due_ms() < Some(host.moment.now_ms), "nothing was begun");
+    host.collect();
+    host.coordinator.tick(host.moment, &host.topics);
+    assert!(host.coordinator.next_due_ms() > Some(host.moment.now_ms));
 }

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use kolk_coord::group::answer::{GroupAnswer, ListedGroup};
 use kolk_coord::group::coordinator::Coordinator;
-use kolk_coord::group::desk::{Effects, Moment, Ticket, WallTrust};
+use kolk_coord::group::desk::{Effects, Moment, Progress, Ticket, WallTrust};
 use kolk_coord::group::record::Record;
 use kolk_coord::group::request::RequestKind;
 use kolk_coord::group::topics::Topics;
@@ -38,6 +38,9 @@ use crate::state::{Phase, ShardState};
 
 /// Requests carried out before their records are appended.
 const ASKED_MAX: usize = 1_024;
+/// Bytes of the records of one append. Enough for all that a coordinator takes in before its records are taken, so that
+/// the records of one request stand or fall together; what is more, a large group's new assignment, is appended in several.
+const APPEND_BYTES_MAX: usize = 16 << 20;
 /// Bytes of a batch from which another one is begun.
 const BATCH_BYTES: usize = 512 << 10;
 /// How long a coordinator that can't load waits before it tries again: first, and at most.
@@ -150,7 +153,21 @@ impl<I: Io> Host<I> {
         };
         self.coordinator.tick(moment, &topics);
         let mut lists = Vec::new();
-        for asked in self.seat.take(ASKED_MAX) {
+        for _ in 0..ASKED_MAX {
+            if self.coordinator.is_full() {
+                break;
+            }
+            let Some(asked) = self.seat.pop() else { break };
+            let begun = match &asked {
+                Asked::Request { request, .. } => self.coordinator.begin(moment, request),
+                Asked::TopicDeleted(name) => self.coordinator.topic_deleted(name.as_str()),
+                Asked::List { .. } | Asked::Settings => Progress::Done,
+            };
+            if begun == Progress::More {
+                // What came after it waits, too: it would see the half of it.
+                self.seat.push_front(asked);
+                break;
+            }
             match asked {
                 Asked::Request { waiter, request } => {
                     self.tickets += 1;
@@ -163,7 +180,7 @@ impl<I: Io> Host<I> {
                 Asked::List { waiter, filter } => {
                     lists.push((waiter, self.coordinator.list(&filter)));
                 }
-                Asked::TopicDeleted(name) => self.coordinator.topic_deleted(name.as_str()),
+                Asked::TopicDeleted(_) => {}
                 Asked::Settings => self.coordinator.set_settings(self.state.groups.settings()),
             }
         }
@@ -172,8 +189,11 @@ impl<I: Io> Host<I> {
 
     /// Appends the records, waits until they are safe, and gives the answers.
     async fn finish(&mut self, effects: Effects) -> Result<(), Refusal> {
-        if !effects.records.is_empty() {
-            self.append(&effects.records).await?;
+        let mut rest = effects.records.as_slice();
+        while !rest.is_empty() {
+            let (next, after) = first_append(rest);
+            self.append(next).await?;
+            rest = after;
         }
         for (ticket, answer) in effects.answers {
             self.answer(ticket, answer);
@@ -282,7 +302,7 @@ impl Topics for SeenTopics {
 fn refuse_queued<I: Io>(state: &ShardState<I>, seat: &Seat) {
     let code = ErrorCode::NotCoordinator;
     let mut kept = Vec::new();
-    for asked in seat.take(usize::MAX) {
+    while let Some(asked) = seat.pop() {
         match asked {
             Asked::Request { waiter, request } => {
                 state.answer(waiter, Reply::Group(Box::new(request.kind().refuse(code))));
@@ -296,6 +316,17 @@ fn refuse_queued<I: Io>(state: &ShardState<I>, seat: &Seat) {
     for deleted in kept {
         seat.push(deleted);
     }
+}
+
+/// What of the records is appended next, and the rest.
+fn first_append(records: &[Record]) -> (&[Record], &[Record]) {
+    let mut bytes = 0;
+    let fits = |record: &&Record| {
+        bytes += record.key.len() + record.value.as_ref().map_or(0, Bytes::len);
+        bytes <= APPEND_BYTES_MAX
+    };
+    let count = records.iter().take_while(fits).count().max(1);
+    records.split_at(count)
 }
 
 /// Records as batches, back to back.
@@ -312,4 +343,33 @@ fn encode(records: &[Record], now: TimestampMs) -> Result<Bytes, BuildError> {
         batches.extend_from_slice(&builder.build(Compression::None)?);
     }
     Ok(batches.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_are_too_many_for_one_append_are_appended_in_several() {
+        let record = |bytes: usize| Record {
+            key: Bytes::from_static(b"k"),
+            value: Some(Bytes::from(vec![0; bytes])),
+        };
+        let check = |sizes: &[usize], expected: &[usize]| {
+            let records: Vec<_> = sizes.iter().copied().map(record).collect();
+            let (mut rest, mut counts) = (records.as_slice(), Vec::new());
+            while !rest.is_empty() {
+                let (next, after) = first_append(rest);
+                counts.push(next.len());
+                rest = after;
+            }
+            assert_eq!(counts, expected);
+        };
+        check(&[], &[]);
+        check(&[1; 1_000], &[1_000]);
+        let third = APPEND_BYTES_MAX / 3;
+        check(&[third; 5], &[2, 2, 1]);
+        // Whether it can be appended is for the log to say.
+        check(&[1, 2 * APPEND_BYTES_MAX, 1, 1], &[1, 1, 2]);
+    }
 }

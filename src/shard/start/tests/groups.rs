@@ -299,6 +299,31 @@ fn offsets_of_a_deleted_topic_are_forgotten() {
 }
 
 #[test]
+fn many_offsets_go_with_their_group_or_topic_and_who_asks_next_sees_it() {
+    check_quick(2, |node| async move {
+        let topic = node.create("web", 1).await;
+        let fill = |group: &'static str| {
+            let GroupRequest::CommitOffsets(mut request) = commit(group, 7) else { unreachable!() };
+            let first = request.offsets[0].clone();
+            let one =
+                |number| OffsetToCommit { partition: PartitionId::new(number), ..first.clone() };
+            request.offsets = (0..10_000).map(one).collect();
+            ask(node.shard(0), GroupRequest::CommitOffsets(request))
+        };
+        fill("g").await;
+        let deleting = node.shard(1).group(GroupRequest::Delete(GroupId::new("g")));
+        let describing = node.shard(1).group(GroupRequest::Describe(GroupId::new("g")));
+        assert_eq!(deleting.await, GroupAnswer::Delete(Ok(())));
+        let gone = ErrorCode::GroupIdNotFound;
+        assert_eq!(describing.await, GroupAnswer::Describe(Err(gone)));
+        fill("h").await;
+        node.shard(0).delete_topic(topic).await.unwrap();
+        assert_eq!(committed(node.shard(1), "h").await, None);
+        assert_eq!(state_of(node.shard(1), "h").await, Err(gone));
+    });
+}
+
+#[test]
 fn without_the_topic_of_the_groups_there_are_none_and_it_comes_again() {
     check_quick(2, |node| async move {
         ask(node.shard(0), commit("g", 7)).await;
