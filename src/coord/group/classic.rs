@@ -206,7 +206,7 @@ impl ClassicGroup {
             *self.supported.entry(protocol.name.clone()).or_default() += 1;
         }
         self.awaiting_join += usize::from(member.awaits_join.is_some());
-        self.bytes += member.bytes();
+        self.bytes += member.bytes(&id);
         self.leader.get_or_insert_with(|| id.clone());
         self.members.insert(id, member);
     }
@@ -226,7 +226,7 @@ impl ClassicGroup {
             }
         }
         self.awaiting_join -= usize::from(member.awaits_join.is_some());
-        self.bytes -= member.bytes();
+        self.bytes -= member.bytes(id);
         if self.leader.as_ref() == Some(id) {
             self.leader = self.members.keys().next().cloned();
         }
@@ -366,7 +366,8 @@ impl ClassicGroup {
     /// Asserts that what is counted is what there is.
     pub(super) fn check_books(&self) {
         let members = || self.members.values();
-        assert_eq!(self.bytes, members().map(Member::bytes).sum::<usize>(), "bytes of {}", self.id);
+        let bytes: usize = self.members.iter().map(|(id, member)| member.bytes(id)).sum();
+        assert_eq!(self.bytes, bytes, "bytes of {}", self.id);
         let parked = members().filter(|member| member.awaits_join.is_some()).count();
         assert_eq!(self.awaiting_join, parked, "parked joins of {}", self.id);
         let known: usize = members().map(|member| member.protocols.len()).sum();

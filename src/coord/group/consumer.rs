@@ -127,11 +127,23 @@ impl ConsumerGroup {
         }
     }
 
+    /// A member, who may be new.
+    fn known(&mut self, id: &MemberId) -> &mut Consumer {
+        let bytes = &mut self.bytes;
+        self.members.entry(id.clone()).or_insert_with(|| {
+            let member = Consumer::default();
+            *bytes += subscriber_bytes(&member.says);
+            member
+        })
+    }
+
     /// Keeps what a member says of itself, who may be new.
     fn set_says(&mut self, id: &MemberId, says: SubscriberValue) {
-        let member = self.members.entry(id.clone()).or_default();
-        self.bytes -= subscriber_bytes(&member.says);
         self.bytes += subscriber_bytes(&says);
+        let member = self.known(id);
+        let before = subscriber_bytes(&member.says);
+        self.bytes -= before;
+        let Some(member) = self.members.get_mut(id) else { return };
         if let Some(before) = &member.says.instance
             && self.instances.get(before) == Some(id)
         {
@@ -310,13 +322,20 @@ fn partitions(has: &CurrentValue) -> impl Iterator<Item = (TopicId, i32)> {
     all.flat_map(|(topic, partitions)| partitions.iter().map(|partition| (*topic, *partition)))
 }
 
-/// Roughly what a member's words take in memory.
+/// Roughly what a member's words, and the member itself, take in memory.
 fn subscriber_bytes(says: &SubscriberValue) -> usize {
     let topics: usize = says.topics.iter().map(|topic| topic.len() + 32).sum();
     let protocols = says.classic.iter().flat_map(|classic| &classic.protocols);
     let words: usize = protocols.map(|one| one.name.len() + one.metadata.len() + 16).sum();
-    words + topics + says.pattern.as_ref().map_or(0, String::len) + says.client.id.len()
+    words
+        + topics
+        + says.pattern.as_ref().map_or(0, String::len)
+        + says.client.id.len()
+        + MEMBER_BYTES
 }
+
+/// Ids, numbers and the struct itself.
+const MEMBER_BYTES: usize = 256;
 
 /// A pattern as one that must match a whole name.
 fn compile(pattern: &str) -> Option<regex::Regex> {

@@ -2,7 +2,7 @@
 
 use kolk_model::error::ErrorCode;
 
-use super::member::{MEMBER_BYTES, Member, protocols_bytes};
+use super::member::{MEMBER_BYTES, Member, joining_bytes};
 use super::{ClassicGroup, Phase};
 use crate::group::answer::{GroupAnswer, JoinRefused, Joined};
 use crate::group::desk::{Desk, Ticket, Timer};
@@ -55,8 +55,8 @@ impl ClassicGroup {
     fn has_room(&self, desk: &Desk, request: &JoinGroup) -> bool {
         let size_max = desk.settings.group_size_max as usize;
         let own = self.members.get(&request.member);
-        let more = protocols_bytes(&request.protocols) + MEMBER_BYTES;
-        let less = own.map_or(0, |own| protocols_bytes(&own.protocols) + MEMBER_BYTES);
+        let more = joining_bytes(request);
+        let less = own.map_or(0, |own| own.bytes(&request.member) - own.assignment.len());
         let pending_bytes = self.pending.len().saturating_mul(MEMBER_BYTES);
         if self.bytes.saturating_sub(less) + pending_bytes + more > desk.settings.group_bytes_max {
             return false;
@@ -132,12 +132,12 @@ impl ClassicGroup {
     /// Takes in what a member says of itself, and parks its join.
     fn update(&mut self, desk: &mut Desk, ticket: Ticket, id: &MemberId, request: &JoinGroup) {
         let Some(member) = self.members.get_mut(id) else { return };
-        self.bytes -= member.bytes();
+        self.bytes -= member.bytes(id);
         let before = std::mem::replace(&mut member.protocols, request.protocols.clone());
         member.rebalance_timeout_ms = request.rebalance_timeout_ms;
         member.session_timeout_ms = request.session_timeout_ms;
         let replaced = member.awaits_join.replace(ticket);
-        self.bytes += member.bytes();
+        self.bytes += member.bytes(id);
         for protocol in &request.protocols {
             *self.supported.entry(protocol.name.clone()).or_default() += 1;
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use kolk_model::map::Set;
 
 use crate::group::desk::Ticket;
-use crate::group::ids::InstanceId;
+use crate::group::ids::{InstanceId, MemberId};
 use crate::group::request::{Client, JoinGroup, Protocol};
 
 /// One member.
@@ -64,20 +64,32 @@ impl Member {
         !self.is_new && (self.awaits_join.is_some() || self.awaits_sync.is_some())
     }
 
-    /// Roughly what it takes in memory and in its group's record.
-    pub(super) fn bytes(&self) -> usize {
-        protocols_bytes(&self.protocols)
-            + self.client.id.len()
-            + self.client.host.len()
+    /// What it takes in memory, and no less than what it takes in its group's record.
+    pub(super) fn bytes(&self, id: &MemberId) -> usize {
+        words_bytes(&self.protocols, &self.client, self.instance.as_ref())
+            + id.as_str().len()
             + self.assignment.len()
-            + MEMBER_BYTES
     }
 }
 
-/// Bytes of what a member can do.
-pub(super) fn protocols_bytes(protocols: &[Protocol]) -> usize {
-    protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len() + 16).sum()
+/// What a member to be will take, without an assignment; its id is made of one of its names.
+pub(super) fn joining_bytes(request: &JoinGroup) -> usize {
+    let instance = request.instance.as_ref().map_or(0, |instance| instance.as_str().len());
+    let id = request.member.as_str().len().max(request.client.id.len()).max(instance);
+    words_bytes(&request.protocols, &request.client, request.instance.as_ref()) + id + RANDOM_BYTES
 }
 
-/// Ids, numbers and the struct itself.
+fn words_bytes(protocols: &[Protocol], client: &Client, instance: Option<&InstanceId>) -> usize {
+    let one = |protocol: &Protocol| protocol.name.len() + protocol.metadata.len() + 16;
+    protocols.iter().map(one).sum::<usize>()
+        + client.id.len()
+        + client.host.len()
+        + instance.map_or(0, |instance| instance.as_str().len())
+        + MEMBER_BYTES
+}
+
+/// The random part of a member's id.
+const RANDOM_BYTES: usize = 37;
+
+/// Numbers and the struct itself.
 pub(super) const MEMBER_BYTES: usize = 256;

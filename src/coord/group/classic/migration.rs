@@ -82,6 +82,11 @@ impl ClassicGroup {
         self.generation
     }
 
+    /// What its members take, and no less than what its record takes.
+    pub(in crate::group) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(in crate::group) fn len(&self) -> usize {
         self.members.len()
     }

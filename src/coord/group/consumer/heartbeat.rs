@@ -5,7 +5,7 @@ use kolk_model::ids::TopicId;
 use kolk_model::map::Set;
 
 use super::assignor::Assignor;
-use super::{AWAY, Consumer, ConsumerGroup, Refused, compile, listed};
+use super::{AWAY, Consumer, ConsumerGroup, MEMBER_BYTES, Refused, compile, listed};
 use crate::group::answer::Heard;
 use crate::group::desk::{Desk, Timer};
 use crate::group::ids::{InstanceId, MemberId};
@@ -129,8 +129,9 @@ impl ConsumerGroup {
             .topics
             .as_ref()
             .map_or(0, |topics| topics.iter().map(|topic| topic.len() + 32).sum::<usize>());
+        let member = if is_new { MEMBER_BYTES } else { 0 };
         if is_new && self.members.len() >= desk.settings.consumer_group_size_max as usize
-            || self.bytes + bytes > desk.settings.group_bytes_max
+            || self.bytes + member + bytes > desk.settings.group_bytes_max
         {
             let code = ErrorCode::GroupMaxSizeReached;
             return refuse(code, code.hint());

@@ -62,7 +62,7 @@ impl ConsumerGroup {
         let has = value.map_or(Ok(CurrentValue::default()), CurrentValue::decode)?;
         if value.is_some() {
             // Its other record may come later: compaction keeps the last of each alone.
-            self.members.entry(id.clone()).or_default();
+            self.known(id);
         }
         self.set_current(id, has);
         Ok(())

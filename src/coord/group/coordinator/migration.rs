@@ -136,11 +136,16 @@ impl Coordinator {
         }
         let Some(migrants) = consumers.migrants(topics, leaving) else { return false };
         let generation = Generation::from_wire(consumers.epoch()).unwrap_or_default();
+        let classic = ClassicGroup::from_migrants(&self.desk, id.clone(), generation, migrants);
+        // Here each member has records of its own, there all are in one.
+        if classic.bytes() > settings.group_bytes_max {
+            return false;
+        }
         for record in consumers.close(&mut self.desk) {
             self.desk.write(record);
         }
         group.consumer = None;
-        group.classic = ClassicGroup::from_migrants(&self.desk, id.clone(), generation, migrants);
+        group.classic = classic;
         group.classic.record(&mut self.desk);
         group.classic.loaded(&mut self.desk);
         if rebalance == Rebalance::Now {

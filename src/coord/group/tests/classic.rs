@@ -122,6 +122,48 @@ fn names_that_are_longer_than_any_name_are_refused() {
 }
 
 #[test]
+fn a_groups_record_is_no_larger_than_a_group_may_be() {
+    let long = |number: usize| format!("{number}{}", "x".repeat(1_000));
+    let member = |number| JoinGroup {
+        instance: Some(InstanceId::from(long(number))),
+        client: Client { id: long(number), host: "/::1".to_owned() },
+        ..join("")
+    };
+    let settings = GroupSettings { group_bytes_max: 20_000, ..GroupSettings::default() };
+    let mut host = Host::with(settings);
+    let tickets: Vec<Ticket> =
+        (0..20).map(|number| host.ask(GroupRequest::Join(member(number)))).collect();
+    let refused = |host: &Host, ticket: &Ticket| match host.answers.get(ticket) {
+        Some(GroupAnswer::Join(Err(refused))) => Some(refused.code),
+        _ => None,
+    };
+    let (out, within): (Vec<Ticket>, Vec<Ticket>) =
+        tickets.iter().partition(|ticket| refused(&host, ticket).is_some());
+    assert!(out.iter().all(|one| refused(&host, one) == Some(ErrorCode::GroupMaxSizeReached)));
+    host.wait(DELAY_MS);
+    host.wait(DELAY_MS);
+    let leader = within.iter().find_map(|ticket| {
+        let joined = host.joined(*ticket).unwrap().unwrap();
+        (joined.leader == joined.member).then_some(joined)
+    });
+    let leader = leader.unwrap();
+    let request = SyncGroup {
+        group: GroupId::new(GROUP),
+        member: leader.member.clone(),
+        instance: None,
+        generation: Some(leader.generation),
+        protocol_type: None,
+        protocol: None,
+        assignments: vec![],
+    };
+    let ticket = host.ask(GroupRequest::Sync(request));
+    let synced = host.synced(ticket);
+    assert!(matches!(synced, Some(Ok(_))), "{synced:?}");
+    let largest = host.log.iter().filter_map(|record| Some(record.value.as_ref()?.len())).max();
+    assert!(largest > Some(10_000) && largest <= Some(20_000), "{largest:?}");
+}
+
+#[test]
 fn a_refused_first_join_leaves_no_group_behind() {
     let mut host = Host::new();
     host.ask(GroupRequest::Join(JoinGroup { protocols: Vec::new(), ..join("") }));

@@ -640,6 +640,22 @@ fn a_classic_heartbeat_finds_topics_that_have_grown() {
 }
 
 #[test]
+fn a_group_whose_classic_record_would_be_too_large_stays_one_of_consumers() {
+    let settings = GroupSettings { group_bytes_max: 3_000, ..GroupSettings::default() };
+    let mut host = Host::with(settings);
+    host.topics.make("t", 2_000);
+    let mut new = vec![consumer("m1", &["t"])];
+    new[0].beat(&mut host).unwrap();
+    let mut old = vec![classic(&["t"], Style::Eager)];
+    settle(&mut host, &mut old, &mut new);
+    assert_eq!(kinds(&mut host), (1, 1));
+    host.beat(ConsumerHeartbeat { epoch: -1, ..new[0].request() }).unwrap();
+    settle(&mut host, &mut old, &mut []);
+    assert_eq!((kinds(&mut host), old[0].owned.len()), ((1, 0), 2_000));
+    check_replay(&host);
+}
+
+#[test]
 fn a_member_that_speaks_the_other_protocol_under_the_same_id_goes_on_by_it() {
     let (mut host, old, new) = mixed(GroupSettings::default());
     // It has joined once more, and has yet to ask for its share.
