@@ -25,7 +25,7 @@ impl<I: Io> Log<I> {
         let mut next = from;
         while let Some(window) = self.window_of(&place, run) {
             self.read_ahead(&place, window);
-            let read = self.window_bytes(&place, window).await?;
+            let (window, read) = self.window_bytes(&place, window).await?;
             let left = bytes_max.saturating_sub(bytes(total(&out)));
             let piece = cut(&read, next, end, left);
             let fits = out.is_empty() || bytes(piece.len()) <= left;
@@ -53,8 +53,12 @@ impl<I: Io> Log<I> {
         Ok(out)
     }
 
-    /// The window that holds `run`: a known one, or that which starts there.
+    /// The window that holds `run`: a known one, or that which starts there. `None` for a run that may have grown since the place
+    /// was taken: where it ends the place's index does not know.
     fn window_of(&self, place: &Place<I::File>, run: usize) -> Option<Window> {
+        if run >= place.closed_runs {
+            return None;
+        }
         let key = self.key(place, run);
         let bytes_max = self.inner.shard.settings.read_bytes;
         self.inner.shard.reads.find(key).or_else(|| self.window_at(place, run, bytes_max))
@@ -71,10 +75,10 @@ impl<I: Io> Log<I> {
             let state = self.inner.state.borrow();
             if state.active().base == place.segment { state.evictable() } else { u64::MAX }
         };
-        let first = place.index.runs().get(first_run).filter(|run| run.end() <= on_disk)?;
+        let mut closed = place.index.runs().range(first_run..place.closed_runs);
+        let first = closed.next().filter(|run| run.end() <= on_disk)?;
         let limit = (first.position + bytes_max).min(on_disk);
-        let following = place.index.runs().range(first_run + 1..place.index.runs().len());
-        Some(Window { first_run, runs: 1 + following.take_while(|run| run.end() <= limit).count() })
+        Some(Window { first_run, runs: 1 + closed.take_while(|run| run.end() <= limit).count() })
     }
 
     /// If the consumer reads in order, starts reading what comes next.
@@ -112,23 +116,27 @@ impl<I: Io> Log<I> {
         WindowKey { log: self.id(), segment, version, first_run }
     }
 
+    /// The bytes of a window, or of the one that others read from the same run on.
     async fn window_bytes(
         &self,
         place: &Place<I::File>,
         window: Window,
-    ) -> Result<Bytes, LogError> {
+    ) -> Result<(Window, Bytes), LogError> {
         let key = self.key(place, window.first_run);
         let reads = &self.inner.shard.reads;
-        if let Some(read) = reads.get(key).await {
+        if let Some(found) = reads.get(key).await {
             self.inner.shard.metrics.log.read_ahead_hits.inc();
-            return Ok(read);
+            return Ok(found);
         }
+        // Whoever began to read it and went away may have known more runs than this index.
+        let runs = window.end_run().min(place.closed_runs).saturating_sub(window.first_run);
+        let window = Window { runs, ..window };
         let reading = reads.reading(key, window);
         let read = self.read_window(place, window).await;
         if let Some(reading) = reading {
             reading.done(read.as_ref().ok().cloned());
         }
-        read
+        Ok((window, read?))
     }
 
     /// Reads and checks the runs of a window.

@@ -39,6 +39,9 @@ pub(crate) struct Place<F> {
     pub(crate) version: SegmentVersion,
     pub(crate) offsets: Offsets,
     pub(crate) index: Rc<SegmentIndex>,
+    /// Runs of the index that stay as they are: all of a sealed segment, all but the last of the active one. That one may have
+    /// grown since, and what the index says of it ends in its middle.
+    pub(crate) closed_runs: usize,
     pub(crate) file: F,
 }
 
@@ -90,13 +93,16 @@ impl<I: Io> Log<I> {
         let state = self.inner.state.borrow();
         let segment = state.segment_of(base).and_then(|at| state.segments.get(at));
         let same = segment.filter(|segment| segment.base == base && segment.version == version);
-        Ok(same.map(|segment| Place {
-            segment: base,
-            version,
-            offsets: segment.offsets,
-            index,
-            file,
-        }))
+        let Some(segment) = same else { return Ok(None) };
+        // It may have grown while the file was opened.
+        let index = segment.index.as_ref().map_or(index, Rc::clone);
+        if index.covered() != segment.end {
+            return Ok(None);
+        }
+        let growing = usize::from(state.active().base == base);
+        let closed_runs = index.runs().len().saturating_sub(growing);
+        let offsets = segment.offsets;
+        Ok(Some(Place { segment: base, version, offsets, index, closed_runs, file }))
     }
 
     /// As [`Log::read`], but only if the bytes are in memory; `None` if the disk is needed.

@@ -114,12 +114,12 @@ impl ReadCache {
         self.read.notify();
     }
 
-    /// The window's bytes, waiting for a read in flight; `None` if it is not here.
-    pub(crate) async fn get(&self, key: WindowKey) -> Option<Bytes> {
+    /// The window and its bytes, waiting for a read in flight; `None` if it is not here.
+    pub(crate) async fn get(&self, key: WindowKey) -> Option<(Window, Bytes)> {
         self.read
             .until(|| match self.entries.borrow().windows.get(&key) {
                 Some(Entry { read: None, .. }) => None,
-                Some(Entry { read: Some(read), .. }) => Some(Some(read.clone())),
+                Some(Entry { window, read: Some(read) }) => Some(Some((*window, read.clone()))),
                 None => Some(None),
             })
             .await

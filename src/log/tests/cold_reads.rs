@@ -1,4 +1,4 @@
-//! Readers of what lies on disk alone, who go away in the middle.
+//! Readers of what lies on disk alone: who go away in the middle, and whose index has become another one meanwhile.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -7,12 +7,15 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kolk_io::door::Io;
 use kolk_io::sim::Sim;
+use kolk_model::batch::BatchView;
 use kolk_model::offset::Offset;
 
-use crate::settings::SyncPolicy;
-use crate::tests::life::{config, id, put, read_all, start};
+use crate::log::read::total;
+use crate::settings::{LogConfig, LogSettings, SyncPolicy};
+use crate::tests::life::{config, id, put, read_all, small_settings, start, start_with};
 
 #[test]
 fn a_reader_who_goes_away_leaves_his_window_to_the_others() {
@@ -49,4 +52,74 @@ fn a_reader_who_goes_away_leaves_his_window_to_the_others() {
         });
         assert!(ended.get(), "gone after {polls} polls: the next reader waits for ever");
     }
+}
+
+/// Memory for a few pages of a log, and for a window: what is synced leaves it soon.
+fn forgetful() -> LogSettings {
+    LogSettings { memory_bytes_max: 64 << 10, ..small_settings() }
+}
+
+/// What happens to the run that still grew when a reader took its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Closes,
+    EndsItsSegment,
+}
+
+#[test]
+fn a_place_taken_before_its_last_run_grew_leaves_no_cut_off_window() {
+    check_taken_before(Then::Closes);
+}
+
+#[test]
+fn a_place_taken_before_a_roll_leaves_no_cut_off_window() {
+    check_taken_before(Then::EndsItsSegment);
+}
+
+fn check_taken_before(then: Then) {
+    let sim = Sim::new(3);
+    sim.run(move |io| async move {
+        let storage = start_with(&io, 1, forgetful()).await.remove(0);
+        let config = LogConfig { segment_bytes: 16 << 20, ..config(SyncPolicy::EachGroup) };
+        let log = storage.create(id(0), config).await.unwrap();
+        let mut count = 0;
+        for _ in 0..6 {
+            put(&io, &log, 1_000, count).await;
+            count += 1;
+        }
+        let place = log.place(Offset::ZERO).await.unwrap().unwrap();
+        assert_eq!(place.index.runs().len(), 2, "one that is closed and one that grows");
+        put(&io, &log, 1_000, count).await;
+        count += 1;
+        if then == Then::EndsItsSegment {
+            log.roll();
+            while log.segment_count() == 1 {
+                io.sleep(Duration::from_micros(200)).await;
+            }
+        }
+        let held = || {
+            let state = log.inner.state.borrow();
+            let first = state.segments.front().unwrap();
+            let runs = first.index.as_ref().unwrap().runs();
+            let second = runs.get(1).unwrap().position;
+            first.tail.start() <= second && first.tail.start() < first.tail.end()
+        };
+        while held() {
+            assert!(count < 2_000, "the disk has it, and memory keeps it");
+            put(&io, &log, 1_000, count).await;
+            count += 1;
+        }
+        let end = log.log_end();
+        let read = log.read_cold((place, 0), (Offset::ZERO, end), 1 << 20).await.unwrap();
+        assert!(total(&read) > 4_000, "{}", total(&read));
+        assert_eq!(stamps(&read_all(&log).await), (0..count).collect::<Vec<_>>(), "{then:?}");
+    });
+}
+
+/// The stamps of batches, in the order they were read in.
+fn stamps(batches: &[Bytes]) -> Vec<u64> {
+    let stamp = |batch: &Bytes| {
+        u64::try_from(BatchView::parse(batch).unwrap().0.max_timestamp().get()).unwrap()
+    };
+    batches.iter().map(stamp).collect()
 }
