@@ -14,7 +14,7 @@ use kolk_model::offset::Offset;
 
 use crate::error::LogError;
 use crate::journal::Journal;
-use crate::log::tail::buffer_bytes_max;
+use crate::log::tail::{Taken, buffer_bytes_max};
 use crate::log::writer::{Mark, Writer};
 use crate::log::{Announce, Log, LogState, Phase, Segment, SegmentVersion, log_dir, segment_name};
 use crate::recovery::image::ShardImage;
@@ -120,9 +120,10 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    pub(crate) fn memory_taken(&self, log: TopicPartition, segment: Offset, taken: u64) {
-        self.tail_bytes.set(self.tail_bytes.get() + taken);
-        self.buffers.borrow_mut().push_back((log, segment));
+    pub(crate) fn memory_taken(&self, log: TopicPartition, segment: Offset, taken: Taken) {
+        self.tail_bytes.set(self.tail_bytes.get() + taken.bytes);
+        // An entry each: it goes when its buffer does.
+        self.buffers.borrow_mut().extend(std::iter::repeat_n((log, segment), taken.buffers));
         if self.tail_bytes.get() > self.memory_bytes_max() {
             self.evict();
         }

@@ -9,6 +9,7 @@ use kolk_model::ids::LeaderEpoch;
 use kolk_model::offset::Offset;
 
 use crate::error::AppendRefused;
+use crate::log::tail::Taken;
 use crate::log::writer::Mark;
 use crate::log::{Log, LogState, Phase};
 use crate::settings::SyncPolicy;
@@ -128,7 +129,7 @@ impl<I: Io> Log<I> {
         note_epoch(state, epoch, base_offset);
         let first_in_segment = state.active().base;
         let buffer_bytes_max = shard.buffer_bytes_max();
-        let (mut copied, mut taken) = (0, 0);
+        let (mut copied, mut taken) = (0, Taken::default());
         for batch in batches {
             let active = state.active_mut();
             let base = active.next_offset;
@@ -160,7 +161,7 @@ impl<I: Io> Log<I> {
         let mark: Mark = state.active().mark();
         state.writer.boundaries.push_back(mark);
         shard.metrics.copies.tail.add(copied);
-        if taken > 0 {
+        if taken.buffers > 0 {
             shard.memory_taken(self.inner.id, first_in_segment, taken);
         }
         Appended { base_offset, next_offset: mark.offset }

@@ -187,7 +187,8 @@ impl<I: Io> Log<I> {
         let held = active.tail.copy(start, active.tail.end());
         let freed = active.tail.forget_all();
         active.tail = Tail::new(from);
-        let taken = active.tail.append(&pages) + active.tail.append(&held);
+        let mut taken = active.tail.append(&pages);
+        taken += active.tail.append(&held);
         drop(state);
         let shard = &self.inner.shard;
         shard.memory_given_back(freed);

@@ -2,6 +2,7 @@
 //! consumers are served from.
 
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 
 use bytes::Bytes;
 use kolk_io::buf::{AlignedSlice, TailBuf};
@@ -19,6 +20,20 @@ pub(crate) fn buffer_bytes_max(memory_bytes: u64, logs: u64) -> u64 {
     let share = memory_bytes / 8 / logs.max(1);
     let power = 1 << share.max(1).ilog2();
     u64::clamp(power, BUFFER_BYTES_MAX_LEAST, BUFFER_BYTES_MAX)
+}
+
+/// Memory that an append took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) bytes: u64,
+    pub(crate) buffers: usize,
+}
+
+impl AddAssign for Taken {
+    fn add_assign(&mut self, more: Self) {
+        self.bytes += more.bytes;
+        self.buffers += more.buffers;
+    }
 }
 
 /// One append buffer and where it starts in the segment (a page boundary).
@@ -60,18 +75,19 @@ impl Tail {
         self.end
     }
 
-    /// Copies bytes in; returns the memory newly taken, in bytes.
-    pub(crate) fn append(&mut self, source: &[u8]) -> u64 {
+    /// Copies bytes in; returns the memory newly taken.
+    pub(crate) fn append(&mut self, source: &[u8]) -> Taken {
         self.append_within(source, BUFFER_BYTES_MAX)
     }
 
     /// As [`Self::append`], with buffers of at most so many bytes.
-    pub(crate) fn append_within(&mut self, mut source: &[u8], buffer_bytes_max: u64) -> u64 {
-        let mut taken = 0;
+    pub(crate) fn append_within(&mut self, mut source: &[u8], buffer_bytes_max: u64) -> Taken {
+        let mut taken = Taken::default();
         self.end += bytes(source.len());
         while !source.is_empty() {
             if self.buffers.back().is_none_or(|buffer| buffer.tail.remaining() == 0) {
-                taken += self.add_buffer(bytes(source.len()), buffer_bytes_max);
+                taken.bytes += self.add_buffer(bytes(source.len()), buffer_bytes_max);
+                taken.buffers += 1;
             }
             let Some(buffer) = self.buffers.back_mut() else { break };
             let (now, later) = source.split_at(source.len().min(buffer.tail.remaining()));
@@ -175,7 +191,7 @@ impl Tail {
     /// an idle log gives its large buffer back. Returns the memory given back, in bytes.
     pub(crate) fn shrink(&mut self, limit: u64) -> u64 {
         let from = page_floor(limit.max(self.start));
-        let held: u64 = self.buffers.iter().map(|buffer| bytes(buffer.tail.capacity())).sum();
+        let held = self.held_bytes();
         let needed = (self.end - from).next_power_of_two().max(BUFFER_BYTES_MIN);
         if needed > held / 2 {
             return 0;
@@ -183,7 +199,7 @@ impl Tail {
         let kept = self.copy(from, self.end);
         *self = Self::new(from);
         let taken = self.append(&kept);
-        held.saturating_sub(taken)
+        held.saturating_sub(taken.bytes)
     }
 
     /// The memory held, in bytes.
@@ -193,7 +209,7 @@ impl Tail {
 
     /// Forgets everything; returns the memory given back, in bytes.
     pub(crate) fn forget_all(&mut self) -> u64 {
-        let freed = self.buffers.iter().map(|buffer| bytes(buffer.tail.capacity())).sum();
+        let freed = self.held_bytes();
         self.buffers.clear();
         self.start = page_floor(self.end);
         self.end = self.start;
@@ -253,7 +269,7 @@ mod tests {
         assert_eq!(buffer_bytes_max(64 << 20, 10_000), 64 << 10);
         let mut tail = Tail::new(0);
         for _ in 0..64 {
-            assert!(tail.append_within(&[7; 10_000], 64 << 10) <= 64 << 10);
+            assert!(tail.append_within(&[7; 10_000], 64 << 10).bytes <= 64 << 10);
         }
         assert_eq!(tail.copy(0, tail.end()), vec![7; 640_000]);
     }

@@ -106,7 +106,7 @@ impl LogImage {
         let mut segments: VecDeque<Segment> = sealed.collect();
         let mut tail = Tail::new(self.flushed);
         let taken = tail.append(&self.tail);
-        if taken > 0 {
+        if taken.buffers > 0 {
             shard.memory_taken(self.id, self.segment, taken);
         }
         segments.push_back(Segment {

@@ -249,6 +249,22 @@ fn many_logs_share_a_small_budget_and_go_on() {
 }
 
 #[test]
+fn appends_of_several_buffers_each_leave_memory_all() {
+    let sim = Sim::new(24);
+    on(&sim, |io, storage| async move {
+        let config = LogConfig { segment_bytes: 64 << 20, ..config(SyncPolicy::EachGroup) };
+        let log = storage.create(id(0), config).await.unwrap();
+        for stamp in 1..=30 {
+            put_durable(&io, &log, 400_000, stamp).await;
+        }
+        // The budget is 1 MiB, and a buffer has 128 KiB.
+        let used = storage.metrics().memory.used_bytes.get();
+        assert!(used < 3 << 20, "{used} bytes in memory");
+        assert_eq!(read_all(&log).await.len(), 30);
+    });
+}
+
+#[test]
 fn a_failed_journal_write_refuses_everything_and_loses_nothing_acknowledged() {
     for op in [Op::Write, Op::Sync] {
         let sim = Sim::new(3);
