@@ -20,6 +20,9 @@ use kolk_layout::segment::index::{IndexedBatch, SegmentIndex};
 /// Positions in an index are 32 bits wide: no segment is larger.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 31;
 
+/// Offsets in an index are counted from the segment's first one, in 32 bits too.
+const SEGMENT_SPAN_MAX: u64 = u32::MAX as u64;
+
 /// What an append was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -61,7 +64,7 @@ impl<I: Io> Log<I> {
                 Phase::Offline(damage) => return Err(AppendRefused::Offline(damage.clone())),
                 Phase::Closed => return Err(AppendRefused::Closed),
             }
-            match self.room(&state, total)? {
+            match self.room(&state, total, batches)? {
                 Room::Ready => {}
                 Room::Wait => {
                     shard.press(self.inner.id);
@@ -103,14 +106,21 @@ impl<I: Io> Log<I> {
         AppendRefused::Busy
     }
 
-    fn room(&self, state: &LogState, total: u64) -> Result<Room, AppendRefused> {
+    fn room(
+        &self,
+        state: &LogState,
+        total: u64,
+        batches: &[BatchView<'_>],
+    ) -> Result<Room, AppendRefused> {
         let shard = &self.inner.shard;
         let segment_bytes_max = state.config.segment_bytes.min(SEGMENT_BYTES_MAX);
         if total > SEGMENT_BYTES_MAX {
             return Err(AppendRefused::TooLarge { bytes: total, segment_bytes_max });
         }
         let active = state.active();
-        if active.end > 0 && active.end + total > segment_bytes_max {
+        let offsets: u64 = batches.iter().map(|b| u64::from(b.last_offset_delta()) + 1).sum();
+        let span = active.next_offset.count_since(active.base) + offsets;
+        if active.end > 0 && (active.end + total > segment_bytes_max || span > SEGMENT_SPAN_MAX) {
             return Ok(Room::Roll);
         }
         if page_floor(active.end + total) > state.writer.allocated {

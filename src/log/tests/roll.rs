@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use kolk_io::door::Io;
 use kolk_io::error::Op;
 use kolk_io::sim::{Fault, FaultKind, Sim, SimIo};
-use kolk_model::batch::BatchView;
+use kolk_model::batch::{self, BatchView};
 use kolk_model::offset::Offset;
 
 use crate::log::{Log, segment_name};
-use crate::settings::SyncPolicy;
+use crate::settings::{LogConfig, SyncPolicy};
 use crate::tests::life::{batch_of, config, id, read_all, start};
 
 async fn put_durable(io: &SimIo, log: &Log<SimIo>, stamp: u64) {
@@ -89,4 +90,52 @@ fn indexes_of_segments_that_were_rolled_leave_memory() {
         (state.segments.len(), state.segments.iter().filter(|s| s.index.is_some()).count())
     });
     assert!(segments > 600 && indexes <= 300, "{indexes} of {segments}");
+}
+
+/// A batch that takes as many offsets as one can.
+fn widest(stamp: u64) -> Bytes {
+    let mut batch = batch_of(100, stamp).to_vec();
+    let delta = batch.get_mut(23..27).unwrap();
+    delta.copy_from_slice(&i32::MAX.to_be_bytes());
+    batch::seal(&mut batch);
+    batch.into()
+}
+
+#[test]
+fn a_segment_never_spans_more_offsets_than_its_index_can_tell() {
+    let sim = Sim::new(4);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let config = LogConfig { index_interval_bytes: 64, ..config(SyncPolicy::EachGroup) };
+        let log = storage.create(id(0), config).await.unwrap();
+        for stamp in 1..=6 {
+            let bytes = widest(stamp);
+            let view = BatchView::parse(&bytes).unwrap().0;
+            while log.append(&[view], SyncPolicy::EachGroup).is_err() {
+                io.sleep(Duration::from_micros(200)).await;
+            }
+        }
+        while log.durable() < log.log_end() {
+            io.sleep(Duration::from_micros(200)).await;
+        }
+        check_widest(&log).await;
+        storage.shutdown().await.unwrap();
+    });
+    Sim::with_disk(sim.crash(), 5).run(|io| async move {
+        let log = start(&io, 1).await.remove(0).log(id(0)).unwrap();
+        check_widest(&log).await;
+    });
+}
+
+async fn check_widest(log: &Log<SimIo>) {
+    let end = log.log_end();
+    assert_eq!(end, Offset::new(6 << 31));
+    for n in 0..6_u64 {
+        for from in [n << 31, ((n + 1) << 31) - 1] {
+            let read = log.read(Offset::new(from), end, 1).await.unwrap().concat();
+            let first = BatchView::parse(&read).unwrap().0;
+            assert_eq!(first.base_offset(), Offset::new(n << 31), "from {from}");
+        }
+    }
+    assert_eq!(read_all(log).await.len(), 6);
 }
