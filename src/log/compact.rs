@@ -92,6 +92,7 @@ impl<I: Io> Log<I> {
             let clean_below = self.inner.state.borrow().compacted.clean_below;
             return Ok(CompactionDone { clean_below, ..CompactionDone::default() });
         };
+        self.note_last_swap_done().await?;
         let shard = &self.inner.shard;
         let mut pace = Pace::new(&shard.io, shard.settings.compact_bytes_per_second_max);
         let seed = (shard.io.random_u64(), shard.io.random_u64());

@@ -82,11 +82,21 @@ impl<I: Io> Log<I> {
         }
         shard.open_files.put(self.id(), (swap.base, version), file);
         let done = CompactionPoint { swap: None, ..decided };
-        self.inner.state.borrow_mut().compacted = done;
         if let Err(error) = self.save_index((swap.base, version), &index).await {
             tracing::warn!(log = %self.id(), %error, "index not saved, it is made again when it is needed");
         }
+        // Where this fails memory goes on naming the swap, as the disk may.
         Ok(self.note_point(done).await?)
+    }
+
+    /// Notes that the last swap is done where the disk could not take that: while it names the swap, a start takes whatever
+    /// file bears its name for it.
+    pub(super) async fn note_last_swap_done(&self) -> Result<(), IoError> {
+        let point = self.inner.state.borrow().compacted;
+        match point.swap {
+            Some(_) => self.note_point(CompactionPoint { swap: None, ..point }).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes `point` durable, then what memory knows.

@@ -588,6 +588,42 @@ fn a_disk_error_gives_a_pass_up_and_loses_nothing() {
     }
 }
 
+#[test]
+fn a_swap_that_the_disk_still_names_stands_in_no_later_pass_s_way() {
+    let mut begun = 0;
+    for delay in 0..40 {
+        let sim = Sim::new(7);
+        let (log, known) = sim.run(|io| async move {
+            let storage = start(&io, 1).await.remove(0);
+            let log = storage.create(id(0), config()).await.unwrap();
+            let known = Known::default();
+            fill(&io, &log, &known, 150, 20).await;
+            (log, known)
+        });
+        // The checkpoint that decides is written, the one that says it is done finds no room.
+        let full = FaultKind::Errno(ENOSPC);
+        sim.inject(Fault::eio(Op::Write, "checkpoint").with_kind(full).after(1));
+        let facts = Rc::clone(&known);
+        sim.run(move |io| async move {
+            let refused = log.compact(&order(&log, 10_000)).await;
+            let Err(LogError::Io(error)) = refused else { panic!("{refused:?}") };
+            assert!(error.is_no_space());
+            assert!(log.damage().is_none());
+            fill(&io, &log, &facts, 30, 20).await;
+            io.spawn(async move { drop(log.compact(&order(&log, 10_000)).await) });
+            io.sleep(Duration::from_micros(delay * 500)).await;
+        });
+        let disk = sim.kill();
+        begun += usize::from(disk.files().iter().any(|name| name.ends_with(".swap")));
+        Sim::with_disk(disk, 8).run(move |io| async move {
+            let log = start(&io, 1).await.remove(0).log(id(0)).unwrap();
+            assert_eq!(log.damage(), None, "killed after {delay} x 500 us");
+            verify(&log, &known).await;
+        });
+    }
+    assert!(begun > 0, "no life ended with a file of the swap's name");
+}
+
 /// Several lives on one disk, each with appends and passes side by side, each ended at a random moment.
 #[test]
 fn a_swap_that_may_stand_on_the_disk_keeps_its_file() {
