@@ -202,7 +202,8 @@ impl<I: Io> Shard<I> {
                 break;
             };
             if state.swapping {
-                // Its index file may still be that of another version; the end of the swap puts it here again.
+                // Its index file may still be that of another version.
+                loaded.push_back((id, base));
                 continue;
             }
             let active = state.active().base;

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kolk_io::door::Io;
-use kolk_io::sim::Sim;
+use kolk_io::sim::{Sim, SimDisk, SimIo};
 use kolk_model::batch::BatchView;
 use kolk_model::offset::Offset;
 
+use crate::log::Log;
 use crate::log::read::total;
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
 use crate::tests::life::{config, id, put, read_all, small_settings, start, start_with};
@@ -122,4 +123,49 @@ fn stamps(batches: &[Bytes]) -> Vec<u64> {
         u64::try_from(BatchView::parse(batch).unwrap().0.max_timestamp().get()).unwrap()
     };
     batches.iter().map(stamp).collect()
+}
+
+/// As if so many other indexes had been loaded: that of the first segment is the oldest.
+fn load_others(log: &Log<SimIo>) {
+    for n in 0..400 {
+        log.inner.shard.index_loaded(log.id(), Offset::new(1_000_000 + n));
+    }
+}
+
+fn has_index(log: &Log<SimIo>) -> bool {
+    log.inner.state.borrow().segments.front().unwrap().index.is_some()
+}
+
+/// A disk with a log whose first segment, of 60 batches, is sealed.
+fn two_segments() -> SimDisk {
+    let sim = Sim::new(5);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+        for stamp in 0..60 {
+            put(&io, &log, 1_000, stamp).await;
+        }
+        log.roll();
+        while log.segment_count() == 1 {
+            io.sleep(Duration::from_micros(200)).await;
+        }
+        put(&io, &log, 1_000, 60).await;
+        storage.shutdown().await.unwrap();
+    });
+    sim.kill()
+}
+
+#[test]
+fn an_index_that_was_to_leave_memory_during_a_swap_leaves_it_later() {
+    Sim::with_disk(two_segments(), 7).run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.log(id(0)).unwrap();
+        assert_eq!(read_all(&log).await.len(), 61);
+        log.inner.state.borrow_mut().swapping = true;
+        load_others(&log);
+        assert!(has_index(&log), "its file may still be that of another version");
+        log.inner.state.borrow_mut().swapping = false;
+        load_others(&log);
+        assert!(!has_index(&log));
+    });
 }
