@@ -83,17 +83,18 @@ async fn retain<I: Io>(id: TopicPartition, hosted: &Hosted<I>, tick: Tick) {
     let (log, retention) = {
         let partition = hosted.borrow();
         let config = partition.config();
-        if !config.cleanup_policy.deletes() || partition.log().segment_count() < 2 {
+        if partition.log().segment_count() < 2 {
             return;
         }
+        let deletes = config.cleanup_policy.deletes();
         let before = config
             .retention_ms
-            .filter(|_| tick.trust == Trust::Agree)
+            .filter(|_| deletes && tick.trust == Trust::Agree)
             .map(|ms| TimestampMs::new(tick.wall.as_ms()).saturating_back(ms));
-        let bytes_max = config.retention_bytes;
+        let bytes_max = config.retention_bytes.filter(|_| deletes);
         (partition.log().clone(), Retention { before, bytes_max })
     };
-    if retention.before.is_none() && retention.bytes_max.is_none() {
+    if retention == Retention::default() && !log.has_segments_to_drop() {
         return;
     }
     let start = log.log_start();

@@ -5,7 +5,7 @@ use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
 use crate::error::LogError;
-use crate::log::{Log, LogState, index_name, segment_name};
+use crate::log::{Log, LogState, Segment, index_name, segment_name};
 
 /// How much a log may keep. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,10 +68,7 @@ impl<I: Io> Log<I> {
             self.controls_safe_and(|state| !state.swapping).await?;
             let dropped = {
                 let mut state = self.inner.state.borrow_mut();
-                let start = state.log_start;
-                let below = state.segments.len() > 1
-                    && state.segments.front().is_some_and(|segment| segment.next_offset <= start);
-                if below { state.segments.pop_front() } else { None }
+                if oldest_is_below_start(&state) { state.segments.pop_front() } else { None }
             };
             let Some(mut segment) = dropped else { return Ok(()) };
             shard.memory_given_back(segment.tail.forget_all());
@@ -110,8 +107,16 @@ impl<I: Io> Log<I> {
         }
         if start > self.log_start() {
             self.set_log_start(start).await?;
+        } else if self.has_segments_to_drop() {
+            self.drop_segments().await?;
         }
         Ok(start)
+    }
+
+    /// Whether a sealed segment lies below the log start whole: it was trimmed to its end while it was active.
+    #[must_use]
+    pub fn has_segments_to_drop(&self) -> bool {
+        oldest_is_below_start(&self.inner.state.borrow())
     }
 
     /// The sealed segment that holds `start`, if the one after it is not empty of meaning: its base and its end offset.
@@ -146,4 +151,9 @@ impl<I: Io> Log<I> {
             },
         }
     }
+}
+
+fn oldest_is_below_start(state: &LogState) -> bool {
+    let below = |segment: &Segment| segment.next_offset <= state.log_start;
+    state.segments.len() > 1 && state.segments.front().is_some_and(below)
 }

@@ -19,7 +19,7 @@ use crate::error::{AppendRefused, LogError};
 use crate::log::retention::Retention;
 use crate::log::{Log, parse_index_name, parse_segment_name};
 use crate::settings::{LogConfig, SyncPolicy};
-use crate::tests::life::{id, start};
+use crate::tests::life::{id, put, start};
 
 /// A batch as it was appended: the offset after it, its time, and its bytes without the head that the log stamps.
 #[derive(Clone)]
@@ -369,5 +369,28 @@ fn segments_that_do_not_say_how_old_they_are_go_with_the_next_one_that_is_too_ol
         let start = log.apply_retention(retention).await.unwrap().get();
         assert!((100..=120).contains(&start), "{start}");
         storage.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_segment_that_was_trimmed_to_its_end_goes_once_it_is_sealed() {
+    let sim = Sim::new(3);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config()).await.unwrap();
+        for stamp in 0..5 {
+            put(&io, &log, 1_000, stamp).await;
+        }
+        log.set_log_start(log.log_end()).await.unwrap();
+        assert!(!log.has_segments_to_drop(), "the active one never goes");
+        log.roll();
+        while log.segment_count() < 2 {
+            io.sleep(Duration::from_micros(200)).await;
+        }
+        assert!(log.has_segments_to_drop());
+        let start = log.log_end();
+        assert_eq!(log.apply_retention(Retention::default()).await.unwrap(), start);
+        assert_eq!((log.segment_count(), log.size_bytes()), (1, 0));
+        check_files(&io, &log).await;
     });
 }
