@@ -131,6 +131,9 @@ pub(crate) struct Segment {
     pub(crate) tail: Tail,
     /// `None`: not loaded.
     pub(crate) index: Option<Rc<SegmentIndex>>,
+    /// The interval of the index that has left memory: one that is made anew gets the same runs, by whose numbers windows in the
+    /// read cache are known.
+    pub(crate) index_interval_bytes: Option<u32>,
     /// Greatest timestamp; `None`: not known before the index is loaded, or no record.
     pub(crate) max_timestamp: Option<TimestampMs>,
     /// Whether compaction may have left gaps.
@@ -164,6 +167,7 @@ impl Segment {
             next_offset: base,
             tail: Tail::new(0),
             index: None,
+            index_interval_bytes: None,
             max_timestamp: None,
             offsets: Offsets::Contiguous,
             version: SegmentVersion::FIRST,

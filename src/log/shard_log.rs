@@ -215,8 +215,8 @@ impl<I: Io> Shard<I> {
                 if segment.tail.start() < segment.tail.end() {
                     // A tail in memory is served through its index.
                     loaded.push_back((id, base));
-                } else {
-                    segment.index = None;
+                } else if let Some(index) = segment.index.take() {
+                    segment.index_interval_bytes = Some(index.interval_bytes());
                 }
             }
         }

@@ -134,6 +134,12 @@ impl SegmentIndex {
         self.base
     }
 
+    /// Bytes from which a run is closed.
+    #[must_use]
+    pub const fn interval_bytes(&self) -> u32 {
+        self.interval_bytes
+    }
+
     /// All runs, in order.
     #[must_use]
     pub const fn runs(&self) -> &Runs {

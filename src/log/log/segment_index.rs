@@ -142,6 +142,9 @@ impl<I: Io> Log<I> {
                 end: segment.end,
                 next_offset: segment.next_offset,
                 offsets: segment.offsets,
+                interval_bytes: segment
+                    .index_interval_bytes
+                    .unwrap_or(state.config.index_interval_bytes),
             };
             (segment.index.as_ref().map(Rc::clone), wanted)
         };
@@ -243,7 +246,6 @@ impl<I: Io> Log<I> {
     async fn load_index(&self, wanted: &Wanted) -> Result<(SegmentIndex, bool), LogError> {
         let Wanted { base, end, next_offset: next, .. } = *wanted;
         let path = self.dir().join(index_name(base));
-        let interval = self.inner.state.borrow().config.index_interval_bytes;
         let file = match self.inner.shard.io.read_file(&path, INDEX_BYTES_MAX).await {
             Ok(file) => file,
             Err(error) => {
@@ -264,7 +266,7 @@ impl<I: Io> Log<I> {
                 None
             }
         });
-        let mut index = found.unwrap_or_else(|| SegmentIndex::new(base, interval));
+        let mut index = found.unwrap_or_else(|| SegmentIndex::new(base, wanted.interval_bytes));
         let covered_before = index.covered();
         let scanned = self.scan_into(&mut index, wanted).await;
         if self.version_of(base) != Some(wanted.version) {
@@ -385,6 +387,8 @@ pub(crate) struct Wanted {
     end: u64,
     next_offset: Offset,
     offsets: Offsets,
+    /// Where the index is made anew.
+    interval_bytes: u32,
 }
 
 /// Why a segment could not be scanned to its end.

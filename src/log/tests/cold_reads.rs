@@ -13,8 +13,8 @@ use kolk_io::sim::{Sim, SimDisk, SimIo};
 use kolk_model::batch::BatchView;
 use kolk_model::offset::Offset;
 
-use crate::log::Log;
 use crate::log::read::total;
+use crate::log::{Log, index_name};
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
 use crate::tests::life::{config, id, put, read_all, small_settings, start, start_with};
 
@@ -153,6 +153,28 @@ fn two_segments() -> SimDisk {
         storage.shutdown().await.unwrap();
     });
     sim.kill()
+}
+
+#[test]
+fn windows_read_before_an_index_was_made_again_still_fit_it() {
+    Sim::with_disk(two_segments(), 6).run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.log(id(0)).unwrap();
+        let all: Vec<u64> = (0..=60).collect();
+        assert_eq!(stamps(&read_all(&log).await), all);
+        load_others(&log);
+        assert!(!has_index(&log));
+        io.remove_file(&log.dir().join(index_name(Offset::ZERO))).await.unwrap();
+        for index_interval_bytes in [1024, 16 << 10] {
+            log.set_config(LogConfig { index_interval_bytes, ..config(SyncPolicy::EachGroup) });
+            for from in (0..60).step_by(7) {
+                let read = log.read(Offset::new(from), log.log_end(), 1).await.unwrap().concat();
+                let first = BatchView::parse(&read).unwrap().0;
+                assert!(first.base_offset().get() <= from && from < first.next_offset().get());
+            }
+            assert_eq!(stamps(&read_all(&log).await), all, "{index_interval_bytes}");
+        }
+    });
 }
 
 #[test]
