@@ -168,6 +168,28 @@ impl IoError {
         }
     }
 
+    /// Returns the file or directory that it was for, or for sockets the address.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::NotFound { path }
+            | Self::AlreadyExists { path }
+            | Self::NoSpace { path, .. }
+            | Self::ShortWrite { path, .. }
+            | Self::TooLarge { path, .. }
+            | Self::BadPath { path }
+            | Self::Os { path, .. } => Some(path),
+            Self::ExecutorGone => None,
+        }
+    }
+
+    /// Tells whether the process or the machine has no descriptor left: nothing was done, nothing is wrong with the file, and a
+    /// retry helps once some are free.
+    #[must_use]
+    pub const fn is_out_of_descriptors(&self) -> bool {
+        matches!(self, Self::Os { errno: libc::EMFILE | libc::ENFILE, .. })
+    }
+
     /// Tells whether a file or directory was absent.
     #[must_use]
     pub const fn is_not_found(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::journal::group::JournalIdentity;
 
 pub mod current;
 pub mod group;
+pub mod held;
 pub mod snapshot;
 
 /// The directory of one shard's journal.

@@ -98,6 +98,8 @@ pub(crate) struct LogState {
     pub(crate) segments: VecDeque<Segment>,
     pub(crate) writer: Writer,
     pub(crate) phase: Phase,
+    /// The start of this run could not bring the log up: an earlier run's journals have what its segments lack.
+    pub(crate) held: bool,
     /// An append was refused as busy; the floor above waits for `Unblocked`.
     pub(crate) refused_busy: bool,
     /// An allocation failed for want of space; the next append tries again and learns the result.

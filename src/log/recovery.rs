@@ -1,7 +1,8 @@
 //! The start of a run: reads the journals of the run before, brings every segment to what they say, and only then makes a new
-//! generation the live one. Runs once, before any shard serves; the number of shards may have changed. STORAGE.md rule 9.
+//! generation the live one. Runs once, before any shard serves; the number of shards may have changed. What can't be read of the
+//! journals stops the start; what can't be brought to its segments takes that log offline alone, see `held`. STORAGE.md rule 9.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use kolk_io::door::{File, Io, OpenMode};
@@ -10,16 +11,19 @@ use kolk_model::ids::{ShardId, TopicId, TopicPartition};
 use crate::error::{LogError, RecoveryError};
 use crate::flaw::Flaw;
 use crate::journal::files::zero_file;
+use crate::recovery::held::Histories;
 use crate::recovery::image::{LogImage, ShardImage};
 use crate::recovery::materialize::FoundLog;
-use crate::recovery::replay::{ReplayCounts, Replayed, replay};
+use crate::recovery::replay::{ReplayCounts, Replayed};
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
 use kolk_layout::field::bytes;
 use kolk_layout::journal::current::{CURRENT_BYTES_MAX, Current};
 use kolk_layout::journal::group::JournalIdentity;
+use kolk_layout::journal::held::HeldLog;
 use kolk_layout::journal::snapshot::{Snapshot, SnapshotKind};
 use kolk_layout::journal::{SNAPSHOT_NAMES, journal_dir, journal_name};
 
+mod held;
 pub mod history;
 pub mod image;
 mod materialize;
@@ -105,8 +109,13 @@ pub async fn recover<I: Io>(
     let identity = |shard| current.identity(ShardId::new(shard));
     let image = |shard| ShardImage { identity: identity(shard), boot: plan.boot, logs: Vec::new() };
     recovered.shards = (0..plan.shards).map(image).collect();
+    let mut held = Vec::new();
     for (id, found) in past.logs {
+        let run = found.run;
         let image = materialize::materialize(io, dir, id, found).await?;
+        if image.damage.is_some() {
+            held.push(HeldLog { id, run });
+        }
         note(&mut recovered, &image, past.rebooted);
         let shard = usize::from((plan.placement)(id).get());
         if let Some(shard) = recovered.shards.get_mut(shard) {
@@ -119,12 +128,14 @@ pub async fn recover<I: Io>(
     for shard in &recovered.shards {
         write_journal(io, dir, shard, plan.settings).await?;
     }
+    held::write(io, dir, generation, &held).await?;
     io.sync_dir(&dir.join(format!("journal/{generation}"))).await?;
     io.sync_dir(&dir.join("journal")).await?;
     io.write_file_atomic(&dir.join(CURRENT_PATH), &current.encode()).await?;
-    if recovered.damaged.is_empty() {
-        remove_old_generations(io, dir, generation).await?;
-    }
+    let mut kept: BTreeSet<u64> = held.iter().map(|log| log.run.generation).collect();
+    kept.insert(generation);
+    remove_generations(io, dir, |number| !kept.contains(&number) && past.lost_below <= number)
+        .await?;
     Ok(recovered)
 }
 
@@ -150,6 +161,8 @@ struct Past {
     counts: ReplayCounts,
     /// The machine went down without a clean stop.
     rebooted: bool,
+    /// Generations below may hold the histories of logs of which nobody knows where they are; 0 if there are none.
+    lost_below: u64,
 }
 
 /// Reads the journals of the run before and the checkpoints of its logs.
@@ -159,26 +172,33 @@ async fn read_past<I: Io>(
     before: Option<Current>,
     plan: &RecoveryPlan<'_>,
 ) -> Result<Past, LogError> {
-    let mut counts = ReplayCounts::default();
-    let mut replayed = BTreeMap::new();
-    let mut rebooted = false;
+    let mut past = Past {
+        logs: BTreeMap::new(),
+        counts: ReplayCounts::default(),
+        rebooted: false,
+        lost_below: 0,
+    };
+    let Some(before) = before else { return Ok(past) };
+    let mut found = Histories::default();
     let skip_vanished = Flaw::VanishedShardSkipped.is_in(io);
     let shards_max = if skip_vanished { plan.shards } else { u16::MAX };
-    for shard in 0..before.map_or(0, |before| before.shards.min(shards_max)) {
-        let Some(before) = before else { break };
+    for shard in 0..before.shards.min(shards_max) {
         let identity = before.identity(ShardId::new(shard));
         let history = history::read(io, dir, identity, before.files, plan.accept_loss).await?;
         let crashed = history.snapshot.kind == SnapshotKind::Running;
-        rebooted |= crashed && history.snapshot.boot != plan.boot;
-        let name = format!("journal/{}/{shard}", before.generation);
-        replay(history, &name, &mut replayed, &mut counts);
+        past.rebooted |= crashed && history.snapshot.boot != plan.boot;
+        found.replay(history, before, shard, &mut past.counts);
     }
-    let mut logs = BTreeMap::new();
-    for (id, (log, config)) in choose(replayed, plan.fate)? {
+    found.take_up(io, dir, before, plan.accept_loss).await?;
+    for (id, (log, config)) in choose(found.logs, plan.fate)? {
         let compacted = swap::read(io, dir, id).await?;
-        logs.insert(id, FoundLog { log, config, compacted });
+        let run = found.runs.get(&id).copied().unwrap_or(before);
+        if found.offline.contains(&id) {
+            past.lost_below = past.lost_below.max(run.generation);
+        }
+        past.logs.insert(id, FoundLog { log, config, compacted, run });
     }
-    Ok(Past { logs, counts, rebooted })
+    Ok(past)
 }
 
 /// A generation that no journal of any earlier run, finished or not, was ever written under.
@@ -267,10 +287,15 @@ async fn write_journal<I: Io>(
     Ok(())
 }
 
-async fn remove_old_generations<I: Io>(io: &I, dir: &Path, live: u64) -> Result<(), LogError> {
+/// Removes the journals of some generations.
+async fn remove_generations<I: Io>(
+    io: &I,
+    dir: &Path,
+    which: impl Fn(u64) -> bool,
+) -> Result<(), LogError> {
     let journal = dir.join("journal");
     for entry in io.list_dir(&journal).await? {
-        if entry.name.parse::<u64>().is_ok_and(|generation| generation < live) {
+        if entry.name.parse().is_ok_and(&which) {
             io.remove_dir_all(&journal.join(&entry.name)).await?;
         }
     }

@@ -476,6 +476,7 @@ fn new_state(config: LogConfig, epoch: LeaderEpoch) -> LogState {
         segments: VecDeque::from([Segment::empty(Offset::ZERO)]),
         writer: Writer::new(0, start, 0),
         phase: Phase::Open,
+        held: false,
         refused_busy: false,
         storage_full: false,
         advanced_queued: false,

@@ -250,14 +250,14 @@ impl<I: Io> Log<I> {
         let end = state.writer.written;
         let flushed = state.writer.synced.min(page_floor(end.position));
         let active = state.active();
-        // A log that recovery found damaged has no bytes in memory; what it lost is gone already.
+        // A log that the start could not bring up has no bytes in memory: an earlier run's journals have them.
         let covered = state.writer.covered.max(end.position);
         let held = active.tail.start() <= flushed && covered <= active.tail.end();
         let offline = matches!(state.phase, Phase::Offline(_));
         assert!(held || offline, "{}: {flushed} to {covered} is not in memory", self.id());
         let damage = match &state.phase {
             // The disk's refusal took nothing away: all that is not synced stands in the snapshot, and a start tries again.
-            Phase::Offline(Damage::Device { .. }) if held => None,
+            Phase::Offline(Damage::Device { .. }) if held && !state.held => None,
             Phase::Offline(damage) => Some(damage.to_string()),
             _ => None,
         };

@@ -126,6 +126,7 @@ impl LogImage {
             controls_unsafe: 0,
             segments,
             writer: Writer::new(self.flushed, end, self.allocated.max(self.flushed)),
+            held: self.damage.is_some(),
             phase: self.damage.map_or(Phase::Open, Phase::Offline),
             refused_busy: false,
             storage_full: false,

@@ -1,5 +1,6 @@
 //! Bringing the segments of one log to what replay found: redo is written and synced, segments that had been rolled are cut to
-//! their exact length, leftovers of a roll that was never acknowledged go.
+//! their exact length, leftovers of a roll that was never acknowledged go. What the disk refuses here, or has lost, takes this
+//! log offline and no other: `held` says how its history survives that.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,10 @@ use crate::flaw::Flaw;
 use crate::log::{log_dir, parse_index_name, parse_segment_name, segment_name};
 use crate::recovery::image::{LogImage, SealedImage};
 use crate::recovery::replay::{Piece, Replayed, Touched};
-use crate::recovery::swap;
+use crate::recovery::{history, swap};
 use crate::settings::LogConfig;
 use kolk_layout::field::{PAGE_BYTES, bytes, index, page_ceil, page_floor};
+use kolk_layout::journal::current::Current;
 use kolk_layout::segment::compacted::{CompactionPoint, SWAP_SUFFIX};
 
 struct Materializer<'a, I: Io> {
@@ -31,6 +33,8 @@ pub(super) struct FoundLog {
     pub(super) log: Replayed,
     pub(super) config: LogConfig,
     pub(super) compacted: Result<CompactionPoint, Damage>,
+    /// The run whose journals say so.
+    pub(super) run: Current,
 }
 
 /// What the active segment's file and memory must hold.
@@ -47,7 +51,7 @@ pub(super) async fn materialize<I: Io>(
     id: TopicPartition,
     found: FoundLog,
 ) -> Result<LogImage, LogError> {
-    let FoundLog { log, config, compacted } = found;
+    let FoundLog { log, config, compacted, run: _ } = found;
     let this = Materializer { io, id, dir: dir.join(log_dir(id)) };
     let mut image = LogImage {
         id,
@@ -76,17 +80,31 @@ pub(super) async fn materialize<I: Io>(
         image.flushed = image.end;
         return Ok(image);
     }
-    match this.bring_to(&log, &mut image).await {
-        Ok(()) => Ok(image),
-        Err(Failure::Io(error)) => Err(error.into()),
-        Err(Failure::Damage(damage)) => {
-            image.damage = Some(damage);
-            image.end = page_floor(log.active.end);
-            image.flushed = image.end;
-            image.tail = Vec::new();
-            image.sealed = Vec::new();
-            Ok(image)
+    let damage = match this.bring_to(&log, &mut image).await {
+        Ok(()) => return Ok(image),
+        Err(Failure::Io(error)) => device(dir, error)?,
+        Err(Failure::Damage(damage)) => damage,
+    };
+    image.damage = Some(damage);
+    image.end = page_floor(log.active.end);
+    image.flushed = image.end;
+    image.tail = Vec::new();
+    image.sealed = Vec::new();
+    Ok(image)
+}
+
+/// What the disk refused for one log's files, which takes that log offline.
+///
+/// # Errors
+/// The same, where it tells of the machine and not of the file: then nothing is to start before somebody helps.
+pub(super) fn device(dir: &Path, error: IoError) -> Result<Damage, IoError> {
+    let of_machine = error.is_no_space() || error.is_out_of_descriptors();
+    match error.path() {
+        Some(path) if !of_machine => {
+            let file = history::relative(dir, path);
+            Ok(Damage::Device { file, reason: error.to_string() })
         }
+        _ => Err(error),
     }
 }
 

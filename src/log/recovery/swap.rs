@@ -10,7 +10,7 @@ use kolk_model::offset::{FilePosition, Offset};
 
 use crate::error::{Damage, LogError, RecoveryError};
 use crate::log::{index_name, log_dir, parse_segment_name, segment_name};
-use crate::recovery::materialize::Failure;
+use crate::recovery::materialize::{Failure, device};
 use kolk_layout::segment::compacted::{
     CHECKPOINT_BYTES_MAX, CHECKPOINT_NAME, CheckpointError, CompactionPoint, Swap, swap_name,
 };
@@ -18,15 +18,17 @@ use kolk_layout::segment::compacted::{
 /// What the checkpoint of a log says, or how it is damaged. Writes nothing: a newer one stops the start before it has begun.
 ///
 /// # Errors
-/// [`RecoveryError::Newer`], [`LogError::Io`].
+/// [`RecoveryError::Newer`], and [`LogError::Io`] where it tells of the machine and not of the file.
 pub(super) async fn read<I: Io>(
     io: &I,
     dir: &Path,
     id: TopicPartition,
 ) -> Result<Result<CompactionPoint, Damage>, LogError> {
     let name = format!("{}/{CHECKPOINT_NAME}", log_dir(id));
-    let Some(file) = io.read_file(&dir.join(&name), CHECKPOINT_BYTES_MAX).await? else {
-        return Ok(Ok(CompactionPoint::default()));
+    let file = match io.read_file(&dir.join(&name), CHECKPOINT_BYTES_MAX).await {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(Ok(CompactionPoint::default())),
+        Err(error) => return Ok(Err(device(dir, error)?)),
     };
     match CompactionPoint::decode(&file) {
         Ok(point) => Ok(Ok(point)),

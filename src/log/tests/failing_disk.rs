@@ -17,6 +17,8 @@ use crate::tests::life::{
     ENOSPC, batch_of, config, id, put, read_all, recovered, small_settings, start,
 };
 
+mod held;
+
 #[test]
 fn a_clean_stop_ends_when_a_page_write_beside_it_fails() {
     let mut failed = 0;

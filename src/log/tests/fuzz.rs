@@ -18,6 +18,7 @@ use kolk_layout::journal::current::Current;
 use kolk_layout::journal::group::{
     GroupBuilder, GroupPlace, JournalIdentity, Record, RecordKind, parse_header, parse_records,
 };
+use kolk_layout::journal::held::{self, HeldError, HeldLog};
 use kolk_layout::journal::snapshot::{EpochStart, LogSnapshot, Snapshot, SnapshotKind};
 use kolk_layout::segment::compacted::{CheckpointError, CompactionPoint, Swap};
 use kolk_layout::segment::index::{IndexedBatch, SegmentIndex};
@@ -197,6 +198,17 @@ fn a_damaged_current_is_refused() {
     assert_eq!(Current::decode(&valid.encode()).unwrap(), valid);
     let valid = valid.encode();
     check(3, &valid, |bytes| bytes.len() == valid.len() && Current::decode(bytes).is_ok());
+}
+
+#[test]
+fn a_damaged_list_of_held_logs_is_refused() {
+    let run = |generation| Current { generation, seed: 4, shards: 2, files: 16 };
+    let logs: Vec<_> = (3..5).map(|n| HeldLog { id: log_id(), run: run(n) }).collect();
+    let valid = held::encode(&logs);
+    assert_eq!(held::decode(&valid).as_ref(), Ok(&logs));
+    check(8, &valid, |bytes| held::decode(bytes).as_ref() == Ok(&logs));
+    let newer = [&valid[..4], &[2, 0], &valid[6..]].concat();
+    assert_eq!(held::decode(&newer), Err(HeldError::VersionNewer { found: 2 }));
 }
 
 pub(crate) fn indexed(count: u64) -> (SegmentIndex, Vec<u8>) {
