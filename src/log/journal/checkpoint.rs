@@ -14,7 +14,7 @@ use kolk_io::door::{File, Io, OpenMode};
 use kolk_io::error::IoError;
 use kolk_model::offset::FilePosition;
 
-use crate::error::{Damage, LogError};
+use crate::error::LogError;
 use crate::log::{Announce, Log, LogState, Phase};
 use crate::shard_log::Shard;
 use crate::signal::Signal;
@@ -252,19 +252,19 @@ impl<I: Io> Log<I> {
         let active = state.active();
         // A log that the start could not bring up has no bytes in memory: an earlier run's journals have them.
         let covered = state.writer.covered.max(end.position);
-        let held = active.tail.start() <= flushed && covered <= active.tail.end();
+        let in_memory = active.tail.start() <= flushed && covered <= active.tail.end();
         let offline = matches!(state.phase, Phase::Offline(_));
-        assert!(held || offline, "{}: {flushed} to {covered} is not in memory", self.id());
+        assert!(in_memory || offline, "{}: {flushed} to {covered} is not in memory", self.id());
         let damage = match &state.phase {
-            // The disk's refusal took nothing away: all that is not synced stands in the snapshot, and a start tries again.
-            Phase::Offline(Damage::Device { .. }) if held && !state.held => None,
-            Phase::Offline(damage) => Some(damage.to_string()),
+            Phase::Offline(damage) if state.held || !in_memory => Some(damage.to_string()),
+            // Neither a refusal of the disk nor rot took anything of this away: all that is not synced stands in the snapshot. A
+            // start tries again, and what is still rotten is found again.
             _ => None,
         };
-        let flushed = if held { flushed } else { page_floor(end.position) };
-        let tail = if held { active.tail.slices(flushed, covered) } else { Vec::new() };
+        let flushed = if in_memory { flushed } else { page_floor(end.position) };
+        let tail = if in_memory { active.tail.slices(flushed, covered) } else { Vec::new() };
         let (end_position, covered) =
-            if held { (end.position, covered) } else { (flushed, flushed) };
+            if in_memory { (end.position, covered) } else { (flushed, flushed) };
         let skip = state.epochs.len().saturating_sub(EPOCHS_MAX);
         let snapshot = LogSnapshot {
             id: self.id(),

@@ -232,3 +232,30 @@ fn the_history_of_a_log_that_is_deleted_goes_with_it() {
         assert_eq!(generations(&io).await, 1);
     });
 }
+
+#[test]
+fn a_log_that_rot_took_offline_comes_back_when_that_is_mended() {
+    for stop in [true, false] {
+        let disk = live(written(1, &VALUES), 1);
+        let path = segment_path().display().to_string();
+        let rot = |disk: &mut SimDisk| assert!(disk.rot(&path, 20_000, 4));
+        let mut disk = disk;
+        rot(&mut disk);
+        let sim = Sim::with_disk(disk, 2);
+        sim.run(move |io| async move {
+            let storage = start(&io).await;
+            let log = storage.log(id(0)).unwrap();
+            while log.read(Offset::ZERO, log.log_end(), 1 << 20).await.is_ok() {}
+            assert!(matches!(log.damage(), Some(Damage::Corrupt { .. })), "{:?}", log.damage());
+            log.inner.shard.journal.want_checkpoint();
+            io.sleep(Duration::from_secs(1)).await;
+            assert_eq!(storage.metrics().journal.checkpoints.get(), 1);
+            if stop {
+                storage.shutdown().await.unwrap();
+            }
+        });
+        let mut disk = sim.kill();
+        rot(&mut disk);
+        check_whole(disk, 3, &VALUES);
+    }
+}
