@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use kolk_io::door::{File, Io, OpenMode};
+use kolk_io::error::IoError;
 use kolk_model::ids::{ShardId, TopicId, TopicPartition};
 
 use crate::error::{LogError, RecoveryError};
@@ -96,6 +97,9 @@ pub async fn recover<I: Io>(
         io.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).await?;
     }
     let generation = reserve_generation(io, dir, before).await?;
+    // What starts that failed have left. CURRENT itself may not be durable yet: those before it stay.
+    let live = before.map_or(0, |before| before.generation);
+    remove_generations(io, dir, |number| live < number && number < generation).await;
     let mut recovered = Recovered {
         generation,
         shards: Vec::new(),
@@ -135,7 +139,7 @@ pub async fn recover<I: Io>(
     let mut kept: BTreeSet<u64> = held.iter().map(|log| log.run.generation).collect();
     kept.insert(generation);
     remove_generations(io, dir, |number| !kept.contains(&number) && past.lost_below <= number)
-        .await?;
+        .await;
     Ok(recovered)
 }
 
@@ -287,19 +291,21 @@ async fn write_journal<I: Io>(
     Ok(())
 }
 
-/// Removes the journals of some generations.
-async fn remove_generations<I: Io>(
-    io: &I,
-    dir: &Path,
-    which: impl Fn(u64) -> bool,
-) -> Result<(), LogError> {
+/// Removes the journals of some generations, none of which is needed any more. What the disk refuses here stays until the next
+/// start: it is no reason not to serve.
+async fn remove_generations<I: Io>(io: &I, dir: &Path, which: impl Fn(u64) -> bool) {
     let journal = dir.join("journal");
-    for entry in io.list_dir(&journal).await? {
-        if entry.name.parse().is_ok_and(&which) {
-            io.remove_dir_all(&journal.join(&entry.name)).await?;
+    let removed = async {
+        for entry in io.list_dir(&journal).await? {
+            if entry.name.parse().is_ok_and(&which) {
+                io.remove_dir_all(&journal.join(&entry.name)).await?;
+            }
         }
+        Ok::<(), IoError>(())
+    };
+    if let Err(error) = removed.await {
+        tracing::warn!(%error, "a journal that nobody needs is not removed");
     }
-    Ok(())
 }
 
 /// Removes the directories of topics whose tombstone the catalogue holds. Directories of topics that nobody knows are left

@@ -1,6 +1,7 @@
 //! Writes and syncs of segments that fail in bad moments: a log goes offline at once, and nothing is tried again into success.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use kolk_io::sim::{Fault, FaultKind, Sim};
 use kolk_model::batch::BatchView;
 use kolk_model::offset::Offset;
 
+use crate::error::LogError;
 use crate::log::segment_name;
 use crate::log::writer::ExtentState;
 use crate::settings::SyncPolicy;
 use crate::tests::life::{
-    ENOSPC, batch_of, config, id, put, read_all, recovered, small_settings, start,
+    ENOSPC, batch_of, config, id, put, read_all, recovered, small_settings, start, tried,
 };
 
 mod held;
@@ -234,4 +236,33 @@ fn a_journal_file_that_finds_no_room_is_not_tried_without_pause() {
     });
     let tried = sim.count(Op::Allocate, "1.journal");
     assert!((2..15).contains(&tried), "{tried} times in 10 s");
+}
+
+#[test]
+fn starts_that_fail_again_and_again_leave_one_journal_behind() {
+    let sim = Sim::new(1);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+        for stamp in 0..6 {
+            put(&io, &log, 9_000, stamp).await;
+        }
+    });
+    let mut disk = sim.kill();
+    for round in 0..6 {
+        let sim = Sim::with_disk(disk, round);
+        let full = FaultKind::Errno(ENOSPC);
+        sim.inject(Fault::eio(Op::Allocate, "/journal/").with_kind(full).for_ever());
+        sim.run(move |io| async move {
+            let refused = tried(&io, 1, &small_settings(), SyncPolicy::EachGroup).await;
+            assert!(matches!(refused, Err(LogError::Io(_))), "{refused:?}");
+            let found = io.list_dir(Path::new("/data/journal")).await.unwrap();
+            assert_eq!(found.len(), 2, "the live one and this one's: {found:?}");
+        });
+        disk = if round % 2 == 0 { sim.kill() } else { sim.crash() };
+    }
+    Sim::with_disk(disk, 9).run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        assert_eq!(read_all(&storage.log(id(0)).unwrap()).await.len(), 6);
+    });
 }

@@ -18,7 +18,7 @@ use kolk_model::ids::{PartitionId, ShardId, TopicId, TopicPartition};
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
-use crate::error::AppendRefused;
+use crate::error::{AppendRefused, LogError};
 use crate::log::Log;
 use crate::recovery::{Recovered, RecoveryPlan, TopicFate, recover};
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
@@ -119,6 +119,16 @@ pub(crate) async fn recovered(
     settings: &LogSettings,
     sync: SyncPolicy,
 ) -> Recovered {
+    tried(io, shards, settings, sync).await.unwrap()
+}
+
+/// As [`recovered`], of a start that may be refused.
+pub(crate) async fn tried(
+    io: &SimIo,
+    shards: u16,
+    settings: &LogSettings,
+    sync: SyncPolicy,
+) -> Result<Recovered, LogError> {
     let plan = RecoveryPlan {
         shards,
         settings,
@@ -129,7 +139,7 @@ pub(crate) async fn recovered(
         },
         fate: &|_| TopicFate::Live(config(sync)),
     };
-    recover(io, Path::new(DIR), &plan).await.unwrap()
+    recover(io, Path::new(DIR), &plan).await
 }
 
 /// Appends a batch as soon as the log takes it, and waits until it is durable; gives up when the log goes offline.
