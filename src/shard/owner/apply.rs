@@ -102,6 +102,11 @@ pub(crate) async fn create_logs<I: Io>(
                 }
                 created => created,
             };
+            if state.metadata.borrow().topic(id.topic).is_none() {
+                // Deleted while housekeeping created what had been missing: nobody else will remove it.
+                remove_log(&state, id).await;
+                return;
+            }
             match log {
                 Ok(log) => host(
                     &state,
@@ -185,12 +190,15 @@ async fn delete_logs<I: Io>(state: &Rc<ShardState<I>>, ids: Vec<TopicPartition>)
     let own = Rc::clone(state);
     side_by_side(&state.io, gone, TASKS, move |id| {
         let state = Rc::clone(&own);
-        async move {
-            if let Err(error) = state.storage.delete(id).await {
-                // The tombstone is durable: the next start removes what is left.
-                tracing::warn!(log = %id, %error, "deleted log not removed");
-            }
-        }
+        async move { remove_log(&state, id).await }
     })
     .await;
+}
+
+async fn remove_log<I: Io>(state: &ShardState<I>, id: TopicPartition) {
+    match state.storage.delete(id).await {
+        Ok(()) | Err(LogError::NoSuchLog { .. }) => {}
+        // The tombstone is durable: the next start removes what is left.
+        Err(error) => tracing::warn!(log = %id, %error, "deleted log not removed"),
+    }
 }

@@ -576,3 +576,45 @@ fn a_damaged_partition_is_offline_on_every_shard_and_alone() {
         }
     });
 }
+
+#[test]
+fn a_partition_that_is_created_late_goes_with_its_topic() {
+    let mut created = 0;
+    for step in 0..60 {
+        let sim = Sim::new(step);
+        let node = sim.run(|io| async move { Rc::new(Node::start(io, 1).await) });
+        let own = Rc::clone(&node);
+        let topic = sim.run(move |_| async move { own.create("web", 1).await });
+        let full = kolk_io::sim::FaultKind::Errno(28);
+        sim.inject(Fault::eio(Op::Open, "/1/").with_kind(full).for_ever());
+        let own = Rc::clone(&node);
+        let started = sim.run(move |io| async move {
+            let refused = own.shard(0).add_partitions(more(topic, 2)).await;
+            assert_eq!(code(refused), ErrorCode::StorageFull);
+            io.now()
+        });
+        sim.clear_faults();
+        let own = Rc::clone(&node);
+        let in_time = sim.run(move |io| async move {
+            // Housekeeping begins to create what is missing, and the topic goes meanwhile.
+            let missing = || own.shard(0).state.missing.borrow().contains_key(&at(topic, 1));
+            while own.shard(0).state.storage.log(at(topic, 1)).is_none() && missing() {
+                assert!(io.now() < started + Duration::from_secs(5));
+                io.sleep(Duration::from_micros(1 + step)).await;
+            }
+            let in_time = missing();
+            own.shard(0).delete_topic(topic).await.unwrap();
+            io.sleep(Duration::from_secs(3)).await;
+            in_time
+        });
+        created += u32::from(in_time);
+        sim.run(move |_| async move {
+            let state = &node.shard(0).state;
+            assert!(state.storage.log(at(topic, 1)).is_none(), "step {step}: it lives on");
+            assert!(state.hosted.borrow().is_empty() && state.missing.borrow().is_empty());
+        });
+        let files = sim.with_disk_mut(|disk| disk.files());
+        assert!(files.iter().all(|name| !name.starts_with("/d/topics/")), "{files:?}");
+    }
+    assert!(created > 10, "the topic went in time in {created} of 60 runs");
+}
