@@ -1,6 +1,7 @@
 //! Giving up the oldest records: by time, by size, or because somebody said so. The log start is durable before a file goes.
 
 use kolk_io::door::Io;
+use kolk_io::wait::Completion;
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
@@ -18,7 +19,7 @@ pub struct Retention {
 
 impl<I: Io> Log<I> {
     /// Raises the log start to `start` (nothing happens if it is there already); durable when this returns. Segments that lie
-    /// below it whole are deleted.
+    /// below it whole are deleted. Once it was polled it is carried out to its end, also where the future is dropped.
     ///
     /// # Errors
     /// [`LogError::OffsetOutOfRange`] above the log's durable end; [`LogError::Offline`], [`LogError::JournalFailed`],
@@ -36,7 +37,10 @@ impl<I: Io> Log<I> {
                 self.mark_dirty(state);
             }
         }
-        self.drop_segments().await
+        let (log, ended) = (self.clone(), Completion::new());
+        let told = ended.clone();
+        self.inner.shard.io.spawn(async move { told.complete(log.drop_segments().await) });
+        ended.await
     }
 
     /// Waits until the journal holds, durably, all that was said about this log besides its bytes.

@@ -1,4 +1,5 @@
-//! Readers of what lies on disk alone: who go away in the middle, and whose index has become another one meanwhile.
+//! Readers of what lies on disk alone: who go away in the middle, and whose index has become another one meanwhile. And who trims and
+//! goes away.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -190,4 +191,34 @@ fn an_index_that_was_to_leave_memory_during_a_swap_leaves_it_later() {
         load_others(&log);
         assert!(!has_index(&log));
     });
+}
+
+#[test]
+fn a_trim_goes_on_when_whoever_asked_has_left() {
+    for polls in 1..30 {
+        let sim = Sim::new(1);
+        sim.run(move |io| async move {
+            let storage = start(&io, 1).await.remove(0);
+            let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+            for stamp in 0..80 {
+                put(&io, &log, 9_000, stamp).await;
+            }
+            assert!(log.segment_count() > 3);
+            {
+                let mut trim = pin!(log.set_log_start(log.durable()));
+                let mut left = polls;
+                poll_fn(|cx| {
+                    left -= 1;
+                    let ended = trim.as_mut().poll(cx).is_ready();
+                    if ended || left == 0 { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+            }
+            io.sleep(Duration::from_secs(1)).await;
+            assert_eq!((log.log_start(), log.segment_count()), (log.durable(), 1));
+        });
+        let files = sim.with_disk_mut(|disk| disk.files());
+        let segments = files.iter().filter(|path| path.ends_with(".log")).count();
+        assert_eq!(segments, 1, "gone after {polls} polls: {files:?}");
+    }
 }
