@@ -300,7 +300,7 @@ impl<I: Io> ShardLog<I> {
     ///
     /// # Errors
     /// [`LogError::LogExists`], [`LogError::JournalTooSmall`], [`LogError::Unexpected`] if the directory holds bytes,
-    /// [`LogError::JournalFailed`], [`LogError::Io`].
+    /// [`LogError::JournalFailed`], [`LogError::NoSuchLog`] while the broker stops, [`LogError::Io`].
     pub async fn create(&self, id: TopicPartition, config: LogConfig) -> Result<Log<I>, LogError> {
         let shard = &self.shard;
         if shard.log(id).is_some() {
@@ -313,6 +313,11 @@ impl<I: Io> ShardLog<I> {
             return Err(LogError::JournalTooSmall { logs, needed_bytes, journal_bytes });
         }
         self.create_files(id).await?;
+        if shard.journal.stopping() {
+            // Nobody would close it, and no group would take its creation.
+            shard.open_files.close(id, Offset::ZERO);
+            return Err(LogError::NoSuchLog { id });
+        }
         let log = Log::new(id, Rc::clone(shard), new_state(config, LeaderEpoch::new(0)));
         shard.logs.borrow_mut().insert(id, log.clone());
         log.mark_dirty(&mut log.inner.state.borrow_mut());

@@ -1,5 +1,7 @@
-//! A clean stop beside a checkpoint that has begun to write pages.
+//! A clean stop beside a checkpoint that has begun to write pages, and what comes after it.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use kolk_io::door::Io;
@@ -7,6 +9,7 @@ use kolk_io::error::Op;
 use kolk_io::sim::{Fault, FaultKind, Sim, SimIo};
 use kolk_model::batch::BatchView;
 
+use crate::error::LogError;
 use crate::log::Log;
 use crate::settings::SyncPolicy;
 use crate::tests::life::{self, batch_of, config, id, read_all, recovered, small_settings, start};
@@ -125,4 +128,23 @@ fn a_clean_stop_is_known_where_nothing_came_after_a_checkpoint() {
         recovered(&io, 1, &small_settings(), SyncPolicy::OnDemand).await.possibly_short
     });
     assert_eq!(short, vec![]);
+}
+
+#[test]
+fn a_log_that_is_created_after_the_stop_is_refused() {
+    let sim = Sim::new(1);
+    let ended = Rc::new(Cell::new(false));
+    let told = Rc::clone(&ended);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        storage.shutdown().await.unwrap();
+        io.spawn(async move {
+            let refused = storage.create(id(0), config(SyncPolicy::EachGroup)).await;
+            assert!(matches!(refused, Err(LogError::NoSuchLog { .. })));
+            assert!(storage.log(id(0)).is_none());
+            told.set(true);
+        });
+        io.sleep(Duration::from_secs(60)).await;
+    });
+    assert!(ended.get(), "it waits for ever");
 }
