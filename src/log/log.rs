@@ -141,6 +141,8 @@ pub(crate) struct Segment {
     /// Whether compaction may have left gaps.
     pub(crate) offsets: Offsets,
     pub(crate) version: SegmentVersion,
+    /// Bytes of it that the index file speaks for which was written last in this run; 0 if none was.
+    pub(crate) index_written: u64,
     /// Whether a newer kolk's index file lies beside it, which is left alone.
     pub(crate) index_foreign: bool,
 }
@@ -173,6 +175,7 @@ impl Segment {
             max_timestamp: None,
             offsets: Offsets::Contiguous,
             version: SegmentVersion::FIRST,
+            index_written: 0,
             index_foreign: false,
         }
     }

@@ -43,8 +43,8 @@ impl<I: Io> Log<I> {
         IndexTurn { log: self.clone() }
     }
 
-    /// Writes an index file, except in the place of a newer kolk's, and forgets nothing; nothing happens if the segment is not
-    /// the one any more that it is of. For tasks of their own only: whoever drops it gives the turn away while the disk is at
+    /// Writes an index file, except in the place of a newer kolk's or of one that speaks for more, and forgets nothing; nothing
+    /// happens if the segment is not the one any more that it is of. For tasks of their own only: whoever drops it gives the turn away while the disk is at
     /// it.
     pub(crate) async fn save_index(
         &self,
@@ -65,15 +65,26 @@ impl<I: Io> Log<I> {
         if self.version_of(of.0) != Some(of.1) {
             return Ok(());
         }
-        let foreign = {
-            let state = self.inner.state.borrow();
-            let segment = state.segment_of(of.0).and_then(|at| state.segments.get(at));
-            segment.is_some_and(|segment| segment.base == of.0 && segment.index_foreign)
+        let left_alone = |segment: &mut Segment| {
+            segment.index_foreign || index.covered() < segment.index_written
         };
-        if foreign {
+        if self.with_segment(of, left_alone) == Some(true) {
             return Ok(());
         }
-        self.write_beside(&index_name(of.0), &index.encode()).await
+        self.write_beside(&index_name(of.0), &index.encode()).await?;
+        self.with_segment(of, |segment| segment.index_written = index.covered());
+        Ok(())
+    }
+
+    fn with_segment<T>(
+        &self,
+        of: (Offset, SegmentVersion),
+        then: impl FnOnce(&mut Segment) -> T,
+    ) -> Option<T> {
+        let mut state = self.inner.state.borrow_mut();
+        let at = state.segment_of(of.0)?;
+        let segment = state.segments.get_mut(at)?;
+        ((segment.base, segment.version) == of).then(|| then(segment))
     }
 
     /// Writes the active segment's index beside it.

@@ -1,4 +1,4 @@
-//! What a roll waits for, and what a crash in the middle of one leaves.
+//! What a roll waits for, what a crash in the middle of one leaves, and what becomes of indexes.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use bytes::Bytes;
 use kolk_io::door::Io;
 use kolk_io::error::Op;
 use kolk_io::sim::{Fault, FaultKind, Sim, SimIo};
+use kolk_layout::segment::index::SegmentIndex;
 use kolk_model::batch::{self, BatchView};
 use kolk_model::offset::Offset;
 
-use crate::log::{Log, segment_name};
+use crate::log::{Log, index_name, segment_name};
 use crate::settings::{LogConfig, SyncPolicy};
 use crate::tests::life::{batch_of, config, id, read_all, start};
 
@@ -138,4 +139,30 @@ async fn check_widest(log: &Log<SimIo>) {
         }
     }
     assert_eq!(read_all(log).await.len(), 6);
+}
+
+#[test]
+fn a_part_of_an_index_never_takes_the_place_of_the_whole() {
+    let sim = Sim::new(1);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+        for stamp in 0..15 {
+            put_durable(&io, &log, stamp).await;
+        }
+        let (of, whole) = {
+            let state = log.inner.state.borrow();
+            let active = state.active();
+            ((active.base, active.version), active.index.clone().unwrap())
+        };
+        let part = whole.upto(whole.covered() / 2);
+        assert!(0 < part.covered() && part.covered() < whole.covered());
+        // The order in which two writers that wait get their turn is nobody's affair.
+        for index in [&part, &whole, &part] {
+            log.save_index(of, index).await.unwrap();
+        }
+        let file = io.read_file(&log.dir().join(index_name(of.0)), 1 << 20).await.unwrap();
+        let found = SegmentIndex::decode(of.0, &file.unwrap()).unwrap();
+        assert_eq!(found.covered(), whole.covered());
+    });
 }
