@@ -55,7 +55,8 @@ impl<I: Io> Log<I> {
         let step = self.inner.state.borrow().writer.allocate_step;
         let old = self.inner.state.borrow().active().base;
         // Whoever fails tells at once: the other one may hang.
-        let (seal, make) = (self.finish_active(), self.create_segment(base, step));
+        let seal = self.with_descriptors(async || self.finish_active().await);
+        let make = self.with_descriptors(async || self.create_segment(base, step).await);
         let seal = async { seal.await.inspect_err(|error| self.fence_unless_full(old, error)) };
         let make = async { make.await.inspect_err(|error| self.fence_unless_full(base, error)) };
         let file = match both(seal, make).await {
@@ -98,7 +99,7 @@ impl<I: Io> Log<I> {
     async fn take_back_segment(&self, base: Offset) {
         let (io, dir) = (&self.inner.shard.io, self.dir());
         let gone = match io.remove_file_if_there(&dir.join(segment_name(base))).await {
-            Ok(()) => io.sync_dir(&dir).await,
+            Ok(()) => self.with_descriptors(async || io.sync_dir(&dir).await).await,
             error => error,
         };
         if let Err(error) = gone {

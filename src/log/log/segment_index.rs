@@ -374,6 +374,8 @@ impl<I: Io> Log<I> {
 
     fn damaged(&self, base: Offset, failure: ScanFailure) -> LogError {
         let damage = match failure {
+            // Nothing is wrong with the segment: whoever comes later finds it.
+            ScanFailure::Io(error) if error.is_out_of_descriptors() => return error.into(),
             ScanFailure::Io(error) if error.is_not_found() => Damage::Corrupt {
                 file: self.file_name(base),
                 position: FilePosition::ZERO,

@@ -1,6 +1,8 @@
 //! The tasks that write a log's active segment: allocation ahead of the end, direct and lazy page writes, and the syncs that
 //! make direct writes ready for the journal. Every task runs detached: a dropped caller cannot take a write back.
 
+use std::time::Duration;
+
 use kolk_io::door::{File, Io};
 use kolk_io::error::IoError;
 use kolk_model::offset::Offset;
@@ -12,6 +14,9 @@ use crate::log::commit::Level;
 use crate::log::writer::{ALLOCATE_BYTES_MIN, ExtentKind};
 use crate::log::{Log, LogState, Phase, SegmentVersion};
 use crate::settings::SyncPolicy;
+
+/// How long a write waits for a descriptor before it asks again.
+const DESCRIPTOR_WAIT: Duration = Duration::from_millis(100);
 
 impl<I: Io> Log<I> {
     /// Starts allocating so that pages up to `upto` may be written; `Unblocked` follows.
@@ -34,7 +39,7 @@ impl<I: Io> Log<I> {
     }
 
     async fn allocate_file(&self, base: Offset, from: u64, bytes: u64) -> Result<(), IoError> {
-        let file = self.open_segment(base).await?;
+        let file = self.open_to_write(base).await?;
         file.allocate(from, bytes).await
     }
 
@@ -134,7 +139,7 @@ impl<I: Io> Log<I> {
         state.writer.writes += 1;
         let log = self.clone();
         self.inner.shard.io.spawn(async move {
-            let result = match log.open_segment(base).await {
+            let result = match log.open_to_write(base).await {
                 Ok(file) => file.write_at(start, &pages).await,
                 Err(error) => Err(error),
             };
@@ -176,7 +181,7 @@ impl<I: Io> Log<I> {
         let base = state.active().base;
         let log = self.clone();
         self.inner.shard.io.spawn(async move {
-            let result = match log.open_segment(base).await {
+            let result = match log.open_to_write(base).await {
                 Ok(file) => file.sync().await,
                 Err(error) => Err(error),
             };
@@ -221,6 +226,31 @@ impl<I: Io> Log<I> {
 
     pub(crate) fn device(&self, base: Offset, error: &IoError) -> Damage {
         Damage::Device { file: self.file_name(base), reason: error.to_string() }
+    }
+
+    async fn open_to_write(&self, base: Offset) -> Result<I::File, IoError> {
+        self.with_descriptors(async || self.open_segment(base).await).await
+    }
+
+    /// Tries again while all descriptors are taken, by connections for instance: nothing is wrong with the disk, and appends are
+    /// busy meanwhile as long as it takes. Ends with the log. `attempt` may have begun nothing that a second one would not do
+    /// again.
+    pub(crate) async fn with_descriptors<T>(
+        &self,
+        attempt: impl AsyncFn() -> Result<T, IoError>,
+    ) -> Result<T, IoError> {
+        let mut told = false;
+        loop {
+            let error = match attempt().await {
+                Err(error) if error.is_out_of_descriptors() && self.readable().is_ok() => error,
+                ended => return ended,
+            };
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(log = %self.id(), %error, "log waits for a descriptor");
+            }
+            self.inner.shard.open_files.close_all();
+            self.inner.shard.io.sleep(DESCRIPTOR_WAIT).await;
+        }
     }
 
     pub(crate) async fn open_segment(&self, base: Offset) -> Result<I::File, IoError> {

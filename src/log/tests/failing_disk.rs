@@ -19,6 +19,7 @@ use crate::tests::life::{
     ENOSPC, batch_of, config, id, put, read_all, recovered, small_settings, start, tried,
 };
 
+mod descriptors;
 mod held;
 
 #[test]
