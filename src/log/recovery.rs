@@ -309,10 +309,10 @@ async fn remove_generations<I: Io>(io: &I, dir: &Path, which: impl Fn(u64) -> bo
 }
 
 /// Removes the directories of topics whose tombstone the catalogue holds. Directories of topics that nobody knows are left
-/// alone.
+/// alone, and so are those that the disk does not let go: ids are never used again, so that they cost room and nothing else.
 ///
 /// # Errors
-/// [`LogError::Io`].
+/// [`LogError::Io`] if the topics can't be listed.
 pub async fn remove_deleted_topics<I: Io>(
     io: &I,
     dir: &Path,
@@ -322,7 +322,11 @@ pub async fn remove_deleted_topics<I: Io>(
     for entry in io.list_dir(&topics).await? {
         let Ok(id) = entry.name.parse::<TopicId>() else { continue };
         match fate(id) {
-            TopicFate::Deleted => io.remove_dir_all(&topics.join(&entry.name)).await?,
+            TopicFate::Deleted => {
+                if let Err(error) = io.remove_dir_all(&topics.join(&entry.name)).await {
+                    tracing::error!(topic = %id, %error, "directory of a deleted topic is not removed: do it by hand");
+                }
+            }
             TopicFate::Unknown => {
                 tracing::warn!(topic = %id, "directory of a topic that the catalogue does not know is left alone");
             }

@@ -1,6 +1,7 @@
 //! Logs that are deleted in bad moments: with a group on its way, after a failed write.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use kolk_io::error::Op;
 use kolk_io::sim::{Fault, Sim};
 use kolk_model::batch::BatchView;
 
+use crate::recovery::{TopicFate, remove_deleted_topics};
 use crate::settings::SyncPolicy;
-use crate::tests::life::{batch_of, config, id, put, start};
+use crate::tests::life::{DIR, batch_of, config, id, put, start};
 
 #[test]
 fn a_log_goes_while_its_group_waits_for_the_next_journal_file() {
@@ -59,4 +61,28 @@ fn a_log_that_a_failed_write_took_offline_can_be_deleted() {
     assert!(deleted.get(), "it never ends");
     let files = sim.with_disk_mut(|disk| disk.files());
     assert!(files.iter().all(|name| !name.ends_with(".log")), "{files:?}");
+}
+
+#[test]
+fn a_start_goes_on_beside_a_deleted_topic_that_can_not_be_removed() {
+    let sim = Sim::new(1);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+        put(&io, &log, 9_000, 1).await;
+    });
+    let left = |sim: &Sim| {
+        sim.with_disk_mut(|disk| disk.files().iter().any(|path| path.contains("/topics/")))
+    };
+    for op in [Op::List, Op::Remove] {
+        let sim = Sim::with_disk(sim.with_disk_mut(|disk| disk.clone()), 2);
+        sim.inject(Fault::eio(op, &id(0).topic.to_string()));
+        for removed in [false, true] {
+            sim.run(|io| async move {
+                let fate = |_| TopicFate::Deleted;
+                remove_deleted_topics(&io, Path::new(DIR), &fate).await.unwrap();
+            });
+            assert_eq!(left(&sim), !removed, "{op}");
+        }
+    }
 }
