@@ -197,7 +197,7 @@ impl<I: Io> Controller<I> {
         for shard in state.others() {
             state.ask(shard, open(), Request::Apply(Arc::clone(event)));
         }
-        let announced = Announced { event: Arc::clone(event), waiter: open() };
+        let announced = Announced { event: Arc::clone(event), by: state.id, waiter: open() };
         state.announced.borrow_mut().push_back(announced);
         state.announced_bell.ring();
         acks

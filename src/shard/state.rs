@@ -115,9 +115,12 @@ pub(crate) enum Ordered {
     ProducerIds { count: u32 },
 }
 
-/// An announced change, and the waiter to answer once it is carried out here.
+/// An announced change, and who wants to know once it is carried out here. Takes no waiter of this shard: a change is
+/// durable by now and said once, so it may not be refused. Bounded by what the controller has under way.
 pub(crate) struct Announced {
     pub(crate) event: Arc<Event>,
+    /// The controller's shard, whose waiter it is.
+    pub(crate) by: ShardId,
     pub(crate) waiter: WaiterId,
 }
 

@@ -26,9 +26,13 @@ const TASKS: usize = 16;
 pub(crate) async fn run<I: Io>(state: Rc<ShardState<I>>) {
     loop {
         let next = || state.announced.borrow_mut().pop_front();
-        let Announced { event, waiter } = state.announced_bell.until(next).await;
-        let result = carry_out(&state, &event).await;
-        state.answer(waiter, Reply::Applied(result));
+        let Announced { event, by, waiter } = state.announced_bell.until(next).await;
+        let applied = Reply::Applied(carry_out(&state, &event).await);
+        if by == state.id {
+            state.answer(waiter, applied);
+        } else {
+            state.send_reply(by, waiter, applied);
+        }
     }
 }
 

@@ -163,13 +163,11 @@ fn take_waiting_call<I: Io>(
         Request::ProducerIds { count } => {
             order(state, from, waiter, Ordered::ProducerIds { count }, Reply::ProducerIds);
         }
-        Request::Apply(event) => match state.waiters.open_remote(from, waiter) {
-            Ok(seat) => {
-                state.announced.borrow_mut().push_back(Announced { event, waiter: seat });
-                state.announced_bell.ring();
-            }
-            Err(full) => state.send_reply(from, waiter, Reply::Applied(Err(full.into()))),
-        },
+        Request::Apply(event) => {
+            let announced = Announced { event, by: from, waiter };
+            state.announced.borrow_mut().push_back(announced);
+            state.announced_bell.ring();
+        }
         // Answered by the caller of this function.
         _ => {}
     }

@@ -23,6 +23,7 @@ use crate::request::{
 };
 
 mod compaction;
+mod crowded;
 mod executors;
 mod fetch;
 mod groups;
