@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use kolk_io::door::{File, Io};
+use kolk_io::wait::Completion;
 use kolk_model::checksum::{crc32c, crc32c_append};
 use kolk_model::offset::{FilePosition, Offset};
 
@@ -96,19 +97,35 @@ impl<I: Io> Log<I> {
         for _ in 0..self.inner.shard.settings.read_ahead {
             let Some(window) = self.window_of(place, next) else { break };
             next = window.end_run();
-            let key = self.key(place, window.first_run);
-            if self.inner.shard.reads.knows(key) {
+            if self.inner.shard.reads.knows(self.key(place, window.first_run)) {
                 continue;
             }
-            if !self.inner.shard.reads.begin(key, window) {
+            if self.begin_window(place, window).is_none() {
                 break;
             }
-            let (log, place) = (self.clone(), place.clone());
-            self.inner.shard.io.spawn(async move {
-                let read = log.read_window(&place, window).await;
-                log.inner.shard.reads.end(key, read.ok());
-            });
         }
+    }
+
+    /// Begins to read a window; `None` if it is known, or if enough are being read. In a task of its own: others wait for the
+    /// window, and whoever wanted it first may go away, or be polled no more while his client reads nothing.
+    fn begin_window(
+        &self,
+        place: &Place<I::File>,
+        window: Window,
+    ) -> Option<Completion<Result<Bytes, LogError>>> {
+        let key = self.key(place, window.first_run);
+        if !self.inner.shard.reads.begin(key, window) {
+            return None;
+        }
+        let (log, place) = (self.clone(), place.clone());
+        let read = Completion::new();
+        let ended = read.clone();
+        self.inner.shard.io.spawn(async move {
+            let read = log.read_window(&place, window).await;
+            log.inner.shard.reads.end(key, read.as_ref().ok().cloned());
+            ended.complete(read);
+        });
+        Some(read)
     }
 
     fn key(&self, place: &Place<I::File>, first_run: usize) -> WindowKey {
@@ -128,14 +145,13 @@ impl<I: Io> Log<I> {
             self.inner.shard.metrics.log.read_ahead_hits.inc();
             return Ok(found);
         }
-        // Whoever began to read it and went away may have known more runs than this index.
+        // Whoever began to read it and failed may have known more runs than this index.
         let runs = window.end_run().min(place.closed_runs).saturating_sub(window.first_run);
         let window = Window { runs, ..window };
-        let reading = reads.reading(key, window);
-        let read = self.read_window(place, window).await;
-        if let Some(reading) = reading {
-            reading.done(read.as_ref().ok().cloned());
-        }
+        let read = match self.begin_window(place, window) {
+            Some(read) => read.await,
+            None => self.read_window(place, window).await,
+        };
         Ok((window, read?))
     }
 

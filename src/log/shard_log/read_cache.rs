@@ -86,11 +86,6 @@ impl ReadCache {
         true
     }
 
-    /// As [`Self::begin`], for a reader who may be given up before the read has ended; `None` where that says false.
-    pub(crate) fn reading(&self, key: WindowKey, window: Window) -> Option<Reading<'_>> {
-        self.begin(key, window).then(|| Reading { cache: self, key, read: None })
-    }
-
     /// The window was read, or could not be.
     pub(crate) fn end(&self, key: WindowKey, read: Option<Bytes>) {
         let mut entries = self.entries.borrow_mut();
@@ -139,25 +134,6 @@ impl ReadCache {
     /// Bytes held.
     pub(crate) fn bytes(&self) -> u64 {
         self.entries.borrow().bytes
-    }
-}
-
-/// A window that is being read. When it goes, whoever waits for the window gets what was read or reads it himself.
-pub(crate) struct Reading<'a> {
-    cache: &'a ReadCache,
-    key: WindowKey,
-    read: Option<Bytes>,
-}
-
-impl Reading<'_> {
-    pub(crate) fn done(mut self, read: Option<Bytes>) {
-        self.read = read;
-    }
-}
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        self.cache.end(self.key, self.read.take());
     }
 }
 

@@ -1,5 +1,5 @@
-//! Readers of what lies on disk alone: who go away in the middle, and whose index has become another one meanwhile. And who trims and
-//! goes away.
+//! Readers of what lies on disk alone: who go away in the middle, or are polled no more, and whose index has become another one
+//! meanwhile. And who trims and goes away.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -19,8 +19,25 @@ use crate::log::{Log, index_name};
 use crate::settings::{LogConfig, LogSettings, SyncPolicy};
 use crate::tests::life::{config, id, put, read_all, small_settings, start, start_with};
 
+/// What becomes of a reader in the middle of his read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    Goes,
+    /// He is still there, as behind a client who reads nothing of what is sent.
+    IsPolledNoMore,
+}
+
 #[test]
 fn a_reader_who_goes_away_leaves_his_window_to_the_others() {
+    check(First::Goes);
+}
+
+#[test]
+fn a_reader_who_is_polled_no_more_keeps_his_window_from_nobody() {
+    check(First::IsPolledNoMore);
+}
+
+fn check(first: First) {
     for polls in 1..20 {
         let sim = Sim::new(1);
         sim.run(|io| async move {
@@ -36,23 +53,25 @@ fn a_reader_who_goes_away_leaves_his_window_to_the_others() {
         Sim::with_disk(sim.kill(), 2).run(move |io| async move {
             let storage = start(&io, 1).await.remove(0);
             let log = storage.log(id(0)).unwrap();
-            {
-                let mut read = pin!(log.read(Offset::ZERO, log.log_end(), 1));
-                let mut left = polls;
-                poll_fn(|cx| {
-                    left -= 1;
-                    let ended = read.as_mut().poll(cx).is_ready();
-                    if ended || left == 0 { Poll::Ready(()) } else { Poll::Pending }
-                })
-                .await;
-            }
+            let same = log.clone();
+            let mut read =
+                Box::pin(async move { same.read(Offset::ZERO, same.log_end(), 1).await });
+            let mut left = polls;
+            poll_fn(|cx| {
+                left -= 1;
+                let ended = read.as_mut().poll(cx).is_ready();
+                if ended || left == 0 { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            let kept = (first == First::IsPolledNoMore).then_some(read);
             io.spawn(async move {
                 assert_eq!(read_all(&log).await.len(), 60);
                 told.set(true);
             });
             io.sleep(Duration::from_secs(5)).await;
+            drop(kept);
         });
-        assert!(ended.get(), "gone after {polls} polls: the next reader waits for ever");
+        assert!(ended.get(), "{first:?} after {polls} polls: the next reader waits for ever");
     }
 }
 
