@@ -1,9 +1,11 @@
 //! A shard as a connection sees it. A cheap handle; it and its futures live on the shard's core. Every
 //! request goes to the shard that owns the partition: directly if that is this one, else over the mesh.
 
+use std::future::Future;
 use std::rc::Rc;
 
 use kolk_io::door::Io;
+use kolk_io::wait::Completion;
 use kolk_metric::shard::ShardMetrics;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::ShardId;
@@ -90,6 +92,15 @@ fn ask<I: Io>(
         Waiting::new(&state.waiters, waiter)
     });
     async move { waiting?.await.ok_or_else(wrong_reply) }
+}
+
+/// Carries out what others wait for, in a task of its own. A connection polls none of its requests while its client reads
+/// nothing, and drops them when it goes: neither may hold others up. Goes on when the returned future is dropped.
+fn apart<I: Io, T: 'static>(io: &I, work: impl Future<Output = T> + 'static) -> Completion<T> {
+    let done = Completion::new();
+    let told = done.clone();
+    io.spawn(async move { told.complete(work.await) });
+    done
 }
 
 /// A reply of another kind than the request's: a bug, told rather than panicked over.

@@ -1,6 +1,5 @@
 //! Changes of topics, carried out by the controller, and producer ids, which come from it in blocks.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use kolk_coord::command::Command;
@@ -13,7 +12,7 @@ use crate::request::{
     AddPartitionsOp, AlterBrokerOp, AlterGroupOp, AlterTopicOp, AssignedProducer, CreateTopicOp,
     CreatedTopic, Intent, Refusal,
 };
-use crate::shard::{Shard, wrong_reply};
+use crate::shard::{Shard, apart, wrong_reply};
 use crate::state::waiters::Waiting;
 use crate::state::{Ordered, ShardState};
 
@@ -123,25 +122,19 @@ impl<I: Io> Shard<I> {
                     state.producer_ids_bell.until(asked).await;
                     continue;
                 }
-                let _asking = Asking { state: &state };
-                let block = producer_ids(&state).await?;
-                *state.producer_ids.borrow_mut() = block;
+                apart(&state.io, more_producer_ids(Rc::clone(&state))).await?;
             }
         }
     }
 }
 
-/// Lets others ask for a block when this one has it, or was dropped over it.
-struct Asking<'a, I: Io> {
-    state: &'a ShardState<I>,
-}
-
-impl<I: Io> Drop for Asking<'_, I> {
-    fn drop(&mut self) {
-        let asked: &Cell<bool> = &self.state.producer_ids_asked;
-        asked.set(false);
-        self.state.producer_ids_bell.ring();
-    }
+/// Gets a block, for all who wait for one; then others may ask.
+async fn more_producer_ids<I: Io>(state: Rc<ShardState<I>>) -> Result<(), Refusal> {
+    let block = producer_ids(&state).await;
+    let got = block.map(|block| *state.producer_ids.borrow_mut() = block);
+    state.producer_ids_asked.set(false);
+    state.producer_ids_bell.ring();
+    got
 }
 
 fn take_producer_id<I: Io>(state: &ShardState<I>) -> Option<ProducerId> {

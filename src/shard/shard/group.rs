@@ -15,7 +15,7 @@ use kolk_model::ids::{PartitionId, ShardId, TopicName, TopicPartition};
 use crate::message::{Reply, Request};
 use crate::owner::group;
 use crate::request::{CreateTopicOp, Intent, Refusal};
-use crate::shard::{Shard, ask};
+use crate::shard::{Shard, apart, ask};
 use crate::state::ShardState;
 use crate::state::waiters::Waiting;
 
@@ -87,8 +87,15 @@ impl<I: Io> Shard<I> {
                     state.groups.created.until(over).await;
                     continue;
                 }
-                let _creating = Creating { state };
-                shard.create_offsets_topic().await?;
+                let own = shard.clone();
+                let created = apart(&state.io, async move {
+                    let created = own.create_offsets_topic().await;
+                    // Whether that worked or not, others may try now.
+                    own.state.groups.creating.set(false);
+                    own.state.groups.created.ring();
+                    created
+                });
+                created.await?;
             }
         }
     }
@@ -145,18 +152,6 @@ impl<I: Io> Shard<I> {
 
 /// How long the news of a topic that another shard created may take.
 const NEWS_WAIT: std::time::Duration = std::time::Duration::from_millis(2);
-
-/// Lets others try when this one has created the topic, or has failed, or was dropped over it.
-struct Creating<'a, I: Io> {
-    state: &'a ShardState<I>,
-}
-
-impl<I: Io> Drop for Creating<'_, I> {
-    fn drop(&mut self) {
-        self.state.groups.creating.set(false);
-        self.state.groups.created.ring();
-    }
-}
 
 /// Who owns the partition that keeps a group; `None` while there is no such topic.
 fn coordinator_of<I: Io>(state: &ShardState<I>, group: &GroupId) -> Option<ShardId> {

@@ -32,6 +32,7 @@ mod lives;
 mod produce;
 mod stops;
 mod topics;
+mod unpolled;
 
 const DIR: &str = "/d";
 
