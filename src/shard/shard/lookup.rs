@@ -15,7 +15,7 @@ use crate::owner::lookup;
 use crate::request::{
     EpochEnd, ListedOffset, OffsetPlace, ProducerDescription, Refusal, Stats, TopicDescription,
 };
-use crate::shard::{Shard, ask, wrong_reply};
+use crate::shard::{Shard, apart, ask, wrong_reply};
 use crate::state::{Busy, ShardState};
 
 impl<I: Io> Shard<I> {
@@ -64,7 +64,7 @@ impl<I: Io> Shard<I> {
     }
 
     /// Forgets a partition's records before an offset (`None` = before the high watermark); gives the new log
-    /// start offset, which is durable.
+    /// start offset, which is durable. Goes on when the future is dropped.
     ///
     /// Answers with a [`Refusal`]: `OffsetOutOfRange` above the high watermark.
     pub fn trim(
@@ -76,8 +76,15 @@ impl<I: Io> Shard<I> {
         async move {
             let owner = count(&state, Call::Trim, partition)?;
             if owner == state.id {
-                let _busy = Busy::new(&state);
-                return lookup::trim(&state, partition, before).await;
+                let busy = Busy::new(&state);
+                let own = Rc::clone(&state);
+                // Begun once, it ends: an append may wait for it, and nobody else knows the files that it removes.
+                let trimmed = apart(&state.io, async move {
+                    let trimmed = lookup::trim(&own, partition, before).await;
+                    drop(busy);
+                    trimmed
+                });
+                return trimmed.await;
             }
             match ask(&state, owner, Request::Trim { partition, before }).await? {
                 Reply::Trimmed(trimmed) => trimmed,

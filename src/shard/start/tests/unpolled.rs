@@ -51,3 +51,56 @@ fn one_who_needs_the_offsets_topic_first_holds_up_nobody() {
         }
     });
 }
+
+/// A log of many segments, and a trim of all of it that is looked at until the first segment is given up.
+async fn trimming(
+    node: &Node,
+) -> (TopicPartition, Pin<Box<dyn Future<Output = Result<Offset, Refusal>>>>) {
+    let topic = node.create_with("web", 1, overrides(&[("segment.bytes", "65536")])).await;
+    let id = at(topic.unwrap(), 0);
+    fill(node, id, 60).await;
+    let log = node.shard(0).state.partition(id).unwrap().borrow().log().clone();
+    let segments = log.segment_count();
+    assert!(segments > 5, "{segments} segments");
+    let mut trim = Box::pin(node.shard(0).trim(id, None));
+    while log.segment_count() == segments {
+        begin(trim.as_mut());
+        node.io.yield_now().await;
+    }
+    (id, trim)
+}
+
+async fn fill(node: &Node, id: TopicPartition, records: usize) {
+    let text = "x".repeat(10_000);
+    for _ in 0..records {
+        produce(node.shard(0), id, &[&text]).await.unwrap();
+    }
+}
+
+/// The segments of a partition's log: as the log knows them, and as files.
+async fn segments(node: &Node, id: TopicPartition) -> (usize, usize) {
+    let log = node.shard(0).state.partition(id).unwrap().borrow().log().clone();
+    let dir = Path::new(DIR).join("topics").join(id.topic.to_string());
+    let dir = dir.join(id.partition.to_string());
+    let files = node.io.list_dir(&dir).await.unwrap();
+    (log.segment_count(), files.iter().filter(|file| file.name.ends_with(".log")).count())
+}
+
+#[test]
+fn one_who_trims_a_log_holds_up_no_append() {
+    check(1, |node| async move {
+        let (id, trim) = trimming(&node).await;
+        soon(&node.io, "an append", fill(&node, id, 30)).await;
+        assert_eq!(trim.await.unwrap(), Offset::new(60));
+    });
+}
+
+#[test]
+fn a_trim_goes_on_when_nobody_waits_for_it_any_more() {
+    check(1, |node| async move {
+        let (id, trim) = trimming(&node).await;
+        drop(trim);
+        node.io.sleep(Duration::from_secs(10)).await;
+        assert_eq!(segments(&node, id).await, (1, 1));
+    });
+}
