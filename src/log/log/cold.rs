@@ -10,6 +10,7 @@ use kolk_model::offset::{FilePosition, Offset};
 use crate::error::{Damage, LogError};
 use crate::log::Log;
 use crate::log::read::{Place, cut, total};
+use crate::log::tail::is_small_part;
 use crate::shard_log::read_cache::{Window, WindowKey};
 use kolk_layout::field::{bytes, index, page_ceil, page_floor};
 use kolk_layout::segment::index::{Run, SegmentIndex};
@@ -33,7 +34,8 @@ impl<I: Io> Log<I> {
             run = window.end_run();
             let following = place.index.runs().get(run).map(|run| place.index.run_offset(run));
             let Some(following) = following else {
-                out.extend(Some(piece).filter(|piece| fits && !piece.is_empty()));
+                let piece = Some(piece).filter(|piece| fits && !piece.is_empty());
+                out.extend(piece.map(|piece| unpinned(piece, read.len())));
                 break;
             };
             if piece.is_empty() && out.is_empty() && following < end && following > next {
@@ -45,7 +47,7 @@ impl<I: Io> Log<I> {
                 break;
             }
             let to_the_end = piece.as_ptr_range().end == read.as_ptr_range().end;
-            out.push(piece);
+            out.push(unpinned(piece, read.len()));
             next = following;
             if !to_the_end || next >= end || bytes(total(&out)) >= bytes_max {
                 break;
@@ -206,6 +208,11 @@ impl<I: Io> Log<I> {
         self.fence(damage.clone());
         LogError::Offline { id: self.id(), damage }
     }
+}
+
+/// A piece of a window as a reader may keep it.
+fn unpinned(piece: Bytes, window_bytes: usize) -> Bytes {
+    if is_small_part(piece.len(), window_bytes) { Bytes::copy_from_slice(&piece) } else { piece }
 }
 
 /// Checks every batch of `runs` and their heads against the index.

@@ -47,7 +47,7 @@ pub(crate) struct Place<F> {
 
 impl<I: Io> Log<I> {
     /// Whole batches, from the one that holds `from` on, all of them below `end`: at most `bytes_max` bytes, but at least one
-    /// batch. Empty if `from` is `end`. The bytes are the log's own buffers, shared.
+    /// batch. Empty if `from` is `end`. The bytes are the log's own buffers, shared; where they are a small part of one, a copy.
     ///
     /// # Errors
     /// [`LogError::OffsetOutOfRange`], [`LogError::Offline`] (also when this very read finds the damage),
@@ -133,7 +133,7 @@ impl<I: Io> Log<I> {
         }
         let Some(start) = find(segment, run.position, from) else { return Ok(None) };
         let stop = stop(segment, index, start, end, bytes_max);
-        Ok(Some(segment.tail.slices(start, stop)))
+        Ok(Some(segment.tail.slices_to_read(start, stop)))
     }
 
     /// How many bytes of batches lie between two offsets: exact where the bytes are in memory, elsewhere to the runs of the

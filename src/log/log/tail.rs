@@ -14,6 +14,16 @@ const BUFFER_BYTES_MAX: u64 = 1 << 20;
 /// Buffers are never held to less than this, however many logs share the memory.
 const BUFFER_BYTES_MAX_LEAST: u64 = 64 << 10;
 
+/// What is read from memory is copied up to this size at most, about as fast as a view of it is made: readers at the end of a log
+/// must not pay for those who keep what they read.
+const READ_COPY_BYTES_MAX: usize = 16 << 10;
+
+/// Whether so few bytes of a buffer are read that they are copied: a client that does not take its replies would keep all of the
+/// buffer in memory, while its replies are counted by what they say. So they pin eight times that at most.
+pub(crate) const fn is_small_part(read_bytes: usize, buffer_bytes: usize) -> bool {
+    read_bytes < buffer_bytes / 8
+}
+
 /// Largest buffer where `logs` share `memory_bytes`: a buffer leaves memory only when it is full and synced, so one of each log is
 /// always pinned. All of these together are held to an eighth of the memory.
 pub(crate) fn buffer_bytes_max(memory_bytes: u64, logs: u64) -> u64 {
@@ -129,6 +139,24 @@ impl Tail {
         self.each(from, to, |_, _| count += 1);
         let mut slices = Vec::with_capacity(count);
         self.each(from, to, |buffer, range| slices.push(buffer.tail.slice(range)));
+        slices
+    }
+
+    /// As [`Self::slices`], for readers, who may be slow: a small part of a buffer is a copy, which does not pin the buffer when
+    /// the log has forgotten it.
+    pub(crate) fn slices_to_read(&self, from: u64, to: u64) -> Vec<Bytes> {
+        let mut count = 0;
+        self.each(from, to, |_, _| count += 1);
+        let mut slices = Vec::with_capacity(count);
+        self.each(from, to, |buffer, range| {
+            let small = range.len() <= READ_COPY_BYTES_MAX
+                && is_small_part(range.len(), buffer.tail.capacity());
+            slices.push(if small {
+                Bytes::copy_from_slice(buffer.tail.filled().get(range).unwrap_or_default())
+            } else {
+                buffer.tail.slice(range)
+            });
+        });
         slices
     }
 

@@ -241,3 +241,39 @@ fn a_trim_goes_on_when_whoever_asked_has_left() {
         assert_eq!(segments, 1, "gone after {polls} polls: {files:?}");
     }
 }
+
+#[test]
+fn a_small_read_does_not_pin_what_it_lies_in() {
+    let sim = Sim::new(1);
+    sim.run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.create(id(0), config(SyncPolicy::EachGroup)).await.unwrap();
+        for stamp in 0..60 {
+            put(&io, &log, if stamp % 30 == 29 { 30_000 } else { 1_000 }, stamp).await;
+        }
+        let end = log.log_end();
+        assert!(log.read_in_memory(Offset::ZERO, end, 1).unwrap().is_some(), "all is in memory");
+        check_pins(&log).await;
+        storage.shutdown().await.unwrap();
+    });
+    Sim::with_disk(sim.kill(), 2).run(|io| async move {
+        let storage = start(&io, 1).await.remove(0);
+        let log = storage.log(id(0)).unwrap();
+        // Twice, so that the window is known.
+        for _ in 0..2 {
+            read_all(&log).await;
+        }
+        assert!(log.read_in_memory(Offset::ZERO, log.log_end(), 1).unwrap().is_none(), "on disk");
+        check_pins(&log).await;
+    });
+}
+
+/// Reads a little, which is a copy, and much, which is shared with the log.
+async fn check_pins(log: &Log<SimIo>) {
+    // Behind the buffers of a log that has just begun, which are small.
+    let from = Offset::new(55);
+    let little = log.read(from, log.log_end(), 1).await.unwrap();
+    assert!(little.iter().all(Bytes::is_unique), "{} bytes pin a buffer", total(&little));
+    let much = log.read(from, log.log_end(), 40_000).await.unwrap();
+    assert!(!much.iter().any(Bytes::is_unique), "{} bytes are a copy", total(&much));
+}
