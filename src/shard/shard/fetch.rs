@@ -1,6 +1,6 @@
 //! Fetch, from a connection's side: of one shard's partitions in one go, of several shards' in rounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kolk_io::door::Io;
 use kolk_metric::requests::Call;
+use kolk_model::error::ErrorCode;
 use kolk_model::ids::ShardId;
 use kolk_partition::effect::WaiterId;
 
@@ -33,12 +34,15 @@ enum Step {
 
 impl<I: Io> Shard<I> {
     /// Reads partitions: answers when `bytes_min` bytes are there, a partition has an error, or `wait_max` is
-    /// over. One answer for each slot, in their order.
+    /// over. One answer for each slot, in their order; a partition that is named again is refused there.
     pub fn fetch(&self, op: FetchOp) -> Fetching {
         let state = &self.state;
         if let Err(refusal) = state.check_open() {
             let part = part_of(&op, op.slots.clone(), op.wait_max);
             return Fetching { step: Step::Done(refused(&part, &refusal).slots) };
+        }
+        if names_again(&op.slots) {
+            return self.fetch_first_named(op);
         }
         let owner_of = |slot: &FetchSlot| state.placement.owner(slot.partition);
         let own = op.slots.iter().filter(|slot| owner_of(slot) == state.id).count();
@@ -74,6 +78,42 @@ impl<I: Io> Shard<I> {
             fetched.map_or_else(|| unanswered(&part.slots).collect(), |fetched| fetched.slots)
         })
     }
+}
+
+impl<I: Io> Shard<I> {
+    /// As [`Shard::fetch`], of each partition where it is named first: a small request could have a thousand places of
+    /// one log read from disk.
+    #[cold]
+    fn fetch_first_named(&self, op: FetchOp) -> Fetching {
+        let mut named = BTreeSet::new();
+        let is_first: Vec<bool> =
+            op.slots.iter().map(|slot| named.insert(slot.partition)).collect();
+        let first = op.slots.iter().zip(&is_first).filter(|(_, is_first)| **is_first);
+        let slots = first.map(|(slot, _)| *slot).collect();
+        // Who is refused something must hear it at once.
+        let read = self.fetch(FetchOp { slots, wait_max: Duration::ZERO, ..op });
+        Fetching::running(async move {
+            let mut read = read.await.into_iter();
+            let again = || FetchedSlot { result: Err(named_again()), marks: None };
+            let slot = |is_first| if is_first { read.next() } else { None }.unwrap_or_else(again);
+            is_first.into_iter().map(slot).collect()
+        })
+    }
+}
+
+/// Whether a partition is named twice. Most name theirs in order, which costs least to find out.
+fn names_again(slots: &[FetchSlot]) -> bool {
+    if slots.is_sorted_by(|one, next| one.partition < next.partition) {
+        return false;
+    }
+    let mut named: Vec<_> = slots.iter().map(|slot| slot.partition).collect();
+    named.sort_unstable();
+    named.windows(2).any(|pair| matches!(pair, [one, next] if one == next))
+}
+
+#[cold]
+fn named_again() -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, "the request names the partition more than once")
 }
 
 /// Time after which an answer of another shard is waited for no longer, where a client waits for other

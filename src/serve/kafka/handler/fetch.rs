@@ -128,7 +128,8 @@ fn cut_short() -> Read {
     Read { records: Err(ErrorCode::NotLeaderOrFollower), told: None }
 }
 
-/// The codes on which consumers look for the partition's leader and go on; on any other a Java consumer ends.
+/// The codes on which consumers look for the partition's leader and go on, and that of a request which no consumer
+/// makes; on any other a Java consumer ends.
 fn told_code(refusal: &Refusal) -> ErrorCode {
     match refusal.code.on_kafka() {
         code @ (ErrorCode::OffsetOutOfRange
@@ -137,7 +138,8 @@ fn told_code(refusal: &Refusal) -> ErrorCode {
         | ErrorCode::KafkaStorageError
         | ErrorCode::OffsetNotAvailable
         | ErrorCode::FencedLeaderEpoch
-        | ErrorCode::UnknownLeaderEpoch) => code,
+        | ErrorCode::UnknownLeaderEpoch
+        | ErrorCode::InvalidRequest) => code,
         _ => ErrorCode::NotLeaderOrFollower,
     }
 }

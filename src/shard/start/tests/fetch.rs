@@ -41,6 +41,37 @@ fn what_is_there_is_answered_at_once_in_the_order_asked() {
 }
 
 #[test]
+fn a_partition_that_is_named_again_is_refused_and_the_rest_is_read() {
+    check(3, |node| async move {
+        let topic = node.create("web", 4).await;
+        for partition in 0..4 {
+            let texts = [format!("{partition}/0"), format!("{partition}/1")];
+            for text in &texts {
+                produce(node.shard(0), at(topic, partition), &[text]).await.unwrap();
+            }
+        }
+        for named in [vec![(0, 1), (0, 0)], vec![(3, 0), (1, 1), (3, 1), (1, 1), (2, 0), (3, 0)]] {
+            let slots: Vec<_> =
+                named.iter().map(|(partition, offset)| (at(topic, *partition), *offset)).collect();
+            for shard in 0..3 {
+                let (answer, took) = fetching(&node, shard, fetch_op(&slots, LONG)).await;
+                assert!(took < Duration::from_secs(1), "{took:?}");
+                assert_eq!(answer.len(), named.len());
+                for (place, (slot, (partition, offset))) in answer.iter().zip(&named).enumerate() {
+                    if named[..place].iter().any(|(before, _)| before == partition) {
+                        let refusal = slot.result.as_ref().unwrap_err();
+                        assert_eq!(refusal.code, ErrorCode::InvalidRequest);
+                    } else {
+                        assert_eq!(texts(slot)[0].1, format!("{partition}/{offset}"));
+                    }
+                }
+            }
+        }
+        assert_eq!(node.waiting(), 0);
+    });
+}
+
+#[test]
 fn a_waiting_fetch_ends_when_a_record_comes() {
     check(3, |node| async move {
         let topic = node.create("web", 6).await;
@@ -146,9 +177,9 @@ fn an_error_in_one_partition_is_told_at_once() {
 #[test]
 fn an_answer_keeps_its_bound_but_for_the_first_batch() {
     check(3, |node| async move {
-        let topic = node.create("web", 3).await;
+        let topic = node.create("web", 4).await;
         let text = "x".repeat(1_000);
-        for partition in 0..3 {
+        for partition in 0..4 {
             for _ in 0..5 {
                 produce(node.shard(0), at(topic, partition), &[&text]).await.unwrap();
             }
@@ -171,10 +202,10 @@ fn an_answer_keeps_its_bound_but_for_the_first_batch() {
                 "{bytes_max}: {found:?}"
             );
         }
-        // Of one shard's partition the bound is exact.
+        // Of one shard's partitions the bound is exact.
         let op = FetchOp {
             bytes_max: 7 * one,
-            ..fetch_op(&[(at(topic, 0), 0), (at(topic, 0), 1)], LONG)
+            ..fetch_op(&[(at(topic, 0), 0), (at(topic, 3), 0)], LONG)
         };
         let answer = node.shard(1).fetch(op).await;
         let found: Vec<_> = answer.iter().map(|slot| texts(slot).len()).collect();
