@@ -205,7 +205,7 @@ static CONNECTIONS: &[Setting] = &[
     size!(
         "connection_request_bytes_max",
         65_536..=1_073_741_824,
-        "Bytes of the frames of those requests. Beyond: the socket is not read.",
+        "Bytes of the frames of one connection's requests without an answer. Beyond: the socket is not read.",
         |config| config.serve.connection_request_bytes_max
     ),
     size!(
@@ -235,7 +235,7 @@ static CONNECTIONS: &[Setting] = &[
     time!(
         "write_stall_ms",
         1_000..=3_600_000,
-        "Milliseconds in which a client reads none of its replies after which the connection is closed; 30 s at most while such replies hold half of shard_reply_bytes_max.",
+        "Milliseconds in which a client reads none of its replies after which the connection is closed; 30 s at most while such replies hold half of shard_reply_bytes_max, 5 s while other connections wait for room in shard_request_bytes_max that its own requests take.",
         |config| config.serve.write_stall
     ),
     time!(

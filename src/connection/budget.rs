@@ -91,11 +91,20 @@ impl Charge {
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Gives the bytes back already; returns them.
+    pub(crate) fn release(&mut self) -> usize {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes > 0 {
+            self.budget.give_back(bytes);
+        }
+        bytes
+    }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.give_back(self.bytes);
+        self.release();
     }
 }
 

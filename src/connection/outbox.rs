@@ -32,7 +32,7 @@ pub struct Reply {
     pub head: Bytes,
     /// Payload slices, in order; sent from where they are.
     pub payload: Vec<Bytes>,
-    /// What the request held of the shard's budget.
+    /// What the request holds of the shard's budget until it is answered, which is when nothing of its frame is needed.
     pub charge: Charge,
     /// Whether the connection ends behind this reply.
     pub then: Then,
@@ -53,6 +53,20 @@ impl Reply {
     fn bytes(&self) -> usize {
         self.head.len() + self.payload.iter().map(Bytes::len).sum::<usize>()
     }
+
+    /// The request is answered: it holds nothing of the shard's budget any more.
+    fn answered(&mut self) -> Answered {
+        Answered { reply_bytes: self.bytes(), frame_bytes: self.charge.release() }
+    }
+}
+
+/// What changes when a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Answered {
+    /// Bytes that wait to be sent.
+    reply_bytes: usize,
+    /// Bytes that wait for an answer no longer.
+    frame_bytes: usize,
 }
 
 /// What one connection may hold.
@@ -60,7 +74,7 @@ impl Reply {
 pub struct OutboxLimits {
     /// Requests without a reply sent.
     pub requests_max: usize,
-    /// Bytes of the frames of those requests; a larger frame is taken in alone.
+    /// Bytes of the frames of requests without an answer; a larger frame is taken in alone.
     pub request_bytes_max: usize,
     /// Bytes of replies ready and not sent; the reply that passes the limit is the last taken in.
     pub reply_bytes_max: usize,
@@ -91,15 +105,8 @@ struct Lanes {
     ready: VecDeque<Reply>,
     /// What is said behind everything else.
     last: Option<Reply>,
-    /// The emptied lists of the last turn: their memory serves the next.
-    spare: Lists,
-}
-
-/// What a turn has lists of.
-#[derive(Default)]
-struct Lists {
-    parts: Vec<Bytes>,
-    charges: Vec<Charge>,
+    /// The emptied list of the last turn: its memory serves the next.
+    spare: Vec<Bytes>,
 }
 
 #[derive(Default)]
@@ -136,13 +143,12 @@ pub struct Sending {
     /// Whether the connection ends behind them.
     pub then: Then,
     bytes: usize,
-    charges: Vec<Charge>,
 }
 
 /// Replies put into one turn at most; what is left goes with the next.
 const TURN_REPLIES_MAX: usize = 256;
 
-/// Lists with room for more are not kept for the next turn: most connections seldom have so much to say.
+/// A list with room for more is not kept for the next turn: most connections seldom have so much to say.
 const SPARE_MAX: usize = 64;
 
 /// Bytes after which a turn takes no further reply.
@@ -194,8 +200,8 @@ impl Outbox {
         self.count_in(frame_bytes);
         let in_order = &mut self.0.lanes.borrow_mut().in_order;
         match begun {
-            Poll::Ready(reply) => {
-                self.count_ready(reply.bytes());
+            Poll::Ready(mut reply) => {
+                self.count_ready(reply.answered());
                 in_order.push_ready(reply);
             }
             Poll::Pending => in_order.push(reply),
@@ -275,13 +281,10 @@ impl Outbox {
         counts.requests.set(counts.requests.get() - sending.replies);
         counts.reply_bytes.set(counts.reply_bytes.get() - sending.bytes);
         self.0.share.remove_queued(sending.bytes);
-        let frame_bytes: usize = sending.charges.iter().map(Charge::bytes).sum();
-        counts.request_bytes.set(counts.request_bytes.get() - frame_bytes);
-        let Sending { mut parts, mut charges, bytes, .. } = sending;
+        let Sending { mut parts, bytes, .. } = sending;
         parts.clear();
-        charges.clear();
-        if parts.capacity().max(charges.capacity()) <= SPARE_MAX {
-            self.0.lanes.borrow_mut().spare = Lists { parts, charges };
+        if parts.capacity() <= SPARE_MAX {
+            self.0.lanes.borrow_mut().spare = parts;
         }
         wake(&self.0.receiver);
         bytes
@@ -339,6 +342,11 @@ impl Outbox {
         wake(&self.0.receiver);
     }
 
+    /// Bytes of the frames of requests without an answer.
+    pub(crate) fn request_bytes(&self) -> usize {
+        self.0.counts.request_bytes.get()
+    }
+
     /// Whether requests are still taken in.
     pub fn is_open(&self) -> bool {
         self.0.input.get() == Input::Open
@@ -354,15 +362,18 @@ impl Outbox {
         counts.request_bytes.set(counts.request_bytes.get() + frame_bytes);
     }
 
-    fn push_ready(&self, ready: &mut VecDeque<Reply>, reply: Reply) {
-        self.count_ready(reply.bytes());
+    fn push_ready(&self, ready: &mut VecDeque<Reply>, mut reply: Reply) {
+        self.count_ready(reply.answered());
         ready.push_back(reply);
     }
 
-    fn count_ready(&self, bytes: usize) {
+    fn count_ready(&self, answered: Answered) {
+        let Answered { reply_bytes, frame_bytes } = answered;
         let counts = &self.0.counts;
-        counts.reply_bytes.set(counts.reply_bytes.get() + bytes);
-        self.0.share.add_queued(bytes);
+        counts.reply_bytes.set(counts.reply_bytes.get() + reply_bytes);
+        self.0.share.add_queued(reply_bytes);
+        counts.request_bytes.set(counts.request_bytes.get() - frame_bytes);
+        wake(&self.0.receiver);
     }
 
     /// Takes what is ready, until the limit of reply bytes is passed.
@@ -388,7 +399,7 @@ impl Outbox {
                 break;
             }
             match in_order.poll_work(context) {
-                Poll::Ready(Some(bytes)) => self.count_ready(bytes),
+                Poll::Ready(Some(answered)) => self.count_ready(answered),
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
@@ -437,11 +448,9 @@ fn gather(lanes: &mut Lanes) -> Option<Sending> {
     if ready.is_empty() {
         return None;
     }
-    let Lists { parts, charges } = std::mem::take(spare);
-    let mut sending = Sending { parts, replies: 0, then: Then::Continue, bytes: 0, charges };
-    let replies = ready.len().min(TURN_REPLIES_MAX);
-    sending.parts.reserve(replies);
-    sending.charges.reserve(replies);
+    let parts = std::mem::take(spare);
+    let mut sending = Sending { parts, replies: 0, then: Then::Continue, bytes: 0 };
+    sending.parts.reserve(ready.len().min(TURN_REPLIES_MAX));
     while sending.replies < TURN_REPLIES_MAX
         && sending.bytes < TURN_BYTES_MAX
         && sending.then == Then::Continue
@@ -450,7 +459,6 @@ fn gather(lanes: &mut Lanes) -> Option<Sending> {
         sending.bytes += reply.bytes();
         sending.replies += 1;
         sending.then = reply.then;
-        sending.charges.push(reply.charge);
         let parts = std::iter::once(reply.head).chain(reply.payload);
         sending.parts.extend(parts.filter(|slice| !slice.is_empty()));
     }

@@ -19,10 +19,12 @@ pub struct PaceLimits {
     pub write_stall: Duration,
     /// The same while replies nobody reads hold much of the shard's memory.
     pub write_stall_contended: Duration,
+    /// The same while other connections wait for the memory of requests, of which this one holds as much as most.
+    pub write_stall_holding: Duration,
     /// Slowest average rate, in bytes a second, at which a client reads what is handed to its socket at once, beyond
     /// `write_stall`.
     pub write_bytes_per_second_min: u64,
-    /// The same while replies nobody reads hold much of the shard's memory, beyond `write_stall_contended`.
+    /// The same beyond `write_stall_contended` and `write_stall_holding`.
     pub write_bytes_per_second_min_contended: u64,
     /// No request for this long.
     pub idle: Duration,
@@ -130,7 +132,7 @@ impl Pace {
         if self.drain_since.is_some_and(|since| now - since >= limits.drain) {
             return Some(CloseReason::WriteStalled);
         }
-        if self.write.is_some_and(|write| write.is_late(now, limits, pressure.replies)) {
+        if self.write.is_some_and(|write| write.is_late(now, limits, pressure)) {
             return Some(CloseReason::WriteStalled);
         }
         if self.frame.is_some_and(|frame| frame.is_late(now, limits, pressure.requests)) {
@@ -146,6 +148,8 @@ impl Pace {
 pub(crate) struct Pressure {
     /// For the memory of requests.
     pub(crate) requests: Contention,
+    /// For the memory of requests, of which this connection holds as much as most.
+    pub(crate) held: Contention,
     /// For the memory of replies.
     pub(crate) replies: Contention,
 }
@@ -173,12 +177,16 @@ impl FramePace {
 }
 
 impl WritePace {
-    fn is_late(&self, now: Monotonic, limits: &PaceLimits, contended: Contention) -> bool {
-        let (stall, rate_min) = match contended {
-            Contention::None => (limits.write_stall, limits.write_bytes_per_second_min),
-            Contention::OthersWait => {
-                (limits.write_stall_contended, limits.write_bytes_per_second_min_contended)
+    fn is_late(&self, now: Monotonic, limits: &PaceLimits, pressure: Pressure) -> bool {
+        let rate_min_contended = limits.write_bytes_per_second_min_contended;
+        let (stall, rate_min) = match pressure {
+            Pressure { held: Contention::OthersWait, .. } => {
+                (limits.write_stall_holding, rate_min_contended)
             }
+            Pressure { replies: Contention::OthersWait, .. } => {
+                (limits.write_stall_contended, rate_min_contended)
+            }
+            _ => (limits.write_stall, limits.write_bytes_per_second_min),
         };
         if now - self.last_bytes >= stall {
             return true;
@@ -199,13 +207,15 @@ mod tests {
         frame_bytes_per_second_min: 1_000,
         write_stall: Duration::from_secs(20),
         write_stall_contended: Duration::from_secs(5),
+        write_stall_holding: Duration::from_secs(3),
         write_bytes_per_second_min: 100,
         write_bytes_per_second_min_contended: 10_000,
         idle: Duration::from_secs(600),
         drain: Duration::from_secs(5),
     };
 
-    const FREE: Pressure = Pressure { requests: Contention::None, replies: Contention::None };
+    const FREE: Pressure =
+        Pressure { requests: Contention::None, held: Contention::None, replies: Contention::None };
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic::new(seconds * 1_000_000_000)
@@ -306,6 +316,17 @@ mod tests {
         assert_eq!(pace.verdict(at(5), &LIMITS, pressure), None);
         assert_eq!(pace.verdict(at(6), &LIMITS, pressure), Some(CloseReason::WriteStalled));
         check(&pace, 6, None);
+    }
+
+    #[test]
+    fn a_client_that_never_reads_is_closed_soonest_when_others_wait_for_what_its_requests_hold() {
+        let mut pace = Pace::new(at(0));
+        pace.write_begins(at(1));
+        let pressure = Pressure { held: Contention::OthersWait, ..FREE };
+        assert_eq!(pace.verdict(at(3), &LIMITS, pressure), None);
+        assert_eq!(pace.verdict(at(4), &LIMITS, pressure), Some(CloseReason::WriteStalled));
+        let others_hold = Pressure { requests: Contention::OthersWait, ..FREE };
+        assert_eq!(pace.verdict(at(4), &LIMITS, others_hold), None);
     }
 
     #[test]

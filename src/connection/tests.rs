@@ -78,6 +78,7 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
         frame_bytes_per_second_min: 1,
         write_stall: Duration::from_secs(1),
         write_stall_contended: Duration::from_secs(1),
+        write_stall_holding: Duration::from_secs(1),
         write_bytes_per_second_min: 1,
         write_bytes_per_second_min_contended: 1,
         idle: Duration::from_secs(60),
@@ -235,6 +236,34 @@ fn a_client_that_never_reads_is_closed_and_holds_little() {
     assert_eq!(closed(&metrics, CloseReason::WriteStalled), 1);
     assert!(metrics.total("kolk_connection_held_bytes") <= 2 << 20);
     assert!(metrics.total("kolk_connection_read_pauses_total") >= 1);
+}
+
+#[test]
+fn who_reads_nothing_does_not_keep_the_memory_that_others_wait_for() {
+    let minute = Duration::from_secs(60);
+    let pace = PaceLimits { write_stall: minute, write_stall_contended: minute, ..LIMITS.pace };
+    let outbox = OutboxLimits { requests_max: 1 << 10, reply_bytes_max: 64 << 20, ..LIMITS.outbox };
+    // Half of it is for frames of the usual size, which are 64 bytes at most then.
+    let limits = ConnectionLimits { pace, outbox, request_bytes_max: 1 << 10, ..LIMITS };
+    let broker = Broker::start(ConnectionLimits { reply_bytes_max: 1 << 30, ..limits });
+    let mut greedy = broker.connect();
+    for _ in 0..128 {
+        greedy.write_all(b"\x02p\xff").unwrap();
+    }
+    let mut reply = [0; 64];
+    greedy.read_exact(&mut reply).unwrap();
+    let frame = [[63].as_slice(), &[b'x'; 63]].concat();
+    for _ in 0..16 {
+        greedy.write_all(&frame).unwrap();
+    }
+    let mut other = broker.connect();
+    for _ in 0..4 {
+        other.write_all(&frame).unwrap();
+        other.read_exact(&mut reply).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let metrics = broker.stop();
+    assert_eq!(closed(&metrics, CloseReason::WriteStalled), 1);
 }
 
 #[test]

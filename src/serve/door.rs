@@ -36,6 +36,9 @@ const FRAME_STALL_CONTENDED: Duration = Duration::from_secs(2);
 /// Patience with a client that reads none of its replies while such replies hold much of the memory.
 const WRITE_STALL_CONTENDED: Duration = Duration::from_secs(30);
 
+/// The same with one whose requests hold memory that others wait for: they can send nothing meanwhile.
+const WRITE_STALL_HOLDING: Duration = Duration::from_secs(5);
+
 /// Slowest average rates, in bytes a second, at which a client reads what was handed to its socket at once, beyond
 /// those times. Some clients read only as fast as their application takes records, and are slow without ill will:
 /// while there is memory they are left alone.
@@ -188,6 +191,7 @@ fn client_limits(settings: &ServeSettings) -> ConnectionLimits {
             frame_bytes_per_second_min: FRAME_BYTES_PER_SECOND_MIN,
             write_stall: settings.write_stall,
             write_stall_contended: WRITE_STALL_CONTENDED.min(settings.write_stall),
+            write_stall_holding: WRITE_STALL_HOLDING.min(settings.write_stall),
             write_bytes_per_second_min: WRITE_BYTES_PER_SECOND_MIN,
             write_bytes_per_second_min_contended: WRITE_BYTES_PER_SECOND_MIN_CONTENDED,
             idle: settings.connection_idle,
@@ -219,6 +223,7 @@ fn open_http<N: Net>(
             frame_bytes_per_second_min: FRAME_BYTES_PER_SECOND_MIN,
             write_stall: HTTP_STALL,
             write_stall_contended: HTTP_STALL,
+            write_stall_holding: HTTP_STALL,
             write_bytes_per_second_min: WRITE_BYTES_PER_SECOND_MIN_CONTENDED,
             write_bytes_per_second_min_contended: WRITE_BYTES_PER_SECOND_MIN_CONTENDED,
             idle: HTTP_IDLE,

@@ -21,8 +21,8 @@ pub struct ServeSettings {
     /// Requests of one connection without a reply. Beyond: its socket is not read. Default: 1,024.
     /// Range: 1 to 65,536.
     pub connection_requests_max: usize,
-    /// Bytes of the frames of those requests. Beyond: the socket is not read. Default: 32 MiB. Range:
-    /// 64 KiB to 1 GiB.
+    /// Bytes of the frames of one connection's requests without an answer. Beyond: the socket is not read. Default:
+    /// 32 MiB. Range: 64 KiB to 1 GiB.
     pub connection_request_bytes_max: usize,
     /// Bytes of replies of one connection that are ready and not sent. Beyond: the socket is not read.
     /// Default: 64 MiB. Range: 64 KiB to 1 GiB.
@@ -38,7 +38,8 @@ pub struct ServeSettings {
     /// Range: 1 s to 1 hour.
     pub frame_stall: Duration,
     /// Time in which the client reads none of its replies after which the connection is closed; 30 s at most
-    /// while such replies hold half of `shard_reply_bytes_max`. Who reads, but in this time and beyond less than 1 KiB a
+    /// while such replies hold half of `shard_reply_bytes_max`, 5 s while other connections wait for room in
+    /// `shard_request_bytes_max` that its own requests take. Who reads, but in this time and beyond less than 1 KiB a
     /// second, 16 KiB while memory is short, is closed too. Default: 5 minutes, as long as a Kafka consumer
     /// may think about its records. Range: 1 s to 1 hour.
     pub write_stall: Duration,

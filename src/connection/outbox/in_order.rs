@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, Stream};
 
-use super::{Reply, ReplyFuture};
+use super::{Answered, Reply, ReplyFuture};
 
 /// The replies of one connection in the order of its requests.
 #[derive(Default)]
@@ -56,8 +56,8 @@ impl InOrder {
         }
     }
 
-    /// Lets all work go on until one more reply is ready; gives its bytes. It may have to wait for others.
-    pub(super) fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
+    /// Lets all work go on until one more request is answered. Its reply may have to wait for others.
+    pub(super) fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Option<Answered>> {
         let alone = self.alone.as_mut().map(|alone| Pin::new(alone).poll(context));
         if let Some(Poll::Ready(worked)) = alone {
             self.alone = None;
@@ -70,14 +70,14 @@ impl InOrder {
         }
     }
 
-    /// Puts a reply into its place; gives its bytes.
-    fn place(&mut self, (number, reply): (u64, Reply)) -> usize {
-        let bytes = reply.bytes();
+    /// Puts a reply into its place.
+    fn place(&mut self, (number, mut reply): (u64, Reply)) -> Answered {
+        let answered = reply.answered();
         let place = usize::try_from(number - self.first).unwrap_or(usize::MAX);
         if let Some(place) = self.places.get_mut(place) {
             *place = Some(reply);
         }
-        bytes
+        answered
     }
 
     /// The first reply, if it is ready.

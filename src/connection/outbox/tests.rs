@@ -197,6 +197,24 @@ fn too_many_request_bytes_stop_the_reading_until_replies_are_sent() {
 }
 
 #[test]
+fn an_answered_request_holds_nothing_while_its_reply_waits() {
+    let bench = Bench::new();
+    let long_poll = bench.in_order("long poll", 10);
+    bench.in_order("produce", 60).complete();
+    assert_eq!((bench.send().as_str(), bench.budget.used()), ("nothing", 10));
+    assert_eq!(bench.room(90), Some(Room::Free));
+    bench.outbox.submit_ready(bench.reply("ready", 90));
+    assert_eq!(bench.budget.used(), 10);
+    let (first, reply) = bench.later("at once", 80);
+    first.complete();
+    bench.outbox.begin_in_order(80, reply);
+    assert_eq!(bench.budget.used(), 10);
+    long_poll.complete();
+    assert_eq!(bench.send(), "ready|long poll|produce|at once");
+    assert_eq!((bench.room(100), bench.budget.used()), (Some(Room::Free), 0));
+}
+
+#[test]
 fn a_frame_above_the_limit_is_taken_in_alone() {
     let bench = Bench::new();
     assert_eq!(bench.room(5_000), Some(Room::Free));
@@ -235,10 +253,18 @@ fn replies_are_not_collected_beyond_the_limit_of_reply_bytes() {
 fn the_receiver_is_woken_when_there_is_room() {
     let bench = Bench::new();
     let (count, waker) = WakeCount::with_waker();
-    bench.outbox.submit_ready(bench.reply("x", 100));
+    let mut large = bench.reply("x", 1);
+    large.payload = vec![Bytes::from(vec![b'.'; 1_000])];
+    bench.outbox.submit_ready(large);
     assert!(bench.outbox.poll_room(1, &mut Context::from_waker(&waker)).is_pending());
-    assert_eq!(bench.send(), "x");
+    assert!(bench.send().starts_with("x|"));
     assert_eq!(count.get(), 1);
+    let _long_poll = bench.in_order("long poll", 1);
+    let produce = bench.in_order("produce", 99);
+    assert!(bench.outbox.poll_room(1, &mut Context::from_waker(&waker)).is_pending());
+    produce.complete();
+    assert_eq!((bench.send().as_str(), count.get()), ("nothing", 2));
+    assert_eq!(bench.room(1), Some(Room::Free));
 }
 
 #[test]
@@ -263,7 +289,7 @@ fn an_abort_gives_everything_back() {
     let _produce = bench.ordered("produce", 7);
     let _fetch = bench.unordered("fetch", 8);
     bench.outbox.submit_ready(bench.reply("ready", 9));
-    assert_eq!(bench.budget.used(), 24);
+    assert_eq!(bench.budget.used(), 15);
     bench.outbox.abort();
     assert_eq!(bench.budget.used(), 0);
     assert_eq!(bench.share.queued_bytes(), 0);
