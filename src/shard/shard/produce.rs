@@ -17,7 +17,7 @@ use crate::owner::append;
 use crate::request::{ProduceOp, Refusal};
 use crate::shard::{Shard, wrong_reply};
 use crate::state::ShardState;
-use crate::state::budget::Share;
+use crate::state::budget::{Held, Share};
 use crate::state::waiters::Waiting;
 
 /// A produce request under way. Dropping it does not undo it: the records may be appended all the same.
@@ -26,15 +26,6 @@ use crate::state::waiters::Waiting;
 pub struct Producing {
     step: Step,
     held: Option<Held>,
-}
-
-/// What a request holds of the budgets until it is answered.
-#[derive(Debug)]
-struct Held {
-    /// Of all that the shard's connections may have in flight.
-    _all: Share,
-    /// Of what may be on the way to one other shard.
-    way: Option<Share>,
 }
 
 #[derive(Debug)]
@@ -93,7 +84,7 @@ const SILENT_AFTER: Duration = Duration::from_secs(1);
 #[inline]
 fn hold<I: Io>(state: &ShardState<I>, owner: ShardId, bytes: u64) -> Option<Held> {
     let way = if owner == state.id { None } else { Some(hold_way(state, owner, bytes)?) };
-    Some(Held { _all: state.budget.take(bytes)?, way })
+    Some(Held { _all: state.budget.take(bytes)?, _way: way })
 }
 
 /// As [`hold`], of what may be on the way to another shard.
@@ -122,7 +113,7 @@ fn turn_away<I: Io>(state: &ShardState<I>, owner: ShardId, op: &ProduceOp) {
         && let Ok(waiter) = state.waiters.open_local()
     {
         state.ask(owner, waiter, Request::TurnAway { partition: op.partition, batch });
-        Waiting::new(&state.waiters, waiter).leave(place);
+        Waiting::new(&state.waiters, waiter).leave(Held { _all: place, _way: None });
     }
 }
 
@@ -169,11 +160,12 @@ impl Future for Producing {
 impl Drop for Producing {
     fn drop(&mut self) {
         let done = Step::Done(None);
-        // Its bytes are on the way until the other shard has taken them.
-        if let Some(Held { way: Some(way), .. }) = self.held.take()
+        // Its bytes are on the way, or wait at the partition, until they are answered. A client that comes back and
+        // sends them again while a disk hangs must not double them.
+        if let Some(held) = self.held.take()
             && let Step::Waits(waiting) = std::mem::replace(&mut self.step, done)
         {
-            waiting.leave(way);
+            waiting.leave(held);
         }
     }
 }

@@ -22,6 +22,15 @@ pub(crate) struct Share {
     bytes: u64,
 }
 
+/// What a produce request holds of the budgets until it is answered.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Of all that the shard's connections may have in flight.
+    pub(crate) _all: Share,
+    /// Of what may be on the way to one other shard.
+    pub(crate) _way: Option<Share>,
+}
+
 impl Budget {
     pub(crate) const fn new(bytes_max: u64) -> Self {
         Self { bytes_max, used: Cell::new(0), waiting: RefCell::new(VecDeque::new()) }

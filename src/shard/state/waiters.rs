@@ -11,7 +11,7 @@ use kolk_model::ids::ShardId;
 use kolk_partition::effect::WaiterId;
 
 use crate::message::Reply;
-use crate::state::budget::Share;
+use crate::state::budget::Held;
 
 /// The waiters of one shard.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ enum State {
     /// The answer is there, the future has not looked yet.
     Answered(Reply),
     /// The future was dropped; the answer will be, too, and then what the request still holds.
-    Dropped(Option<Share>),
+    Dropped(Option<Held>),
     /// The answer goes to another shard.
     Remote(ShardId, WaiterId),
     /// May be rung any number of times.
@@ -165,7 +165,7 @@ impl Waiters {
 
     /// Keeps what a request holds until its answer comes, for nobody waits for it any more. Where the answer is
     /// there already it is given back at once.
-    pub(crate) fn abandon_holding(&self, waiter: WaiterId, held: Share) {
+    pub(crate) fn abandon_holding(&self, waiter: WaiterId, held: Held) {
         if self.abandon(waiter) == StillToCome::Yes
             && let Some(seat) = self.slab.borrow_mut().seat(waiter)
         {
@@ -254,7 +254,7 @@ impl Waiting {
 
 impl Waiting {
     /// Waits no longer, and leaves what the request holds until its answer comes.
-    pub(crate) fn leave(mut self, held: Share) {
+    pub(crate) fn leave(mut self, held: Held) {
         if let Some(waiter) = self.waiter.take() {
             self.waiters.abandon_holding(waiter, held);
         }

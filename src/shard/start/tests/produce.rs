@@ -140,6 +140,25 @@ fn a_batch_behind_one_that_was_refused_on_the_way_is_not_stored_before_it() {
 }
 
 #[test]
+fn bytes_of_a_client_that_went_away_count_until_they_are_answered() {
+    Sim::new(1).run(|io| async move {
+        let settings = ShardSettings { produce_bytes_max: 1_000, ..settings() };
+        let node = Node::start_with(io, 2, settings).await;
+        let topic = node.create("web", 2).await;
+        for partition in 0..2 {
+            let text = "x".repeat(800);
+            let op = || produce_op(at(topic, partition), text_batch(&[&text]));
+            drop(node.shard(0).produce(op()));
+            assert_eq!(code(node.shard(0).produce(op()).await), ErrorCode::Overloaded);
+            node.shard(0).produce_room(800).await;
+            node.shard(0).produce(op()).await.unwrap();
+            assert_eq!(read_all(node.shard(0), at(topic, partition)).await.len(), 2);
+        }
+        assert_eq!((node.waiting(), node.shard(0).state.budget.used()), (0, 0));
+    });
+}
+
+#[test]
 fn more_waiting_requests_than_allowed_are_refused() {
     Sim::new(1).run(|io| async move {
         let node = Node::start_with(io, 2, settings()).await;
