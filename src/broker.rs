@@ -42,6 +42,10 @@ const BIND_PAUSE: Duration = Duration::from_millis(20);
 /// What a shard may have in memory, over this, is made ready before anybody needs it.
 const MEMORY_AHEAD_SHARE: u64 = 8;
 
+/// Descriptors that a shard has beside segments and connections: rings, doors, journals, snapshots, what is read and
+/// compacted. About 40 are seen.
+const SHARD_FILES_MAX: u64 = 48;
+
 /// Journal files of a shard that must find room at the start.
 const JOURNAL_FILES_MIN: u64 = 2;
 
@@ -283,14 +287,16 @@ impl BrokerHandle {
     }
 }
 
-/// Lowers what would need more descriptors than the process may open: segments get a quarter at most, an
-/// eighth is kept for all else, connections have the rest.
+/// Lowers what would need more descriptors than the process may open: an eighth is kept for all else, or more where
+/// shards are many, segments get a quarter at most, connections have the rest.
 fn within_open_files(config: &Config, shards: u16, open_files_max: u64) -> Config {
     let mut config = config.clone();
     let shards = u64::from(shards);
     let wanted = u64::try_from(config.shard.log.open_files_max).unwrap_or(u64::MAX);
-    let segments = wanted.saturating_mul(shards).min(open_files_max / 4);
-    let connections = open_files_max - segments - open_files_max / 8;
+    let kept = (open_files_max / 8).max(SHARD_FILES_MAX.saturating_mul(shards));
+    let left = open_files_max - kept.min(open_files_max / 4 * 3);
+    let segments = wanted.saturating_mul(shards).min(open_files_max / 4).min(left / 2);
+    let connections = left - segments;
     let connections = u32::try_from(connections).unwrap_or(u32::MAX);
     let segments = usize::try_from(segments / shards).unwrap_or(usize::MAX);
     if config.serve.connections_max > connections || config.shard.log.open_files_max > segments {
@@ -556,6 +562,17 @@ mod tests {
         assert_eq!(lowered.serve.connections_max, 640);
         assert_eq!(lowered.shard.log.open_files_max, 128);
         assert!(within_open_files(&Config::default(), 2, 20_000).serve.connections_max > 10_000);
+        for (shards, open_files_max) in [(64, 8_192), (16, 1_024), (2, 1_024), (128, 4_096)] {
+            let lowered = within_open_files(&Config::default(), shards, open_files_max);
+            let shards = u64::from(shards);
+            let segments = u64::try_from(lowered.shard.log.open_files_max).unwrap() * shards;
+            let kept = open_files_max - segments - u64::from(lowered.serve.connections_max);
+            assert!(
+                kept >= (48 * shards).min(open_files_max / 4 * 3),
+                "{shards} shards keep {kept}"
+            );
+            assert!(lowered.serve.connections_max >= 128, "{shards} shards");
+        }
         let default = Config::default();
         assert_eq!(within_open_files(&default, 2, 1 << 20), default);
     }
