@@ -435,7 +435,7 @@ static STORAGE: &[Setting] = &[
     count!(
         "shard_waiters_max",
         1_024..=16_777_216,
-        "Requests that may wait for an answer on one shard. Beyond: refused as overloaded.",
+        "Requests that may wait for an answer on one shard; three quarters of them may be fetches. Beyond: refused as overloaded.",
         |config| config.shard.waiters_max
     ),
     count!(

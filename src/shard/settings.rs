@@ -10,8 +10,8 @@ pub struct ShardSettings {
     /// Bytes of produce requests that a shard's connections may have in flight. Default: 256 MiB. Beyond: refused as
     /// overloaded, unless the connection waits for room first. Restart.
     pub produce_bytes_max: u64,
-    /// Requests that may wait for an answer on one shard, own and other shards' together. Default: 262,144. Beyond:
-    /// refused as overloaded. Restart.
+    /// Requests that may wait for an answer on one shard, own and other shards' together; three quarters of them may be
+    /// fetches. Default: 262,144. Beyond: refused as overloaded. Restart.
     pub waiters_max: usize,
     /// Messages between two shards in each direction; each carries many requests. Default: 64. Beyond: they queue on
     /// the sending shard, bounded by `waiters_max`. Restart.

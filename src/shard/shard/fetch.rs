@@ -174,7 +174,7 @@ struct Asked<I: Io> {
 
 impl<I: Io> Asked<I> {
     fn new(state: &Rc<ShardState<I>>, shard: ShardId, request: Request) -> Self {
-        let (waiter, answer) = match state.waiters.open_local() {
+        let (waiter, answer) = match state.waiters.open_long() {
             Ok(waiter) => {
                 state.ask(shard, waiter, request);
                 (waiter, Ok(Waiting::new(&state.waiters, waiter)))

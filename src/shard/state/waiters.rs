@@ -30,12 +30,27 @@ struct Slab {
     free: Vec<u32>,
     /// Futures of this shard that were not answered yet.
     local: usize,
+    /// Seats in use that may be kept as long as a client likes to wait.
+    long: usize,
 }
+
+/// How long a seat is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stay {
+    /// Until a disk or another shard is done.
+    Short,
+    /// Until there is something to read, or a client has waited enough.
+    Long,
+}
+
+/// Of all seats this part is kept free of long stays: clients that only wait must not keep others from their work.
+const SHORT_PART: usize = 4;
 
 #[derive(Debug)]
 struct Seat {
     /// Counts the seat's users, so that a late answer can't reach the next one.
     turn: u32,
+    stay: Stay,
     state: State,
 }
 
@@ -59,13 +74,20 @@ enum State {
 
 impl Waiters {
     pub(crate) const fn new(waiters_max: usize) -> Self {
-        let slab = Slab { seats: Vec::new(), free: Vec::new(), local: 0 };
+        let slab = Slab { seats: Vec::new(), free: Vec::new(), local: 0, long: 0 };
         Self { slab: RefCell::new(slab), waiters_max }
     }
 
     /// A seat for a future of this shard.
     pub(crate) fn open_local(&self) -> Result<WaiterId, TooManyWait> {
-        let waiter = self.open(State::Local(None))?;
+        let waiter = self.open(State::Local(None), Stay::Short)?;
+        self.slab.borrow_mut().local += 1;
+        Ok(waiter)
+    }
+
+    /// As [`Self::open_local`], for one who may wait as long as a client likes.
+    pub(crate) fn open_long(&self) -> Result<WaiterId, TooManyWait> {
+        let waiter = self.open(State::Local(None), Stay::Long)?;
         self.slab.borrow_mut().local += 1;
         Ok(waiter)
     }
@@ -76,28 +98,34 @@ impl Waiters {
         shard: ShardId,
         waiter: WaiterId,
     ) -> Result<WaiterId, TooManyWait> {
-        self.open(State::Remote(shard, waiter))
+        self.open(State::Remote(shard, waiter), Stay::Short)
     }
 
-    /// A seat that is rung.
+    /// A seat that is rung, for one who may wait as long as a client likes.
     pub(crate) fn open_bell(&self) -> Result<WaiterId, TooManyWait> {
-        self.open(State::Bell { rung: false, waker: None })
+        self.open(State::Bell { rung: false, waker: None }, Stay::Long)
     }
 
-    fn open(&self, state: State) -> Result<WaiterId, TooManyWait> {
+    fn open(&self, state: State, stay: Stay) -> Result<WaiterId, TooManyWait> {
         let mut slab = self.slab.borrow_mut();
         let slab = &mut *slab;
+        let is_long = stay == Stay::Long;
+        if is_long && slab.long >= self.waiters_max - self.waiters_max / SHORT_PART {
+            return Err(TooManyWait);
+        }
         if let Some(index) = slab.free.pop()
             && let Some(seat) = slab.seats.get_mut(index as usize)
         {
-            seat.state = state;
+            (seat.state, seat.stay) = (state, stay);
+            slab.long += usize::from(is_long);
             return Ok(name(index, seat.turn));
         }
         let index = slab.seats.len();
         if index >= self.waiters_max {
             return Err(TooManyWait);
         }
-        slab.seats.push(Seat { turn: 0, state });
+        slab.seats.push(Seat { turn: 0, stay, state });
+        slab.long += usize::from(is_long);
         u32::try_from(index).map(|index| name(index, 0)).map_err(|_| TooManyWait)
     }
 
@@ -311,6 +339,7 @@ impl Slab {
         if let Some(seat) = self.seat(waiter) {
             seat.state = State::Free;
             seat.turn = seat.turn.wrapping_add(1);
+            self.long -= usize::from(seat.stay == Stay::Long);
             self.free.push(index);
         }
     }
@@ -397,6 +426,25 @@ mod tests {
         assert!(waiters.answer(first, reply("stray")).is_none());
         assert_eq!(look(&waiters, second), None);
         assert_eq!(waiters.open_local(), Err(TooManyWait));
+    }
+
+    #[test]
+    fn long_polls_leave_seats_to_the_others() {
+        let waiters = Waiters::new(8);
+        let bells: Vec<_> = (0..6).map(|_| waiters.open_bell().unwrap()).collect();
+        assert_eq!(waiters.open_bell(), Err(TooManyWait));
+        assert_eq!(waiters.open_long(), Err(TooManyWait));
+        let short: Vec<_> = (0..2).map(|_| waiters.open_local().unwrap()).collect();
+        assert_eq!(waiters.open_local(), Err(TooManyWait));
+        waiters.close(bells[0]);
+        let long = waiters.open_long().unwrap();
+        assert_eq!((waiters.open_bell(), waiters.local()), (Err(TooManyWait), 3));
+        assert!(waiters.answer(long, reply("long")).is_none());
+        assert_eq!(look(&waiters, long).as_deref(), Some("long"));
+        assert!(waiters.open_bell().is_ok(), "seats of the short are not those of the long");
+        short.into_iter().for_each(|waiter| waiters.close(waiter));
+        assert_eq!((waiters.count(), waiters.local()), (6, 0));
+        assert_eq!(waiters.open_bell(), Err(TooManyWait));
     }
 
     #[test]
