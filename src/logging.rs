@@ -5,6 +5,7 @@ use std::panic::PanicHookInfo;
 
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
 use crate::config::LogFormat;
@@ -31,10 +32,7 @@ pub enum LoggingError {
 /// # Errors
 /// See [`LoggingError`].
 pub fn set_up(format: LogFormat, level: &str) -> Result<(), LoggingError> {
-    let filter = EnvFilter::builder().parse(level).map_err(|error| LoggingError::Level {
-        text: level.to_owned(),
-        reason: error.to_string(),
-    })?;
+    let filter = filter(level)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(SystemTime)
@@ -49,6 +47,20 @@ pub fn set_up(format: LogFormat, level: &str) -> Result<(), LoggingError> {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
     set.map_err(|_| LoggingError::AlreadySetUp)
+}
+
+/// What is logged at a `log_level`.
+///
+/// # Errors
+/// [`LoggingError::Level`].
+pub(crate) fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
+    let refused = |reason| LoggingError::Level { text: level.to_owned(), reason };
+    // The filter takes any other word for the one target that is logged then, so that nothing is.
+    let is_level = |part: &&str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    if let Some(part) = level.split(',').map(str::trim).find(|part| !is_level(part)) {
+        return Err(refused(format!("'{part}' is neither")));
+    }
+    EnvFilter::builder().parse(level).map_err(|error| refused(error.to_string()))
 }
 
 /// Makes every panic the end of the process, in every profile: a panic is a broken invariant of ours, and a
@@ -107,7 +119,12 @@ mod tests {
 
     #[test]
     fn a_level_that_is_none_is_refused() {
-        let error = set_up(LogFormat::Human, "loud=very").unwrap_err();
-        assert!(error.to_string().contains("loud=very"), "{error}");
+        for level in ["loud=very", "loud", "info,loud", "info,", ""] {
+            let error = filter(level).unwrap_err();
+            assert!(error.to_string().contains(&format!("'{level}'")), "{error}");
+        }
+        for level in ["info", "WARN", "off", "info,kolk_log=trace", "warn, kolk=debug"] {
+            filter(level).unwrap();
+        }
     }
 }

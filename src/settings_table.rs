@@ -165,7 +165,10 @@ static NODE: &[Setting] = &[
         "error, warn, info, debug, trace, or target=level parts separated by commas",
         "What is logged.",
         |config| config.log_level,
-        |text| Ok::<_, ValueError>(text.to_owned()),
+        |text| match crate::logging::filter(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Err(not_a(text, "a level or a list of target=level")),
+        },
         |value| value.clone()
     ),
 ];

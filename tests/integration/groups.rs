@@ -5,6 +5,7 @@ mod consumer;
 mod member;
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use serde_json::Value;
 use self::consumer::Holder;
 use self::member::GroupMember;
 use crate::broker::command::{kolk, kolk_ok};
-use crate::broker::{Broker, Place};
+use crate::broker::{Broker, Place, program};
 use crate::kafka::wire::KafkaWire;
 
 const PARTITIONS: u32 = 4;
@@ -242,6 +243,32 @@ fn consume_goes_on_where_its_group_has_committed() {
     let expected = serde_json::json!([{"group":"ops","kind":"classic","state":"Empty","protocol_type":"consumer"}]);
     assert_eq!(listed["groups"], expected);
     assert_eq!(consume(&["--exit"]), (100..110).collect());
+    broker.stop();
+}
+
+#[test]
+fn consume_that_is_terminated_commits_and_leaves_its_group() {
+    let place = Place::new("group-term", 2);
+    let broker = start(&place, 2);
+    produce(&place, "web", 0..100);
+    let line = ["consume", "web", "--group", "ops", "--from", "beginning"];
+    let mut consumer = program()
+        .args(line)
+        .env("KOLK_BROKERS", place.address())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program under test was built");
+    let mut lines = BufReader::new(consumer.stdout.take().expect("piped")).lines();
+    for _ in 0..100 {
+        lines.next().expect("all records").expect("a line");
+    }
+    let id = consumer.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill is on the path");
+    assert!(sent.success(), "kill -TERM {id}: {sent}");
+    let ended = consumer.wait().expect("our own child");
+    assert!(ended.success(), "{ended}");
+    let group = described(&place, "ops");
+    assert_eq!((&group["lag"], &group["state"]), (&Value::from(0), &Value::from("Empty")));
     broker.stop();
 }
 

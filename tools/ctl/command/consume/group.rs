@@ -10,6 +10,8 @@ use kolk_model::ids::PartitionId;
 use kolk_model::map::Map;
 use kolk_model::offset::Offset;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::place::{Place, resolve, timestamp};
 use super::{Args, Output, PREFETCH_BYTES, Shape};
 use crate::command::topic::select;
@@ -46,12 +48,25 @@ pub(super) async fn run(
     let mut out = Output::new(shape, args.count)?;
     let read = tokio::select! {
         read = read(&args.topic, &mut consumer, ends.as_ref(), &mut out) => read,
-        // Whoever stops it by hand has seen what was printed.
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        // Whoever stops it has what was printed.
+        stopped = stopped() => stopped,
     };
     let closed = consumer.close().await;
     read?;
     closed.map_err(CtlError::from)
+}
+
+/// Waits until somebody stops the command: by hand, or as `timeout`, systemd and containers do.
+async fn stopped() -> Result<(), CtlError> {
+    let mut term = signal(SignalKind::terminate()).map_err(signals)?;
+    tokio::select! {
+        by_hand = tokio::signal::ctrl_c() => by_hand.map_err(signals),
+        _ = term.recv() => Ok(()),
+    }
+}
+
+const fn signals(source: std::io::Error) -> CtlError {
+    CtlError::Stream { what: "signals", source }
 }
 
 /// Where to begin without a committed offset. A place that differs between partitions can't be told a group.
