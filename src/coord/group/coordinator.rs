@@ -73,11 +73,13 @@ pub struct Coordinator {
     expiry_timer: Option<u64>,
     /// The group after which the search for old offsets goes on.
     expiry_after: Option<GroupId>,
+    /// The same of offsets without a topic.
+    lost_after: Option<GroupId>,
 }
 
 impl Coordinator {
-    /// A coordinator without groups, before its log is read. Feed it [`Coordinator::replay`], then
-    /// [`Coordinator::loaded`], then requests.
+    /// A coordinator without groups, before its log is read. Feed it [`Coordinator::replay`], then ask for
+    /// [`Coordinator::forget_lost`], then give it [`Coordinator::loaded`], then requests.
     #[must_use]
     pub const fn new(settings: GroupSettings) -> Self {
         Self {
@@ -86,6 +88,7 @@ impl Coordinator {
             desk: Desk::new(settings),
             expiry_timer: None,
             expiry_after: None,
+            lost_after: None,
         }
     }
 
@@ -136,7 +139,7 @@ impl Coordinator {
             }
             GroupRequest::Leave(request) => self.leave(request),
             GroupRequest::CommitOffsets(request) => {
-                GroupAnswer::CommitOffsets(self.commit_offsets(request))
+                GroupAnswer::CommitOffsets(self.commit_offsets(topics, request))
             }
             GroupRequest::FetchOffsets(request) => {
                 GroupAnswer::FetchOffsets(self.fetch_offsets(request))

@@ -54,12 +54,10 @@ impl Offsets {
         })
     }
 
-    /// The partitions of a topic that have an offset.
-    pub(super) fn partitions(&self, topic: &str) -> Vec<i32> {
-        self.topics
-            .get(topic)
-            .map(|partitions| partitions.keys().copied().collect())
-            .unwrap_or_default()
+    /// The offsets of a topic, by partition.
+    pub(super) fn of_topic(&self, topic: &str) -> impl Iterator<Item = (i32, &OffsetValue)> {
+        let partitions = self.topics.get(topic).into_iter().flatten();
+        partitions.map(|(partition, value)| (*partition, value))
     }
 
     /// What is asked for, or everything.

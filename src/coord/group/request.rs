@@ -244,6 +244,9 @@ pub struct CommitOffsets {
 pub struct OffsetToCommit {
     /// The topic, which exists: the caller has looked it up.
     pub topic: TopicName,
+    /// Its id. If it is gone by the time that the coordinator sees the request, or another one has its name, the offset is
+    /// refused.
+    pub topic_id: TopicId,
     /// The partition.
     pub partition: PartitionId,
     /// Where reading goes on.

@@ -45,14 +45,17 @@ const REBALANCE_MS: u32 = 60_000;
 #[derive(Default)]
 struct Known {
     version: u64,
+    /// Topics of one name are others in another generation.
+    generation: u64,
     topics: Map<String, Topic>,
+    makes_what_is_committed: bool,
 }
 
 impl Known {
     /// Makes a topic, or gives it more partitions.
     fn make(&mut self, name: &str, partitions: u32) -> TopicId {
         self.version += 1;
-        let id = TopicId::from_random(self.version, self.version);
+        let id = id_of(name, self.generation);
         let topic = self.topics.entry(name.to_owned()).or_insert_with(|| Topic {
             id,
             name: TopicName::new(name).unwrap(),
@@ -65,6 +68,12 @@ impl Known {
         topic.partitions = partitions;
         topic.id
     }
+}
+
+/// The id of a topic that a test makes.
+fn id_of(name: &str, generation: u64) -> TopicId {
+    let add = |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte));
+    TopicId::from_random(name.bytes().fold(7, add), generation << 8)
 }
 
 impl Topics for Known {
@@ -115,7 +124,7 @@ impl Host {
         Self {
             coordinator,
             settings,
-            topics: Known::default(),
+            topics: Known { makes_what_is_committed: true, ..Known::default() },
             log: Vec::new(),
             answers: Map::new(),
             moment,
@@ -143,6 +152,15 @@ impl Host {
         self.tickets += 1;
         self.moment.random += 1_000_000;
         let ticket = Ticket(self.tickets);
+        if let GroupRequest::CommitOffsets(request) = &request {
+            // Offsets are committed for topics that exist, unless a test says otherwise.
+            for offset in &request.offsets {
+                let name = offset.topic.as_str();
+                if self.topics.makes_what_is_committed && self.topics.named(name).is_none() {
+                    self.topics.make(name, 1);
+                }
+            }
+        }
         while self.coordinator.begin(self.moment, &request) == Progress::More {
             self.collect();
         }
@@ -159,10 +177,22 @@ impl Host {
     }
 
     fn delete_topic(&mut self, topic: &str) {
-        while self.coordinator.topic_deleted(topic) == Progress::More {
+        let id = id_of(topic, self.topics.generation);
+        while self.coordinator.topic_deleted(topic, id) == Progress::More {
             self.collect();
         }
         self.collect();
+    }
+
+    /// What a host asks for between a load and the first request; gives the number of steps.
+    fn forget_lost(&mut self) -> usize {
+        let mut steps = 1;
+        while self.coordinator.forget_lost(&self.topics) == Progress::More {
+            self.collect();
+            steps += 1;
+        }
+        self.collect();
+        steps
     }
 
     fn collect(&mut self) {
@@ -378,6 +408,7 @@ fn protocol(name: &str, topics: &[&str]) -> Protocol {
 fn commit(topic: &str, offset: u64) -> CommitOffsets {
     let offset = OffsetToCommit {
         topic: TopicName::new(topic).unwrap(),
+        topic_id: id_of(topic, 0),
         partition: PartitionId::new(0),
         offset: Offset::new(offset),
         leader_epoch: Some(LeaderEpoch::new(5)),

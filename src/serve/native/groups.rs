@@ -108,13 +108,15 @@ impl<N: Net> Calls<N> {
         let (mut refusals, mut offsets) = (Vec::with_capacity(commit.offsets.len()), Vec::new());
         for offset in commit.offsets {
             let topic = metadata.topic_named(offset.topic.as_str());
-            if topic.is_none_or(|topic| offset.partition.get() >= topic.partitions) {
+            let Some(topic) = topic.filter(|topic| offset.partition.get() < topic.partitions)
+            else {
                 refusals.push(Some(ErrorCode::UnknownTopicOrPartition));
                 continue;
-            }
+            };
             refusals.push(None);
             offsets.push(request::OffsetToCommit {
                 topic: offset.topic,
+                topic_id: topic.id,
                 partition: offset.partition,
                 offset: offset.offset,
                 leader_epoch: offset.leader_epoch,

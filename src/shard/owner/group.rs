@@ -48,7 +48,7 @@ pub(crate) fn topic_deleted<I: Io>(state: &ShardState<I>, topic: &Topic) {
         return;
     }
     for seat in state.groups.seats() {
-        seat.push(Asked::TopicDeleted(topic.name.clone()));
+        seat.push(Asked::TopicDeleted(topic.name.clone(), topic.id));
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) enum Asked {
         waiter: WaiterId,
         filter: ListFilter,
     },
-    TopicDeleted(TopicName),
+    TopicDeleted(TopicName, TopicId),
     /// Settings were changed.
     Settings,
 }

@@ -113,6 +113,7 @@ impl Commit {
         let topic = TopicName::new(&outside.scenario.topic.first()?.name).ok()?;
         let one = OffsetToCommit {
             topic,
+            topic_id: outside.topics.borrow().get(&0).copied()?,
             partition: PartitionId::new(self.partition),
             offset: Offset::new(self.offset),
             leader_epoch: None,

@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use kolk_model::error::ErrorCode;
-use kolk_model::ids::PartitionId;
+use kolk_model::ids::{PartitionId, TopicId};
 use kolk_model::map::Map;
 use kolk_model::time::TimestampMs;
 
@@ -18,12 +18,15 @@ use crate::group::request::{
     CommitOffsets, DeleteOffsets, FetchOffsets, OffsetToCommit, OffsetsOfTopic,
 };
 
+use crate::group::topics::Topics;
+use crate::topic::Topic;
+
 /// Codes of the entries of a commit, and for each that can be stored the last one of its partition.
 type Checked = (Vec<ErrorCode>, Vec<Option<usize>>);
 
 /// Offsets forgotten before their records are appended.
 const FORGOTTEN_MAX: usize = 4_096;
-/// The numbers of an offset's record: its partition, both versions, three lengths, epoch, times.
+/// The numbers of an offset's record: its partition, both versions, lengths, epoch, time, the topic's id.
 const OFFSET_BYTES: usize = 64;
 /// Groups looked through for old offsets before anything else gets its turn.
 const EXPIRY_GROUPS_MAX: usize = 1_000;
@@ -33,6 +36,7 @@ const EXPIRY_PAUSE_MS: u64 = 20;
 impl Coordinator {
     pub(super) fn commit_offsets(
         &mut self,
+        topics: &dyn Topics,
         request: CommitOffsets,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         match self.groups.get_mut(&request.group) {
@@ -52,7 +56,7 @@ impl Coordinator {
         let id = request.group;
         let now = self.desk.moment.wall;
         let expires_at = request.retention_ms.map(|ms| now.saturating_forward(ms));
-        let (mut codes, last) = self.check_entries(&id, &request.offsets)?;
+        let (mut codes, last) = self.check_entries(topics, &id, &request.offsets)?;
         let mut topic_before: Option<Arc<str>> = None;
         for (index, offset) in request.offsets.into_iter().enumerate() {
             if last.get(index).is_none_or(|last| *last != Some(index)) {
@@ -63,11 +67,12 @@ impl Coordinator {
             let topic = known.unwrap_or_else(|| Arc::from(offset.topic.as_str()));
             let value = OffsetValue {
                 offset: offset.offset,
-                // The version that stores an expiry has no leader epoch, nor have the requests that ask for one.
+                // The version that stores an expiry has neither leader epoch nor topic id, nor have the requests that ask for one.
                 leader_epoch: offset.leader_epoch.filter(|_| expires_at.is_none()),
                 metadata: offset.metadata,
                 committed_at: now,
                 expires_at,
+                topic_id: Some(offset.topic_id).filter(|_| expires_at.is_none()),
             };
             let partition = offset.partition.get().cast_signed();
             let code = self.commit_one(&id, &topic, partition, value);
@@ -92,13 +97,17 @@ impl Coordinator {
     /// a commit are one batch: a client would take some for stored otherwise.
     fn check_entries(
         &self,
+        topics: &dyn Topics,
         id: &GroupId,
         offsets: &[OffsetToCommit],
     ) -> Result<Checked, ErrorCode> {
         let mut codes = vec![ErrorCode::None; offsets.len()];
         let mut last_of: Map<(&str, PartitionId), usize> = Map::new();
         for (index, (offset, code)) in offsets.iter().zip(&mut codes).enumerate() {
-            if offset.metadata.len() > self.desk.settings.offset_metadata_bytes_max {
+            let topic = topics.with_id(offset.topic_id);
+            if topic.is_none_or(|topic| topic.name != offset.topic) {
+                *code = ErrorCode::UnknownTopicOrPartition;
+            } else if offset.metadata.len() > self.desk.settings.offset_metadata_bytes_max {
                 *code = ErrorCode::OffsetMetadataTooLarge;
             } else {
                 last_of.insert((offset.topic.as_str(), offset.partition), index);
@@ -214,21 +223,58 @@ impl Coordinator {
         }
     }
 
-    /// A topic is gone: so are its offsets, some of them with each call.
-    pub fn topic_deleted(&mut self, topic: &str) -> Progress {
+    /// A topic is gone: so are its offsets, some of them with each call. Those of another topic that has its name by now stay.
+    pub fn topic_deleted(&mut self, topic: &str, topic_id: TopicId) -> Progress {
         let of_group = |(id, group): (&GroupId, &Group)| {
-            let id = id.clone();
-            group
-                .offsets
-                .partitions(topic)
-                .into_iter()
-                .map(move |partition| (id.clone(), partition))
+            let gone = group.offsets.of_topic(topic).filter(|(_, value)| {
+                value.topic_id.is_none_or(|committed_for| committed_for == topic_id)
+            });
+            gone.map(|(partition, _)| (id.clone(), partition)).collect::<Vec<_>>()
         };
         let old: Vec<_> = self.groups.iter().flat_map(of_group).take(FORGOTTEN_MAX).collect();
         let progress = progress(&old);
         let name: Arc<str> = Arc::from(topic);
         for (id, partition) in old {
             self.forget_offset(&id, &name, partition);
+        }
+        progress
+    }
+
+    /// Forgets offsets whose topic is gone, some of them with each call: a crash, or an append that failed, may have come
+    /// between a topic's end and the records that say it of its offsets, and another topic of the name must not inherit them.
+    /// To be asked for before [`Coordinator::loaded`], with the topics that there are: each that offsets were ever
+    /// committed for is among them, or was deleted.
+    pub fn forget_lost(&mut self, topics: &dyn Topics) -> Progress {
+        let before = self.lost_after.take();
+        let from = before.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.groups.range::<GroupId, _>((from, Bound::Unbounded));
+        let ids: Vec<GroupId> = next.take(EXPIRY_GROUPS_MAX).map(|(id, _)| id.clone()).collect();
+        let mut seen = 0;
+        while let Some(id) = ids.get(seen)
+            && !self.desk.is_full()
+            && self.forget_lost_of(topics, id) == Progress::Done
+        {
+            seen += 1;
+        }
+        if seen == ids.len() && seen < EXPIRY_GROUPS_MAX {
+            return Progress::Done;
+        }
+        let last = seen.checked_sub(1).and_then(|last| ids.get(last).cloned());
+        self.lost_after = last.or(before);
+        Progress::More
+    }
+
+    fn forget_lost_of(&mut self, topics: &dyn Topics, id: &GroupId) -> Progress {
+        let Some(group) = self.groups.get(id) else { return Progress::Done };
+        let lost = group.offsets.iter().filter(|(topic, _, value)| {
+            let is_its = |topic: &Topic| value.topic_id.is_none_or(|id| id == topic.id);
+            !topics.named(topic).is_some_and(is_its)
+        });
+        let lost = lost.map(|(topic, partition, _)| (Arc::clone(topic), partition));
+        let lost: Vec<_> = lost.take(FORGOTTEN_MAX).collect();
+        let progress = progress(&lost);
+        for (topic, partition) in lost {
+            self.forget_offset(id, &topic, partition);
         }
         progress
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use kolk_model::ids::LeaderEpoch;
+use kolk_model::ids::{LeaderEpoch, TopicId};
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
 
@@ -18,6 +18,7 @@ fn offset_value() -> OffsetValue {
         metadata: "m".to_owned(),
         committed_at: TimestampMs::new(1),
         expires_at: None,
+        topic_id: None,
     }
 }
 
@@ -58,6 +59,16 @@ fn an_expiry_of_its_own_takes_the_version_that_has_one() {
     let bytes = value.encode();
     assert_eq!(bytes.get(..2), Some(&[0_u8, 1][..]));
     assert_eq!(OffsetValue::decode(&bytes), Ok(value));
+}
+
+#[test]
+fn the_id_of_a_topic_takes_the_version_that_has_a_tag_for_it() {
+    let value =
+        OffsetValue { topic_id: Some(TopicId::new(*b"0123456789abcdef")), ..offset_value() };
+    let bytes =
+        b"\0\x04\0\0\0\0\0\0\0\x2a\0\0\0\x07\x02m\0\0\0\0\0\0\0\x01\x01\0\x100123456789abcdef";
+    assert_eq!(&value.encode()[..], bytes);
+    assert_eq!(OffsetValue::decode(bytes), Ok(value));
 }
 
 #[test]

@@ -252,6 +252,7 @@ fn an_answer_waits_for_the_records_before_it() {
         generation_or_epoch: joined[0].generation.to_wire(),
         ..request
     };
+    host.topics.make("t", 1);
     host.coordinator.handle(
         host.moment,
         &host.topics,

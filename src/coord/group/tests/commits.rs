@@ -247,7 +247,7 @@ fn of_several_entries_of_a_partition_the_last_that_can_be_is_written() {
         metadata: "x".repeat(words),
         ..first.clone()
     };
-    let other = OffsetToCommit { topic: TopicName::new("u").unwrap(), ..entry(9, 0) };
+    let other = commit("u", 9).offsets.remove(0);
     request.offsets = vec![entry(1, 0), entry(2, 5_000), other, entry(3, 7), entry(4, 5_000)];
     let long = ErrorCode::OffsetMetadataTooLarge;
     let fine = ErrorCode::None;
@@ -320,7 +320,8 @@ fn what_goes_by_the_thousand_goes_in_steps() {
     let mut host = filled();
     let mut steps = 0;
     let mut most = 0;
-    while host.coordinator.topic_deleted("t") == Progress::More {
+    let id = id_of("t", 0);
+    while host.coordinator.topic_deleted("t", id) == Progress::More {
         let before = host.log.len();
         host.collect();
         most = most.max(host.log.len() - before);
@@ -368,6 +369,7 @@ fn old_offsets_of_many_groups_all_go() {
 #[test]
 fn nothing_more_is_begun_while_many_records_wait() {
     let mut host = Host::new();
+    host.topics.make("t", 1);
     let mut count = 0;
     while !host.coordinator.is_full() {
         let group = GroupId::from(format!("g{count}"));
@@ -388,4 +390,62 @@ fn nothing_more_is_begun_while_many_records_wait() {
     host.collect();
     host.coordinator.tick(host.moment, &host.topics);
     assert!(host.coordinator.next_due_ms() > Some(host.moment.now_ms));
+}
+
+#[test]
+fn offsets_of_a_topic_that_is_gone_are_not_those_of_the_next_one_of_its_name() {
+    let mut host = Host::new();
+    for topic in ["t", "u", "v"] {
+        host.commit(commit(topic, 7)).unwrap();
+    }
+    let without_id = CommitOffsets { retention_ms: Some(DAY_MS), ..commit("v", 8) };
+    host.commit(without_id).unwrap();
+    // A crash came before the tombstones; one topic is there again, and another is gone for good.
+    host.topics.topics.remove("t");
+    host.topics.topics.remove("u");
+    host.topics.generation = 1;
+    host.topics.make("t", 1);
+    host.restart();
+    assert_eq!(host.forget_lost(), 1);
+    assert_eq!(host.offsets(), [("v".to_owned(), 0, 8)]);
+    // One that does not say which topic it is of is of the one that there is.
+    host.restart();
+    assert_eq!(host.offsets(), [("v".to_owned(), 0, 8)]);
+    host.topics.topics.remove("v");
+    host.forget_lost();
+    assert_eq!((host.offsets(), host.coordinator.group_count()), (vec![], 0));
+}
+
+#[test]
+fn a_commit_for_a_topic_that_is_gone_is_refused() {
+    let mut host = Host::new();
+    host.topics.makes_what_is_committed = false;
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    assert_eq!(host.commit(commit("t", 1)), Ok(vec![unknown]));
+    host.topics.generation = 1;
+    host.topics.make("t", 1);
+    assert_eq!(host.commit(commit("t", 1)), Ok(vec![unknown]), "of its name is another one");
+    let mut of_this = commit("t", 1);
+    of_this.offsets[0].topic_id = id_of("t", 1);
+    assert_eq!(host.commit(of_this), Ok(vec![ErrorCode::None]));
+    // The end of the former one comes late.
+    let _ = host.coordinator.topic_deleted("t", id_of("t", 0));
+    assert_eq!(host.offsets().len(), 1);
+    assert_eq!((host.log.len(), host.coordinator.group_count()), (1, 1));
+}
+
+#[test]
+fn lost_offsets_by_the_thousand_go_in_steps() {
+    let mut host = Host::new();
+    for number in 0..2_500 {
+        let group = GroupId::from(format!("g{number}"));
+        host.commit(CommitOffsets { group, ..commit("u", 1) }).unwrap();
+    }
+    host.commit(wide("t", 9_000, 0)).unwrap();
+    host.topics.topics.remove("t");
+    host.restart();
+    assert!(host.forget_lost() >= 5);
+    assert_eq!(host.coordinator.offset_count(), 2_500);
+    host.restart();
+    assert_eq!(host.coordinator.offset_count(), 2_500);
 }

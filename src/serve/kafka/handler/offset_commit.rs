@@ -71,6 +71,7 @@ fn offset(topic: &Topic, asked: RequestPartition) -> Result<OffsetToCommit, Erro
     let partition = names::partition(topic, asked.partition_index)?;
     Ok(OffsetToCommit {
         topic: topic.name.clone(),
+        topic_id: topic.id,
         partition: partition.partition,
         offset: Offset::from_wire(asked.committed_offset).ok_or(ErrorCode::InvalidRequest)?,
         leader_epoch: LeaderEpoch::from_wire(asked.committed_leader_epoch),

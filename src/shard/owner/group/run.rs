@@ -66,6 +66,7 @@ pub(super) async fn run<I: Io>(state: Rc<ShardState<I>>, id: TopicPartition, sea
                     coordinator,
                     open: Map::new(),
                     tickets: 0,
+                    deleted: Vec::new(),
                 };
                 let began = state.io.now();
                 if let Err(refusal) = host.serve().await {
@@ -99,11 +100,14 @@ struct Host<I: Io> {
     coordinator: Coordinator,
     open: Map<Ticket, (WaiterId, RequestKind)>,
     tickets: u64,
+    /// The ends of topics that were heeded and whose records are not safe yet.
+    deleted: Vec<Asked>,
 }
 
 impl<I: Io> Host<I> {
     /// Answers until the coordinator is not wanted any more, or an append fails.
     async fn serve(&mut self) -> Result<(), Refusal> {
+        self.forget_lost().await?;
         self.coordinator.loaded(self.moment());
         self.seat.standing.set(Standing::Open);
         while is_wanted(&self.state, &self.seat) {
@@ -117,10 +121,36 @@ impl<I: Io> Host<I> {
                 let answer = if is_safe { Ok(groups) } else { Err(ErrorCode::NotCoordinator) };
                 self.state.answer(waiter, Reply::Groups(answer));
             }
+            if finished.is_err() {
+                // The next load may still find the offsets.
+                self.deleted.drain(..).rev().for_each(|deleted| self.seat.push_front(deleted));
+            }
             finished?;
+            self.deleted.clear();
             self.state.io.yield_now().await;
         }
         Ok(())
+    }
+
+    /// Forgets the offsets of topics that are gone. The shard has known every topic that offsets were committed for, and knows
+    /// which of them were deleted: what its coordinators have not seen of that was lost with a crash.
+    async fn forget_lost(&mut self) -> Result<(), Refusal> {
+        loop {
+            let progress = self.coordinator.forget_lost(&self.topics());
+            let effects = self.coordinator.take_effects();
+            if !effects.records.is_empty() {
+                tracing::info!(
+                    log = %self.id,
+                    records = effects.records.len(),
+                    "offsets of topics that are gone are forgotten"
+                );
+            }
+            self.finish(effects).await?;
+            if progress == Progress::Done {
+                return Ok(());
+            }
+            self.state.io.yield_now().await;
+        }
     }
 
     /// Waits until something is asked or due.
@@ -147,10 +177,7 @@ impl<I: Io> Host<I> {
     /// Lets the coordinator do what is due and what is asked. Gives the lists to answer with.
     fn carry_out(&mut self) -> Vec<(WaiterId, Vec<ListedGroup>)> {
         let mut moment = self.moment();
-        let topics = SeenTopics {
-            metadata: Rc::clone(&self.state.metadata.borrow()),
-            version: self.state.groups.topics_version.get(),
-        };
+        let topics = self.topics();
         self.coordinator.tick(moment, &topics);
         let mut lists = Vec::new();
         for _ in 0..ASKED_MAX {
@@ -160,7 +187,7 @@ impl<I: Io> Host<I> {
             let Some(asked) = self.seat.pop() else { break };
             let begun = match &asked {
                 Asked::Request { request, .. } => self.coordinator.begin(moment, request),
-                Asked::TopicDeleted(name) => self.coordinator.topic_deleted(name.as_str()),
+                Asked::TopicDeleted(name, id) => self.coordinator.topic_deleted(name.as_str(), *id),
                 Asked::List { .. } | Asked::Settings => Progress::Done,
             };
             if begun == Progress::More {
@@ -180,7 +207,7 @@ impl<I: Io> Host<I> {
                 Asked::List { waiter, filter } => {
                     lists.push((waiter, self.coordinator.list(&filter)));
                 }
-                Asked::TopicDeleted(_) => {}
+                Asked::TopicDeleted(..) => self.deleted.push(asked),
                 Asked::Settings => self.coordinator.set_settings(self.state.groups.settings()),
             }
         }
@@ -260,6 +287,13 @@ impl<I: Io> Host<I> {
         refuse_queued(&self.state, &self.seat);
     }
 
+    fn topics(&self) -> SeenTopics {
+        SeenTopics {
+            metadata: Rc::clone(&self.state.metadata.borrow()),
+            version: self.state.groups.topics_version.get(),
+        }
+    }
+
     fn moment(&self) -> Moment {
         let io = &self.state.io;
         Moment {
@@ -308,7 +342,7 @@ fn refuse_queued<I: Io>(state: &ShardState<I>, seat: &Seat) {
                 state.answer(waiter, Reply::Group(Box::new(request.kind().refuse(code))));
             }
             Asked::List { waiter, .. } => state.answer(waiter, Reply::Groups(Err(code))),
-            deleted @ Asked::TopicDeleted(_) => kept.push(deleted),
+            deleted @ Asked::TopicDeleted(..) => kept.push(deleted),
             // The next load begins with them.
             Asked::Settings => {}
         }

@@ -25,9 +25,12 @@ fn quick() -> ShardSettings {
     }
 }
 
-fn commit(group: &str, offset: u64) -> GroupRequest {
+/// A commit for the topic `web`; of none if there is no such topic.
+fn commit(shard: &Shard<SimIo>, group: &str, offset: u64) -> GroupRequest {
+    let topic_id = shard.metadata().topic_named("web").map(|topic| topic.id);
     let one = OffsetToCommit {
         topic: TopicName::new("web").unwrap(),
+        topic_id: topic_id.unwrap_or(TopicId::ZERO),
         partition: PartitionId::new(0),
         offset: Offset::new(offset),
         leader_epoch: None,
@@ -131,13 +134,22 @@ async fn heartbeat(shard: &Shard<SimIo>, group: &str, joined: &Joined) -> Result
     }
 }
 
+/// A node with the topic that is committed for.
+async fn start_with_web(io: SimIo, shards: u16, settings: ShardSettings) -> Node {
+    let node = Node::start_with(io, shards, settings).await;
+    if node.shard(0).metadata().topic_named("web").is_none() {
+        node.create("web", 1).await;
+    }
+    node
+}
+
 fn check_quick<F: Future<Output = ()>>(
     shards: u16,
     scene: impl Fn(Rc<Node>) -> F + Copy + 'static,
 ) {
     for seed in 0..3 {
         Sim::new(seed).run(move |io| async move {
-            scene(Rc::new(Node::start_with(io, shards, quick()).await)).await;
+            scene(Rc::new(start_with_web(io, shards, quick()).await)).await;
         });
     }
 }
@@ -147,7 +159,9 @@ fn groups_are_asked_from_every_shard_and_the_topic_comes_by_itself() {
     check_quick(3, |node| async move {
         // All at once: one of them creates the topic.
         let first: Vec<_> = (0..9)
-            .map(|n| node.shard(n % 3).group(commit(&format!("g{n}"), u64::from(n))))
+            .map(|n| {
+                node.shard(n % 3).group(commit(node.shard(n % 3), &format!("g{n}"), u64::from(n)))
+            })
             .collect();
         for answer in first {
             let answer = answer.await;
@@ -157,7 +171,7 @@ fn groups_are_asked_from_every_shard_and_the_topic_comes_by_itself() {
         }
         for n in 0..9 {
             let group = format!("g{n}");
-            ask(node.shard(n % 3), commit(&group, u64::from(n) + 100)).await;
+            ask(node.shard(n % 3), commit(node.shard(n % 3), &group, u64::from(n) + 100)).await;
             for shard in &node.shards {
                 assert_eq!(committed(shard, &group).await, Some(u64::from(n) + 100));
             }
@@ -183,7 +197,7 @@ fn groups_are_asked_from_every_shard_and_the_topic_comes_by_itself() {
 #[test]
 fn clients_cannot_write_to_the_topic_of_the_groups() {
     check_quick(2, |node| async move {
-        ask(node.shard(0), commit("g", 1)).await;
+        ask(node.shard(0), commit(node.shard(0), "g", 1)).await;
         let topic = node.shard(0).metadata().topic_named("__consumer_offsets").unwrap().id;
         for shard in &node.shards {
             let refused = produce(shard, at(topic, 0), &["x"]).await;
@@ -197,11 +211,11 @@ fn a_groups_members_carry_on_after_a_stop_with_another_number_of_shards() {
     for (seed, (before, after)) in (0..).zip([(4, 2), (2, 8), (1, 3)]) {
         let sim = Sim::new(seed);
         sim.run(move |io| async move {
-            let node = Node::start_with(io.clone(), before, quick()).await;
+            let node = start_with_web(io.clone(), before, quick()).await;
             let joined = member(node.shard(0), "g").await;
-            ask(node.shard(0), commit("other", 42)).await;
+            ask(node.shard(0), commit(node.shard(0), "other", 42)).await;
             node.stop().await;
-            let node = Node::start_with(io, after, quick()).await;
+            let node = start_with_web(io, after, quick()).await;
             for shard in &node.shards {
                 assert_eq!(heartbeat(shard, "g", &joined).await, Ok(()));
                 assert_eq!(committed(shard, "other").await, Some(42));
@@ -228,7 +242,7 @@ fn sessions_end_by_the_shards_own_clock() {
 fn changed_settings_are_heeded_by_every_coordinator_and_after_a_restart() {
     let sim = Sim::new(5);
     sim.run(move |io| async move {
-        let node = Node::start_with(io.clone(), 3, quick()).await;
+        let node = start_with_web(io.clone(), 3, quick()).await;
         let set = |name: &str, value: &str, intent| {
             let (name, value) = (name.to_owned(), value.to_owned());
             let changes = vec![ConfigChange::Set { name, value }];
@@ -255,7 +269,7 @@ fn changed_settings_are_heeded_by_every_coordinator_and_after_a_restart() {
             assert_eq!(code(wrong), ErrorCode::InvalidConfig, "shorter than the shortest");
         }
         node.stop().await;
-        let node = Node::start_with(io, 2, quick()).await;
+        let node = start_with_web(io, 2, quick()).await;
         let answer = ask(node.shard(0), join("a")).await;
         assert_eq!(refused(answer), Some(ErrorCode::InvalidSessionTimeout));
     });
@@ -281,7 +295,7 @@ fn a_stop_sends_parked_members_away() {
             }
             other => panic!("{other:?}"),
         }
-        let late = node.shard(1).group(commit("g", 1)).await;
+        let late = node.shard(1).group(commit(node.shard(1), "g", 1)).await;
         let refused = ErrorCode::CoordinatorNotAvailable;
         assert_eq!(late, GroupAnswer::CommitOffsets(Err(refused)));
     });
@@ -290,8 +304,8 @@ fn a_stop_sends_parked_members_away() {
 #[test]
 fn offsets_of_a_deleted_topic_are_forgotten() {
     check_quick(2, |node| async move {
-        let topic = node.create("web", 1).await;
-        ask(node.shard(0), commit("g", 7)).await;
+        let topic = node.shard(0).metadata().topic_named("web").unwrap().id;
+        ask(node.shard(0), commit(node.shard(0), "g", 7)).await;
         node.shard(0).delete_topic(topic).await.unwrap();
         assert_eq!(committed(node.shard(1), "g").await, None);
         assert_eq!(state_of(node.shard(1), "g").await, Err(ErrorCode::GroupIdNotFound));
@@ -301,9 +315,11 @@ fn offsets_of_a_deleted_topic_are_forgotten() {
 #[test]
 fn many_offsets_go_with_their_group_or_topic_and_who_asks_next_sees_it() {
     check_quick(2, |node| async move {
-        let topic = node.create("web", 1).await;
+        let topic = node.shard(0).metadata().topic_named("web").unwrap().id;
         let fill = |group: &'static str| {
-            let GroupRequest::CommitOffsets(mut request) = commit(group, 7) else { unreachable!() };
+            let GroupRequest::CommitOffsets(mut request) = commit(node.shard(0), group, 7) else {
+                unreachable!()
+            };
             let first = request.offsets[0].clone();
             let one =
                 |number| OffsetToCommit { partition: PartitionId::new(number), ..first.clone() };
@@ -324,13 +340,49 @@ fn many_offsets_go_with_their_group_or_topic_and_who_asks_next_sees_it() {
 }
 
 #[test]
+fn a_topic_made_again_after_a_kill_has_no_offsets_of_the_former_one() {
+    let id_of = |node: &Node| node.shard(0).metadata().topic_named("web").map(|topic| topic.id);
+    let mut made_again = 0;
+    for (seed, steps) in (0..).zip((1..400).step_by(4)) {
+        let sim = Sim::new(seed);
+        let node = sim.run(move |io| async move {
+            let node = start_with_web(io, 2, quick()).await;
+            ask(node.shard(0), commit(node.shard(0), "g", 7)).await;
+            Rc::new(node)
+        });
+        let former = id_of(&node);
+        let deleting = Rc::clone(&node);
+        sim.run_steps(steps, move |_| async move {
+            deleting.shard(0).delete_topic(former.unwrap()).await.unwrap();
+        });
+        drop(node);
+        let sim = Sim::with_disk(sim.kill(), seed + 1_000);
+        let node = sim.run(move |io| async move {
+            let node = start_with_web(io, 2, quick()).await;
+            let expected = (id_of(&node) == former).then_some(7);
+            assert_eq!(committed(node.shard(0), "g").await, expected, "seed {seed}");
+            ask(node.shard(0), commit(node.shard(0), "g", 8)).await;
+            node
+        });
+        made_again += usize::from(id_of(&node) != former);
+        drop(node);
+        let sim = Sim::with_disk(sim.crash(), seed + 2_000);
+        sim.run(move |io| async move {
+            let node = start_with_web(io, 2, quick()).await;
+            assert_eq!(committed(node.shard(0), "g").await, Some(8), "seed {seed}");
+        });
+    }
+    assert!(made_again > 10, "{made_again}");
+}
+
+#[test]
 fn without_the_topic_of_the_groups_there_are_none_and_it_comes_again() {
     check_quick(2, |node| async move {
-        ask(node.shard(0), commit("g", 7)).await;
+        ask(node.shard(0), commit(node.shard(0), "g", 7)).await;
         let topic = node.shard(0).metadata().topic_named("__consumer_offsets").unwrap().id;
         node.shard(0).delete_topic(topic).await.unwrap();
         assert_eq!(committed(node.shard(1), "g").await, None);
-        ask(node.shard(1), commit("g", 8)).await;
+        ask(node.shard(1), commit(node.shard(1), "g", 8)).await;
         assert_eq!(committed(node.shard(0), "g").await, Some(8));
     });
 }
@@ -339,8 +391,8 @@ fn without_the_topic_of_the_groups_there_are_none_and_it_comes_again() {
 fn a_commit_that_cannot_be_written_is_refused_and_its_group_read_again() {
     let sim = Sim::new(1);
     let node = sim.run(move |io| async move {
-        let node = Rc::new(Node::start_with(io, 1, quick()).await);
-        ask(node.shard(0), commit("g", 1)).await;
+        let node = Rc::new(start_with_web(io, 1, quick()).await);
+        ask(node.shard(0), commit(node.shard(0), "g", 1)).await;
         node
     });
     sim.set_capacity(0);
@@ -348,7 +400,7 @@ fn a_commit_that_cannot_be_written_is_refused_and_its_group_read_again() {
     sim.run(move |_| async move {
         // What was prepared takes some more; then the disk is full.
         for offset in 2..100_000 {
-            let answer = told.shard(0).group(commit("g", offset)).await;
+            let answer = told.shard(0).group(commit(told.shard(0), "g", offset)).await;
             if let GroupAnswer::CommitOffsets(Err(code)) = answer {
                 assert!(code.retriable(), "{code}");
                 return;
@@ -360,7 +412,7 @@ fn a_commit_that_cannot_be_written_is_refused_and_its_group_read_again() {
     sim.run(move |_| async move {
         let deadline = node.io.now() + Duration::from_secs(60);
         loop {
-            let answer = ask(node.shard(0), commit("g", 200_000)).await;
+            let answer = ask(node.shard(0), commit(node.shard(0), "g", 200_000)).await;
             if answer == GroupAnswer::CommitOffsets(Ok(vec![ErrorCode::None])) {
                 break;
             }
@@ -375,8 +427,8 @@ fn a_commit_that_cannot_be_written_is_refused_and_its_group_read_again() {
 fn a_list_asked_with_a_commit_that_cannot_be_written_is_answered() {
     let sim = Sim::new(2);
     let node = sim.run(move |io| async move {
-        let node = Rc::new(Node::start_with(io, 1, quick()).await);
-        ask(node.shard(0), commit("g", 1)).await;
+        let node = Rc::new(start_with_web(io, 1, quick()).await);
+        ask(node.shard(0), commit(node.shard(0), "g", 1)).await;
         node
     });
     sim.set_capacity(0);
@@ -386,7 +438,7 @@ fn a_list_asked_with_a_commit_that_cannot_be_written_is_answered() {
             let listing = node.shard(0).list_groups(ListFilter::default(), GroupsOf::Node);
             let mut listing = Box::pin(listing);
             let first = poll_fn(|cx| Poll::Ready(listing.as_mut().poll(cx))).await;
-            let committing = node.shard(0).group(commit("g", offset));
+            let committing = node.shard(0).group(commit(node.shard(0), "g", offset));
             let listed = Rc::new(RefCell::new(None));
             if let Poll::Ready(early) = first {
                 *listed.borrow_mut() = Some(early);
@@ -414,8 +466,8 @@ fn a_commit_waits_for_its_turn_at_a_log_that_has_too_much_to_do() {
             // What the log can't take at once is refused.
             let mut settings = quick();
             settings.partition.appends_waiting_max = 0;
-            let node = Node::start_with(io, 2, settings).await;
-            let many = |offset| match commit("g", offset) {
+            let node = start_with_web(io, 2, settings).await;
+            let many = |offset| match commit(node.shard(1), "g", offset) {
                 GroupRequest::CommitOffsets(mut request) => {
                     request.offsets[0].metadata = "x".repeat(4_000);
                     let first = request.offsets[0].clone();
@@ -442,7 +494,7 @@ fn a_commit_waits_for_its_turn_at_a_log_that_has_too_much_to_do() {
 fn a_commit_waits_while_its_shard_has_too_much_to_do() {
     check_quick(1, |node| async move {
         let shard = node.shard(0);
-        ask(shard, commit("g", 1)).await;
+        ask(shard, commit(shard, "g", 1)).await;
         let mut others = Vec::new();
         while let Ok(waiter) = shard.state.waiters.open_local() {
             others.push(waiter);
@@ -455,7 +507,7 @@ fn a_commit_waits_while_its_shard_has_too_much_to_do() {
             others.into_iter().for_each(|waiter| waiters.close(waiter));
         });
         let stored = GroupAnswer::CommitOffsets(Ok(vec![ErrorCode::None]));
-        assert_eq!(shard.group(commit("g", 2)).await, stored);
+        assert_eq!(shard.group(commit(shard, "g", 2)).await, stored);
         assert_eq!(committed(shard, "g").await, Some(2));
     });
 }
@@ -466,7 +518,7 @@ type Told = Rc<RefCell<std::collections::BTreeMap<String, u64>>>;
 async fn commit_on_and_on(shard: Shard<SimIo>, group: String, told: Told) {
     let from = told.borrow().get(&group).map_or(0, |offset| offset + 1);
     for offset in from.. {
-        if ask(&shard, commit(&group, offset)).await
+        if ask(&shard, commit(&shard, &group, offset)).await
             == GroupAnswer::CommitOffsets(Ok(vec![ErrorCode::None]))
         {
             told.borrow_mut().insert(group.clone(), offset);
@@ -485,7 +537,7 @@ fn check_lives(seed: u64, end: fn(Sim) -> SimDisk) {
         let shards = u16::try_from(1 + (seed + life * 3) % 4).unwrap();
         let known = Rc::clone(&told);
         let node = sim.run(move |io| async move {
-            let node = Node::start_with(io, shards, quick()).await;
+            let node = start_with_web(io, shards, quick()).await;
             let expected = known.borrow().clone();
             for (group, offset) in expected {
                 let found = committed(node.shard(0), &group).await;
@@ -522,11 +574,11 @@ fn commits_that_were_told_survive_kills_and_power_cuts() {
 fn nothing_is_promised_by_an_offsets_topic_that_can_not_be_whole() {
     for seed in 0..8 {
         let sim = Sim::new(seed);
+        let told = Told::default();
+        let node = sim.run(|io| async move { Rc::new(start_with_web(io, 2, quick()).await) });
         // Its logs come one after the other, slowly, and the last one of a shard can't.
         sim.slow_down(30);
         sim.inject(Fault::eio(Op::SyncDir, "/4"));
-        let told = Told::default();
-        let node = sim.run(|io| async move { Rc::new(Node::start_with(io, 2, quick()).await) });
         // The first one has the topic made; others come while it is.
         for number in 0..40_u16 {
             let (shard, told) = (node.shard(number % 2).clone(), Rc::clone(&told));
@@ -534,7 +586,7 @@ fn nothing_is_promised_by_an_offsets_topic_that_can_not_be_whole() {
                 shard.io().sleep(Duration::from_millis(u64::from(number))).await;
                 let (group, stored) =
                     (format!("g{number}"), GroupAnswer::CommitOffsets(Ok(vec![ErrorCode::None])));
-                while ask(&shard, commit(&group, 7)).await != stored {
+                while ask(&shard, commit(&shard, &group, 7)).await != stored {
                     shard.io().sleep(Duration::from_millis(1)).await;
                 }
                 told.borrow_mut().insert(group, 7);
@@ -559,7 +611,7 @@ fn generations_only_rise_over_lives() {
     for life in 0..4_u16 {
         let sim = Sim::with_disk(disk, u64::from(life));
         let found = sim.run(move |io| async move {
-            let node = Node::start_with(io, 1 + life % 3, quick()).await;
+            let node = start_with_web(io, 1 + life % 3, quick()).await;
             node.io.sleep(Duration::from_secs(31)).await;
             member(node.shard(0), "g").await.generation
         });
