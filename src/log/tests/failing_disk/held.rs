@@ -8,6 +8,7 @@ use std::time::Duration;
 use kolk_io::door::Io;
 use kolk_io::error::Op;
 use kolk_io::sim::{Fault, Sim, SimDisk, SimIo};
+use kolk_layout::field::bytes;
 use kolk_metric::shard::ShardMetrics;
 use kolk_model::offset::Offset;
 
@@ -15,6 +16,7 @@ use crate::error::{Damage, LogError};
 use crate::log::{log_dir, segment_name};
 use crate::settings::SyncPolicy;
 use crate::shard_log::ShardLog;
+use crate::tests::fuzz::Chance;
 use crate::tests::life::{DIR, batch_of, config, id, put, read_all, recovered, small_settings};
 
 /// How many bytes the values of the log's records have: some go to the segment directly, and some of the segments are rolled.
@@ -66,7 +68,7 @@ fn live_without(disk: SimDisk, seed: u64, fault: Option<&Fault>, check: fn(&Dama
         put(&io, &other, 9_000, seed).await;
         log.inner.shard.journal.want_checkpoint();
         io.sleep(Duration::from_secs(1)).await;
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             storage.shutdown().await.unwrap();
         }
     });
@@ -258,4 +260,32 @@ fn a_log_that_rot_took_offline_comes_back_when_that_is_mended() {
         rot(&mut disk);
         check_whole(disk, 3, &VALUES);
     }
+}
+
+#[test]
+fn histories_outlive_starts_that_end_anywhere_on_any_number_of_shards() {
+    let ops = [Op::Open, Op::Read, Op::Write, Op::Sync, Op::Truncate, Op::List, Op::SyncDir];
+    let (mut ended, mut offline) = (0, 0);
+    for seed in 0..60 {
+        let mut chance = Chance(seed * 2 + 1);
+        let mut disk = written(seed, &VALUES);
+        for life in 0..6 {
+            let sim = Sim::with_disk(disk, seed * 10 + life);
+            if chance.below(3) > 0 {
+                let fault = Fault::eio(ops[chance.below(ops.len())], &log_dir(id(0)));
+                sim.inject(fault.after(bytes(chance.below(3))).for_ever());
+            }
+            let shards = u16::try_from(1 + chance.below(3)).unwrap();
+            let steps = 20 + bytes(chance.below(400));
+            let found = sim.run_steps(steps, move |io| async move {
+                let found = recovered(&io, shards, &small_settings(), SyncPolicy::EachGroup).await;
+                found.damaged.len()
+            });
+            ended += u32::from(found.is_some());
+            offline += u32::from(found == Some(1));
+            disk = if chance.below(2) == 0 { sim.kill() } else { sim.crash() };
+        }
+        check_whole(disk, seed, &VALUES);
+    }
+    assert!((60..300).contains(&ended) && offline > 15, "{ended} of 360 ended, {offline} without");
 }
