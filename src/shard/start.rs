@@ -281,7 +281,7 @@ impl<I: Io> Shard<I> {
             shards_drained: RefCell::new(Set::new()),
             remote_fetches: RefCell::new(Map::new()),
             census: RefCell::default(),
-            late: RefCell::new(Set::new()),
+            late: RefCell::new(Map::new()),
             announced: RefCell::new(VecDeque::new()),
             announced_bell: Bell::default(),
             changes: RefCell::new(VecDeque::new()),

@@ -69,8 +69,8 @@ pub(crate) struct ShardState<I: Io> {
     pub(crate) remote_fetches: RefCell<Map<(ShardId, WaiterId), WaiterId>>,
     /// On the controller: the clients of all shards.
     pub(crate) census: RefCell<Census>,
-    /// Shards that owe an answer to a fetch which went on without it.
-    pub(crate) late: RefCell<Set<ShardId>>,
+    /// Shards that owe an answer to a fetch which went on without it, and whom to ring when it has come.
+    pub(crate) late: RefCell<Map<ShardId, Set<WaiterId>>>,
     /// Announced changes that this shard has not carried out yet, with who wants to know.
     pub(crate) announced: RefCell<VecDeque<Announced>>,
     pub(crate) announced_bell: Bell,

@@ -11,13 +11,14 @@ use kolk_io::door::Io;
 use kolk_metric::requests::Call;
 use kolk_model::error::ErrorCode;
 use kolk_model::ids::ShardId;
+use kolk_model::map::Set;
 use kolk_partition::effect::WaiterId;
 
 use crate::message::{BytesAwaited, FetchPart, FetchedPart, Reply, Request};
 use crate::owner::fetch::{await_bytes, fetch, fetch_now, refused};
 use crate::request::{FetchOp, FetchSlot, FetchedSlot, Refusal};
 use crate::shard::{Shard, wrong_reply};
-use crate::state::waiters::Waiting;
+use crate::state::waiters::{TooManyWait, Waiting};
 use crate::state::{Busy, NOBODY, Phase, ShardState};
 
 /// A fetch under way. Dropping it ends it.
@@ -238,8 +239,11 @@ async fn fetch_several<I: Io>(state: Rc<ShardState<I>>, op: FetchOp) -> Vec<Fetc
         // When all shards together have what is missing, one of them has at least its equal share of it.
         let more = (bytes_min - available).div_ceil(shares.len().max(1) as u64);
         let awaited = shares.iter().zip(&parts).map(|(share, part)| {
-            let bytes_min = part.as_ref().map_or(1, |part| part.available + more);
-            (share.shard, BytesAwaited { slots: share.slots.clone(), bytes_min, wait: left })
+            let awaited = part.as_ref().map(|part| {
+                let bytes_min = part.available + more;
+                BytesAwaited { slots: share.slots.clone(), bytes_min, wait: left }
+            });
+            (share.shard, awaited)
         });
         let waits = first_of(&state, awaited.collect());
         // Those that wait elsewhere are hurried when their time is over; a shard that is late can't be.
@@ -280,7 +284,7 @@ async fn gather<I: Io>(
 ) -> Vec<Option<FetchedPart>> {
     let ask = |share: &Share| {
         let part = part_of(op, share.slots.clone(), Duration::ZERO);
-        if state.late.borrow().contains(&share.shard) {
+        if state.late.borrow().contains_key(&share.shard) {
             return Gathered::Late;
         }
         let asked = Asked::new(state, share.shard, Request::Fetch(part.clone()));
@@ -326,23 +330,65 @@ async fn gather<I: Io>(
 
 /// Notes that a shard owes an answer, until it has come.
 fn expect_late<I: Io>(state: &Rc<ShardState<I>>, shard: ShardId, mut asked: Asked<I>) {
-    if !state.late.borrow_mut().insert(shard) {
+    if state.late.borrow().contains_key(&shard) {
         return;
     }
+    state.late.borrow_mut().insert(shard, Set::new());
     let state = Rc::clone(state);
     let io = state.io.clone();
     io.spawn(async move {
         drop(poll_fn(|cx| asked.poll(cx)).await);
-        state.late.borrow_mut().remove(&shard);
+        let waiting = state.late.borrow_mut().remove(&shard).unwrap_or_default();
+        waiting.into_iter().for_each(|bell| state.waiters.ring(bell));
     });
+}
+
+/// The wait for what a late shard owes: how many bytes it has says nothing before that has come.
+struct Owed<I: Io> {
+    state: Rc<ShardState<I>>,
+    shard: ShardId,
+    bell: Result<WaiterId, TooManyWait>,
+}
+
+impl<I: Io> Owed<I> {
+    fn new(state: &Rc<ShardState<I>>, shard: ShardId) -> Self {
+        let bell = state.waiters.open_bell();
+        if let (Ok(bell), Some(waiting)) = (bell, state.late.borrow_mut().get_mut(&shard)) {
+            waiting.insert(bell);
+        }
+        Self { state: Rc::clone(state), shard, bell }
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.state.late.borrow().contains_key(&self.shard) {
+            return Poll::Ready(());
+        }
+        // Without a bell the other shards or the time of the fetch end the wait.
+        self.bell.map_or(Poll::Pending, |bell| self.state.waiters.poll_bell(bell, cx))
+    }
+}
+
+impl<I: Io> Drop for Owed<I> {
+    fn drop(&mut self) {
+        let Ok(bell) = self.bell else { return };
+        if let Some(waiting) = self.state.late.borrow_mut().get_mut(&self.shard) {
+            waiting.remove(&bell);
+        }
+        self.state.waiters.close(bell);
+    }
 }
 
 type Wait = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Waits until one shard has what is awaited of it, or its wait is over; the others wait no longer then.
-async fn first_of<I: Io>(state: &Rc<ShardState<I>>, awaited: Vec<(ShardId, BytesAwaited)>) {
-    let wait = |(shard, awaited): (ShardId, BytesAwaited)| -> Wait {
+/// Waits until one shard has what is awaited of it, or its wait is over; the others wait no longer then. Of a shard that is
+/// late nothing is awaited but its answer.
+async fn first_of<I: Io>(state: &Rc<ShardState<I>>, awaited: Vec<(ShardId, Option<BytesAwaited>)>) {
+    let wait = |(shard, awaited): (ShardId, Option<BytesAwaited>)| -> Wait {
         let own = Rc::clone(state);
+        let Some(awaited) = awaited else {
+            let owed = Owed::new(&own, shard);
+            return Box::pin(poll_fn(move |cx| owed.poll(cx)));
+        };
         if shard != state.id {
             let mut asked = Asked::new(&own, shard, Request::AwaitBytes(awaited));
             return Box::pin(async move {

@@ -1,5 +1,8 @@
 //! Fetching from one shard and from several, at once and after a wait.
 
+use kolk_io::error::Op;
+use kolk_io::sim::{Fault, FaultKind};
+
 use super::*;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -262,4 +265,57 @@ fn a_fetch_without_partitions_is_answered_at_once() {
         let (answer, took) = fetching(&node, 0, fetch_op(&[], LONG)).await;
         assert!(answer.is_empty() && took < Duration::from_secs(1));
     });
+}
+
+/// A machine whose shard 0 is asked for a partition of its own that is empty, and for one of shard 1 whose records are on
+/// disk alone.
+fn cold_at_another_shard(seed: u64) -> (Sim, Rc<Node>, FetchOp) {
+    let owned = |node: &Node, topic, shard| {
+        let owner = |partition| node.shard(0).state.placement.owner(at(topic, partition)).get();
+        at(topic, (0..8).find(|partition| owner(*partition) == shard).unwrap())
+    };
+    let sim = Sim::new(seed);
+    let topic = sim.run(move |io| async move {
+        let node = Node::start(io, 2).await;
+        let topic = node.create("web", 8).await;
+        for _ in 0..3 {
+            let id = owned(&node, topic, 1);
+            produce(node.shard(0), id, &[&"x".repeat(3_000)]).await.unwrap();
+        }
+        node.stop().await;
+        topic
+    });
+    let sim = Sim::with_disk(sim.kill(), seed);
+    let node = sim.run(|io| async move { Rc::new(Node::start(io, 2).await) });
+    let slots = [(owned(&node, topic, 0), 0), (owned(&node, topic, 1), 0)];
+    (sim, node, fetch_op(&slots, Duration::from_secs(20)))
+}
+
+/// Far more than a fetch that asks each shard a few times needs, and housekeeping beside it.
+const STEPS_MAX: u64 = 20_000;
+
+#[test]
+fn a_fetch_does_not_spin_while_a_shard_is_late() {
+    for seed in 0..3 {
+        let (sim, node, op) = cold_at_another_shard(seed);
+        sim.inject(Fault::eio(Op::Read, "topics/").with_kind(FaultKind::Hang).for_ever());
+        let wait = op.wait_max;
+        let fetched = sim.run_steps(STEPS_MAX, move |_| fetching(&node, 0, op));
+        let (answer, took) = fetched.expect("it asks again and again");
+        assert!(answer.iter().all(|slot| texts(slot).is_empty()));
+        assert!(took >= wait && took < wait * 2, "{took:?}");
+    }
+}
+
+#[test]
+fn a_fetch_goes_on_when_a_late_shard_has_answered() {
+    for seed in 0..3 {
+        let (sim, node, op) = cold_at_another_shard(seed);
+        // A read takes from 200 ms to 1.7 s.
+        sim.slow_down(10_000);
+        let fetched = sim.run_steps(STEPS_MAX, move |_| fetching(&node, 0, op));
+        let (answer, took) = fetched.expect("it asks again and again");
+        assert!(!texts(&answer[1]).is_empty());
+        assert!(took > Duration::from_millis(100) && took < LONG, "{took:?}");
+    }
 }
