@@ -267,11 +267,11 @@ impl Ring {
         self.pushed.ring();
     }
 
-    fn enter(&self, wait: Wait) {
+    fn enter(&self, wanted: Wait) {
         loop {
             let mut guard = self.uring.borrow_mut();
             let Some(uring) = guard.as_mut() else { return };
-            let wait = if uring.completion().is_empty() { wait } else { Wait::No };
+            let wait = if uring.completion().is_empty() { wanted } else { Wait::No };
             let submission = uring.submission();
             let waiting = submission.len();
             let asked = submission.cq_overflow() || submission.taskrun();
@@ -293,8 +293,14 @@ impl Ring {
                     Some(libc::ETIME) => return,
                     Some(libc::EINTR) if wait != Wait::No => return,
                     Some(libc::EINTR) => {}
-                    // The answers' queue overflows or memory is short: make room, then go on.
-                    Some(libc::EBUSY | libc::EAGAIN) => self.reap(),
+                    // The answers' queue overflows or memory is short: make room, then go on. Not to sleep: what was answered
+                    // has woken tasks. What was not submitted goes with the next turn.
+                    Some(libc::EBUSY | libc::EAGAIN) => {
+                        self.reap();
+                        if wanted != Wait::No {
+                            return;
+                        }
+                    }
                     _ => unreachable!("io_uring_enter refuses a ring that it set up: {error}"),
                 },
             }
