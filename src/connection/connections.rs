@@ -290,17 +290,17 @@ impl<N: Net> Connections<N> {
     fn close_late(&self) {
         let now = self.0.io.now();
         let contention = |is: bool| if is { Contention::OthersWait } else { Contention::None };
-        let others_wait = self.0.budget.is_contended() || self.0.budget_large.is_contended();
+        let awaited = [&self.0.budget, &self.0.budget_large].into_iter();
+        let used = awaited.filter(|budget| budget.is_contended()).map(Budget::used).min();
         let replies = contention(self.0.share.queued_bytes() > self.0.limits.reply_bytes_max / 2);
         let open = self.snapshot();
-        let used = self.0.budget.used() + self.0.budget_large.used();
         for connection in &open {
-            // Where the memory is used up somebody holds his equal part or more, however many share it.
+            // Of memory that is used up somebody holds an equal part or more, however many share it.
             let held = connection.outbox.request_bytes();
-            let holds_much = held > 0 && held.saturating_mul(open.len()) >= used;
+            let holds_much = |used| held > 0 && held.saturating_mul(open.len()) >= used;
             let pressure = Pressure {
-                requests: contention(others_wait),
-                held: contention(others_wait && holds_much),
+                requests: contention(used.is_some()),
+                held: contention(used.is_some_and(holds_much)),
                 replies,
             };
             let verdict = connection.pace.borrow().verdict(now, &self.0.limits.pace, pressure);
