@@ -136,6 +136,26 @@ fn a_compacted_topic_keeps_its_segments() {
 }
 
 #[test]
+fn a_trimmed_segment_goes_once_it_is_closed_whatever_the_cleanup_policy() {
+    for policy in ["delete", "compact"] {
+        check(1, move |node| async move {
+            let config = overrides(&[
+                ("cleanup.policy", policy),
+                ("retention.ms", "-1"),
+                ("segment.ms", "20000"),
+            ]);
+            let topic = node.create_with("web", 1, config).await.unwrap();
+            fill(&node, topic, 5).await;
+            node.shard(0).trim(at(topic, 0), None).await.unwrap();
+            node.io.sleep(Duration::from_secs(50)).await;
+            let description = node.shard(0).describe_topic(topic).await.unwrap();
+            let partition = &description.partitions[0];
+            assert_eq!((partition.segments, partition.size_bytes), (1, 0), "{policy}");
+        });
+    }
+}
+
+#[test]
 fn producers_that_are_idle_for_long_are_forgotten() {
     Sim::new(2).run(|io| async move {
         let settings = ShardSettings { producer_expiration_ms: 60_000, ..settings() };
