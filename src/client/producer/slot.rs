@@ -183,7 +183,14 @@ impl Slot {
         }
         inner.bytes_hint = open.builder.len().min(self.shape.bytes) + 64;
         match open.builder.build_unsealed(self.shape.compression) {
-            Ok(bytes) => inner.full.push_back(Batch::new(bytes, open.cell, open.opened, open.room)),
+            Ok(bytes) => {
+                let mut room = open.room;
+                // It was begun with room for a whole batch.
+                if let Some(room) = &mut room {
+                    drop(room.split(room.num_permits().saturating_sub(bytes.len())));
+                }
+                inner.full.push_back(Batch::new(bytes, open.cell, open.opened, room));
+            }
             Err(error) => open.cell.complete(Err(build_error(&error))),
         }
     }

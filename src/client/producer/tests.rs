@@ -270,6 +270,20 @@ async fn a_full_buffer_makes_the_caller_wait_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_batch_on_its_way_counts_by_what_is_in_it() {
+    let broker = broker("web", 6).await;
+    broker.with(|state| state.faults.extend([Fault::Silence; 6]));
+    // Room for two batches that are full.
+    let settings = ProducerSettings { buffer_bytes_max: 128 * 1024, in_flight_max: 100, ..quick() };
+    let producer = producer(&broker, settings);
+    for partition in 0..6 {
+        let record = Record::to("web").partition(PartitionId::new(partition)).value(b"x");
+        let pushed = tokio::time::timeout(Duration::from_secs(4), producer.push(record)).await;
+        pushed.expect("room for a small batch").unwrap();
+    }
+}
+
+#[tokio::test]
 async fn records_without_key_spread_over_the_partitions() {
     let broker = broker("web", 4).await;
     let producer = producer(&broker, ProducerSettings { batch_bytes: 1024, ..quick() });
