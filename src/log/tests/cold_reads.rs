@@ -170,6 +170,8 @@ fn two_segments() -> SimDisk {
             io.sleep(Duration::from_micros(200)).await;
         }
         put(&io, &log, 1_000, 60).await;
+        // The index of a segment that was rolled is written beside what comes after.
+        io.sleep(Duration::from_secs(1)).await;
         storage.shutdown().await.unwrap();
     });
     sim.kill()
