@@ -429,7 +429,7 @@ fn a_commit_for_a_topic_that_is_gone_is_refused() {
     of_this.offsets[0].topic_id = id_of("t", 1);
     assert_eq!(host.commit(of_this), Ok(vec![ErrorCode::None]));
     // The end of the former one comes late.
-    let _ = host.coordinator.topic_deleted("t", id_of("t", 0));
+    assert_eq!(host.coordinator.topic_deleted("t", id_of("t", 0)), Progress::Done);
     assert_eq!(host.offsets().len(), 1);
     assert_eq!((host.log.len(), host.coordinator.group_count()), (1, 1));
 }
