@@ -5,7 +5,7 @@
 //! to one of them is a duplicate and is answered with the offset it has; any other batch must carry the
 //! sequence after the last one; a new epoch begins at sequence 0; a producer that is not known, because
 //! it is new or was forgotten, may begin anywhere, unless a batch of it was just turned away
-//! ([`turned_away`](crate::turned_away)).
+//! (`turned_away`).
 
 use kolk_model::batch::BatchView;
 use kolk_model::ids::{ProducerEpoch, ProducerId, Sequence};
