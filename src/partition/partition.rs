@@ -255,6 +255,7 @@ impl<I: Io> Partition<I> {
         if let KnownProducers::Ready(producers) = &mut self.producers
             && append.batches.producer == ProducerUse::Idempotent
         {
+            producers.set_durable(self.log.durable().min(self.high_watermark));
             let mut base = appended.base_offset;
             append.batches.with_views(|views| {
                 for view in views {
@@ -426,8 +427,13 @@ impl<I: Io> Partition<I> {
         if !config.cleanup_policy.compacts() || self.log.segment_count() < 2 {
             return None;
         }
-        let remembered = producers.iter().flat_map(|(_, state)| state.batches());
-        let mut keep: Vec<Offset> = remembered.map(|batch| batch.base_offset).collect();
+        let durable = self.log.durable().min(self.high_watermark);
+        let (mut keep, mut below) = (Vec::new(), self.high_watermark);
+        for (_, state) in producers.iter() {
+            let needs = state.needs(durable);
+            below = below.min(needs.below);
+            keep.extend(state.batches().iter().map(|batch| batch.base_offset).chain(needs.keep));
+        }
         keep.sort_unstable();
         let rules = CompactionRules {
             dirty_ppm_min: config.cleanable_dirty_ppm_min,
@@ -435,7 +441,7 @@ impl<I: Io> Partition<I> {
             lag_ms_min: config.compaction_lag_ms_min,
             lag_ms_max: config.compaction_lag_ms_max,
         };
-        Some(CompactionOrder { rules, now, below: self.high_watermark, keep })
+        Some(CompactionOrder { rules, now, below, keep })
     }
 
     /// Takes the topic's new settings; they count from the next append on.

@@ -7,12 +7,17 @@
 //! it is new or was forgotten, may begin anywhere, unless a batch of it was just turned away
 //! (`turned_away`).
 
+mod left;
+
 use kolk_model::batch::BatchView;
 use kolk_model::ids::{ProducerEpoch, ProducerId, Sequence};
 use kolk_model::limits::PRODUCER_IN_FLIGHT_MAX;
 use kolk_model::map::Map;
 use kolk_model::offset::Offset;
 use kolk_model::time::TimestampMs;
+
+use self::left::Left;
+pub use self::left::Needs;
 
 /// The part of an idempotent batch that the rules look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +127,7 @@ pub enum ProducerRefusal {
 }
 
 /// What a partition knows of one producer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ProducerState {
     /// The newest epoch seen.
     pub epoch: ProducerEpoch,
@@ -131,7 +136,18 @@ pub struct ProducerState {
     /// The last batches of this epoch, oldest first; at least one.
     window: [RememberedBatch; PRODUCER_IN_FLIGHT_MAX],
     count: u8,
+    left: Left,
 }
+
+/// By what its batches are compared with.
+impl PartialEq for ProducerState {
+    fn eq(&self, other: &Self) -> bool {
+        let all = |state: &Self| (state.epoch, state.appended_at);
+        all(self) == all(other) && self.batches() == other.batches()
+    }
+}
+
+impl Eq for ProducerState {}
 
 impl ProducerState {
     fn started(batch: &ProducerBatch, base_offset: Offset, now: TimestampMs) -> Self {
@@ -141,6 +157,7 @@ impl ProducerState {
             appended_at: now,
             window: [only; PRODUCER_IN_FLIGHT_MAX],
             count: 1,
+            left: Left::default(),
         }
     }
 
@@ -154,11 +171,13 @@ impl ProducerState {
         let count = u8::try_from(batches.len()).ok()?;
         let mut window = [*batches.first()?; PRODUCER_IN_FLIGHT_MAX];
         window.get_mut(..batches.len())?.copy_from_slice(batches);
-        Some(Self { epoch, appended_at, window, count })
+        Some(Self { epoch, appended_at, window, count, left: Left::default() })
     }
 
-    fn remember(&mut self, batch: RememberedBatch) {
+    /// Remembers a batch; all below `durable` survives a crash.
+    fn remember(&mut self, batch: RememberedBatch, durable: Offset) {
         if usize::from(self.count) == PRODUCER_IN_FLIGHT_MAX {
+            self.left.leave(self.window[0], durable);
             self.window.rotate_left(1);
             self.count -= 1;
         }
@@ -166,6 +185,22 @@ impl ProducerState {
             *slot = batch;
             self.count += 1;
         }
+    }
+
+    /// What has left the window once a new epoch begins.
+    fn left_behind(&self, durable: Offset) -> Left {
+        let mut left = self.left;
+        for batch in self.batches() {
+            left.leave(*batch, durable);
+        }
+        left
+    }
+
+    /// What compaction has to leave besides [`ProducerState::batches`], when all below `durable` survives a crash.
+    #[must_use]
+    pub fn needs(&self, durable: Offset) -> Needs {
+        let window_is_safe = self.batches().first().is_some_and(|b| b.next_offset() <= durable);
+        if window_is_safe { Needs::NOTHING } else { self.left.needs(durable) }
     }
 
     /// The remembered batches, oldest first.
@@ -210,6 +245,8 @@ impl ProducerState {
 pub struct Producers {
     states: Map<ProducerId, ProducerState>,
     count_max: usize,
+    /// All below survives a crash.
+    durable: Offset,
 }
 
 impl Producers {
@@ -220,7 +257,12 @@ impl Producers {
     #[must_use]
     pub const fn new(count_max: usize) -> Self {
         assert!(count_max > 0, "a partition must be able to remember a producer");
-        Self { states: Map::new(), count_max }
+        Self { states: Map::new(), count_max, durable: Offset::MAX }
+    }
+
+    /// From now on all below `durable` survives a crash, and no more. Before this is said, everything does.
+    pub const fn set_durable(&mut self, durable: Offset) {
+        self.durable = durable;
     }
 
     /// Notes a batch that was appended at `base_offset`. Checks nothing: what the log holds is true, also
@@ -229,9 +271,10 @@ impl Producers {
         if let Some(state) = self.states.get_mut(&batch.producer) {
             if state.epoch == batch.epoch {
                 state.appended_at = now;
-                state.remember(remembered(batch, base_offset));
+                state.remember(remembered(batch, base_offset), self.durable);
             } else {
-                *state = ProducerState::started(batch, base_offset, now);
+                let left = state.left_behind(self.durable);
+                *state = ProducerState { left, ..ProducerState::started(batch, base_offset, now) };
             }
             return;
         }

@@ -244,3 +244,69 @@ proptest! {
         }
     }
 }
+
+/// What happens to the log of some producers.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Send {
+        producer: u64,
+        sequences: u32,
+    },
+    /// The next epoch begins.
+    Bump {
+        producer: u64,
+    },
+    /// So much of what is not durable yet becomes so, in tenths.
+    Sync {
+        tenths: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..3_u64, 1..4_u32).prop_map(|(producer, sequences)| Step::Send { producer, sequences }),
+        1 => (0..3_u64).prop_map(|producer| Step::Bump { producer }),
+        1 => (0..=10_u64).prop_map(|tenths| Step::Sync { tenths }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn compaction_leaves_the_newest_batch_of_each_producer_that_no_crash_takes_away(
+        steps in prop::collection::vec(step(), 1..200),
+    ) {
+        let mut producers = Producers::new(8);
+        let (mut end, mut durable) = (0, 0);
+        let mut next = [(0_u16, 0_u32); 3];
+        let mut all: Vec<(u64, u64, u64)> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Send { producer, sequences } => {
+                    let (epoch, first) = &mut next[usize::try_from(producer).unwrap()];
+                    producers.set_durable(Offset::new(durable));
+                    let base = end;
+                    let one = batch(producer, *epoch, *first, sequences);
+                    prop_assert_eq!(send(&mut producers, &mut end, &one), Ok(base));
+                    all.push((producer, base, end));
+                    *first += sequences;
+                }
+                Step::Bump { producer } => {
+                    let (epoch, first) = &mut next[usize::try_from(producer).unwrap()];
+                    (*epoch, *first) = (*epoch + 1, 0);
+                }
+                Step::Sync { tenths } => durable += (end - durable) * tenths / 10,
+            }
+            for (id, state) in producers.iter() {
+                let own = all.iter().rev().filter(|(producer, _, _)| *producer == id.get());
+                let newest = own.map(|(_, base, end)| (*base, *end)).find(|(_, end)| *end <= durable);
+                let Some((newest, _)) = newest else { continue };
+                let needs = state.needs(Offset::new(durable));
+                let mut left = state.batches().iter().map(|b| b.base_offset).chain(needs.keep);
+                let newest = Offset::new(newest);
+                prop_assert!(newest >= needs.below || left.any(|one| one == newest), "{newest} {needs:?}");
+                // It does not hold compaction up for ever.
+                prop_assert!(durable < end || needs == Needs::NOTHING);
+            }
+        }
+    }
+}
