@@ -238,7 +238,7 @@ static CONNECTIONS: &[Setting] = &[
     time!(
         "write_stall_ms",
         1_000..=3_600_000,
-        "Milliseconds in which a client reads none of its replies after which the connection is closed; 30 s at most while such replies hold half of shard_reply_bytes_max, 5 s while other connections wait for room in shard_request_bytes_max that its own requests take.",
+        "Milliseconds in which a client reads none of its replies after which the connection is closed; 30 s at most while such replies hold half of shard_reply_bytes_max, 5 s while other connections wait for room in shard_request_bytes_max that its own requests take. Who reads, but less than 1 KiB a second beyond that time, 16 KiB while memory is short, is closed too.",
         |config| config.serve.write_stall
     ),
     time!(
