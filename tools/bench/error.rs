@@ -35,10 +35,12 @@ pub(crate) enum BenchError {
         reason: String,
     },
     /// The broker process did not do what it should.
-    #[error("the broker {what}; its log is {}", log.display())]
+    #[error("the broker {what}; it said last: {last}; its log is {}", log.display())]
     Broker {
         /// What happened.
         what: String,
+        /// The last line of its log.
+        last: String,
         /// Its standard error.
         log: PathBuf,
     },

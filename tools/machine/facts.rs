@@ -57,6 +57,12 @@ impl Facts {
     }
 }
 
+/// What a program calls itself; `unknown` if it can't be asked.
+#[must_use]
+pub fn version(program: &Path) -> String {
+    ask(Command::new(program).arg("--version"))
+}
+
 fn ask(command: &mut Command) -> String {
     let said = command.output().map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
     said.unwrap_or_else(|_| "unknown".to_owned())

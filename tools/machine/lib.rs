@@ -16,6 +16,7 @@ pub mod usage;
 
 pub mod cores;
 pub mod descriptors;
+pub mod ports;
 
 pub mod latency;
 

@@ -1,5 +1,6 @@
 //! `kolk-bench compare`: brokers side by side, and `kolk-bench report`: their page again from the result.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -77,14 +78,32 @@ pub(crate) struct WorkloadArgs {
 
 impl WorkloadArgs {
     pub(crate) fn read(&self) -> Outcome<(Workload, String)> {
+        let refused = |what| Err(BenchError::Workload(what));
+        let shorten = self.shorten;
+        if shorten.is_nan() || shorten < 1.0 {
+            return refused(format!("--shorten {shorten}: 1 or more divides times and amounts"));
+        }
         let named = Path::new(WORKLOADS).join(format!("{}.toml", self.workload));
         let path = if named.is_file() { named } else { PathBuf::from(&self.workload) };
+        if !path.is_file() {
+            let (path, names) = (path.display(), names());
+            return refused(format!("no workload and no file '{path}'; {WORKLOADS} has: {names}"));
+        }
         let (mut workload, text) = Workload::read(&path)?;
-        if self.shorten > 1.0 {
-            workload.shorten(self.shorten);
+        if shorten > 1.0 {
+            workload.shorten(shorten);
         }
         Ok((workload, text))
     }
+}
+
+/// The workloads of the folder, in order, if it is there. Those of `kolk-bench run` are of another kind.
+fn names() -> String {
+    let files = std::fs::read_dir(WORKLOADS).into_iter().flatten().flatten();
+    let stems = files.filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned()));
+    let names: BTreeSet<_> =
+        stems.filter(|name| !["speed", "spikes"].contains(&name.as_str())).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// Arguments of `kolk-bench compare`.
@@ -103,7 +122,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     workload: WorkloadArgs,
     /// Each contender is played so often.
-    #[arg(short, long, default_value_t = 5)]
+    #[arg(short, long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// The folder for result.json and report.html.
     #[arg(short, long, value_name = "DIR")]
@@ -127,7 +146,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     let machine = Facts::look(&sources.scratch);
     let time = Duration::from_secs_f64(args.limit_seconds.max(0.0));
     let limits = (!time.is_zero()).then_some((time, LIMIT_FILE_BYTES));
-    let plan = RoundsPlan { rounds: args.rounds.max(1), limits };
+    let plan = RoundsPlan { rounds: args.rounds, limits };
     let played =
         rounds::run(&workload, &contenders, &sources, plan, &mut |line| eprintln!("{line}"));
     let (rounds, contenders) = played?;

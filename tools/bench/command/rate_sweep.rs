@@ -120,10 +120,13 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     let contenders = args.brokers.iter().map(|text| Contender::parse(text));
     let contenders = contenders.collect::<Outcome<Vec<Contender>>>()?;
     let (workload, workload_text) = args.workload.read()?;
+    let refused = |what: String| Err(BenchError::Workload(what));
     if workload.produce.conditional || workload.fill.is_some() {
-        let what =
-            "a sweep plays plain workloads: no conditional appends, nothing to fill in before";
-        return Err(BenchError::Workload(what.to_owned()));
+        return refused("no sweep of conditional appends or of a topic filled before".to_owned());
+    }
+    let (from, to) = (args.from, args.to);
+    if !(from > 0.0 && from <= to) {
+        return refused(format!("--from {from} --to {to}: rates go up from above 0"));
     }
     let case = workload.cases().into_iter().next();
     let case = case.ok_or_else(|| BenchError::Workload("there is no case".to_owned()))?;

@@ -3,11 +3,11 @@
 pub(crate) mod metrics;
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kolk_machine::ports;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::{BenchError, Outcome};
@@ -16,9 +16,9 @@ use metrics::{Counters, get};
 /// How long a broker may take to be ready, and to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Where doors of shards may be, and how many there may be.
-const RANGE: std::ops::Range<u16> = 20_000..28_000;
+/// How many shards there may be, and the doors of a broker with as many: theirs and three of the node's.
 const SHARDS_MAX: u16 = 64;
+const DOORS: u16 = SHARDS_MAX + 3;
 
 /// How to start a broker.
 #[derive(Clone, Debug)]
@@ -61,9 +61,9 @@ impl Broker {
         let data = plan.scratch.join(plan.data);
         let log = plan.scratch.join(format!("{}.log", plan.data));
         let file = File::create(&log).map_err(|error| BenchError::file(&log, error))?;
-        let failed = |error| BenchError::file(Path::new("127.0.0.1"), error);
-        let [native, http, kafka] = free_ports().map_err(failed)?;
-        let kafka_shard = free_range().map_err(failed)?;
+        let kafka_shard = ports::free_row(DOORS)
+            .map_err(|error| BenchError::file(Path::new("127.0.0.1"), error))?;
+        let [native, http, kafka] = [0, 1, 2].map(|door| kafka_shard + SHARDS_MAX + door);
         let settings = |word: &str| {
             let mut command = Command::new(plan.program);
             command.arg(word).stdin(Stdio::null());
@@ -133,7 +133,10 @@ impl Broker {
     }
 
     fn failed(&self, what: String) -> BenchError {
-        BenchError::Broker { what, log: self.log.clone() }
+        // The next broker begins the log anew.
+        let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let last = said.lines().last().unwrap_or("nothing").to_owned();
+        BenchError::Broker { what, last, log: self.log.clone() }
     }
 
     /// Address of the common native door.
@@ -180,22 +183,4 @@ impl Drop for Broker {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// Ports that nobody has at the moment.
-fn free_ports() -> std::io::Result<[u16; 3]> {
-    let bind = || TcpListener::bind("127.0.0.1:0");
-    let (one, two, three) = (bind()?, bind()?, bind()?);
-    Ok([one.local_addr()?.port(), two.local_addr()?.port(), three.local_addr()?.port()])
-}
-
-/// The first of as many free ports in a row as shards may need, below the range from which the kernel gives its own.
-fn free_range() -> std::io::Result<u16> {
-    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let ranges = (RANGE.start..RANGE.end - SHARDS_MAX).step_by(usize::from(SHARDS_MAX));
-    // Each load generator begins elsewhere: between the look and the broker's own bind another one may look too.
-    let skip = std::process::id() as usize % ranges.len();
-    let mut turned = ranges.clone().skip(skip).chain(ranges.take(skip));
-    let free = turned.find(|first| (*first..first + SHARDS_MAX).all(is_free));
-    free.ok_or_else(|| std::io::Error::other("no ports in a row are free"))
 }

@@ -1,11 +1,11 @@
 //! Who is compared: a broker, the client it is played through, and how durable it is to be.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kolk_driver::protocol::{Demand, Protocol};
 use kolk_machine::cores::Placement;
-use kolk_machine::descriptors;
 use kolk_machine::usage::Watched;
+use kolk_machine::{descriptors, facts};
 use kolk_model::durability::Durability;
 use kolk_model::limits::MESSAGE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
@@ -239,18 +239,11 @@ impl Contender {
         Ok(Standing {
             address: address.to_owned(),
             watched: Watched { pid: Some(broker.pid()), data: Some(broker.data().to_owned()) },
-            version: version(&sources.kolk),
+            version: facts::version(&sources.kolk),
             configuration: vec![("kolk config".to_owned(), broker.configuration())],
             home: Home::Own(broker),
         })
     }
-}
-
-/// What a program calls itself.
-fn version(program: &Path) -> String {
-    let said = std::process::Command::new(program).arg("--version").output();
-    let said = said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
-    said.unwrap_or_else(|error| error.to_string())
 }
 
 impl Standing {

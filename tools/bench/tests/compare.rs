@@ -217,3 +217,26 @@ fn a_broker_that_is_not_there_fails_the_comparison_and_says_so() {
     let page = std::fs::read_to_string(folder.path().join("out/report.html")).unwrap();
     assert!(page.contains("verdict bad") && page.contains("failed: 127.0.0.1:1"));
 }
+
+#[test]
+fn what_cannot_be_played_is_refused_and_says_what_can() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let refused = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kolk-bench"));
+        let output = command.current_dir(&root).args(words).output().unwrap();
+        assert!(!output.status.success(), "{words:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let compare = ["compare", "-b", "kolk", "-o", "/nowhere", "-w"];
+    let said = refused(&[&compare[..], &["bulky"]].concat());
+    assert!(said.contains("'bulky'"), "{said}");
+    assert!(said.contains("activity, bulk, catch-up"), "{said}");
+    assert!(!said.contains("spikes"), "that one is for `run`: {said}");
+    let said = refused(&[&compare[..], &["bulk", "--shorten", "0"]].concat());
+    assert!(said.contains("--shorten 0"), "{said}");
+    let said = refused(&[&compare[..], &["bulk", "--rounds", "0"]].concat());
+    assert!(said.contains("--rounds"), "{said}");
+    let sweep = ["rate-sweep", "-b", "kolk", "-w", "messaging", "--from", "9", "--to", "8"];
+    let said = refused(&sweep);
+    assert!(said.contains("--from 9 --to 8"), "{said}");
+}
