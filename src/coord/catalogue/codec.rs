@@ -237,7 +237,7 @@ fn read_settings(rest: &mut &[u8], kind: ConfigKind) -> Field<Overrides> {
     let count = get_count(rest, TOPIC_SETTINGS_MAX, "number of settings")?;
     for _ in 0..count {
         let (name, value) = (get_text(rest, "setting")?, get_text(rest, "setting")?);
-        settings.set(name, value).map_err(|_| "setting")?;
+        settings.restore(name, value).map_err(|_| "setting")?;
     }
     Ok(settings)
 }

@@ -187,6 +187,66 @@ fn a_brokers_setting_reaches_the_topics_that_have_none_of_their_own() {
     assert_eq!(retention(&catalogue, plain), Some(604_800_000));
 }
 
+const REPLICAS: &str = "min.insync.replicas";
+
+#[test]
+fn more_replicas_than_there_are_can_not_be_asked_for() {
+    let mut catalogue = Catalogue::new(CLUSTER);
+    let topic = created(&mut catalogue, "web", 1).id;
+    let before = catalogue.clone();
+    let changes = || vec![set(REPLICAS, "2")];
+    for command in [
+        Command::AlterConfig { topic, changes: changes() },
+        Command::AlterBroker { scope: BrokerScope::Cluster, changes: changes() },
+        Command::AlterBroker { scope: BrokerScope::Node, changes: changes() },
+    ] {
+        let refused = catalogue.apply(command).unwrap_err().to_string();
+        assert!(refused.contains("one replica"), "{refused}");
+        assert_eq!(catalogue, before);
+    }
+    catalogue.apply(Command::AlterConfig { topic, changes: vec![set(REPLICAS, "1")] }).unwrap();
+}
+
+/// The file of an earlier release, in which a topic and all brokers have more replicas in sync than there are.
+fn file_with_two_replicas() -> Vec<u8> {
+    let mut catalogue = Catalogue::new(CLUSTER);
+    let topic = created(&mut catalogue, "web", 1).id;
+    let changes = || vec![set(REPLICAS, "1")];
+    catalogue.apply(Command::AlterConfig { topic, changes: changes() }).unwrap();
+    let alter = Command::AlterBroker { scope: BrokerScope::Cluster, changes: changes() };
+    catalogue.apply(alter).unwrap();
+    let mut bytes = catalogue.encode();
+    let one = [REPLICAS.as_bytes(), &1_u16.to_le_bytes(), b"1"].concat();
+    let begins: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(&one)).collect();
+    assert_eq!(begins.len(), 2);
+    for at in begins {
+        bytes[at + one.len() - 1] = b'2';
+    }
+    sealed(bytes)
+}
+
+#[test]
+fn a_file_with_more_replicas_than_there_are_is_read_and_its_topics_can_be_altered() {
+    let mut catalogue = Catalogue::decode(&file_with_two_replicas()).unwrap();
+    let topic = catalogue.topic_named("web").unwrap().id;
+    let replicas = |catalogue: &Catalogue| {
+        catalogue.topic(topic).unwrap().overrides.get(REPLICAS).map(str::to_owned)
+    };
+    assert_eq!(replicas(&catalogue).as_deref(), Some("2"));
+    assert_eq!(catalogue.brokers().get(REPLICAS), Some("2"));
+
+    let changes = vec![set("retention.ms", "5")];
+    catalogue.apply(Command::AlterConfig { topic, changes }).unwrap();
+    let changes = vec![set("log.retention.ms", "7")];
+    catalogue.apply(Command::AlterBroker { scope: BrokerScope::Cluster, changes }).unwrap();
+    created(&mut catalogue, "later", 1);
+    assert_eq!(Catalogue::decode(&catalogue.encode()), Ok(catalogue.clone()));
+
+    let changes = vec![ConfigChange::Reset { name: REPLICAS.into() }];
+    catalogue.apply(Command::AlterConfig { topic, changes }).unwrap();
+    assert_eq!(replicas(&catalogue), None);
+}
+
 #[test]
 fn a_group_has_settings_before_it_exists_and_none_after_their_reset() {
     let mut catalogue = Catalogue::new(CLUSTER);
@@ -264,6 +324,13 @@ fn sample_with_settings() -> Catalogue {
     let group = "billing".to_owned();
     catalogue.apply(Command::AlterGroup { group, changes }).unwrap();
     catalogue
+}
+
+/// Bytes of a file with the right checksum, so that the content is what gets judged.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let crc = kolk_model::checksum::crc32c(&[&bytes[..12], &bytes[16..]].concat());
+    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    bytes
 }
 
 #[test]
@@ -346,10 +413,7 @@ fn fuzzed_files_never_panic_and_never_pass_as_another_catalogue() {
                 _ => fuzzed.insert(at, cases.next().to_le_bytes()[0]),
             }
         }
-        // With the right checksum, so that the content is what gets judged.
-        let crc = kolk_model::checksum::crc32c(&[&fuzzed[..12], &fuzzed[16..]].concat());
-        fuzzed[12..16].copy_from_slice(&crc.to_le_bytes());
-        if let Ok(read) = Catalogue::decode(&fuzzed) {
+        if let Ok(read) = Catalogue::decode(&sealed(fuzzed)) {
             assert_eq!(Catalogue::decode(&read.encode()), Ok(read), "seed {seed}");
         }
     }

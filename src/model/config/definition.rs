@@ -107,6 +107,8 @@ pub enum Rule {
     Replicas,
     /// Only this: the broker lacks what another value asks for.
     Only(&'static str),
+    /// Only 1: every partition has one replica.
+    OneReplica,
 }
 
 /// Whether a setting can be changed while the broker runs.
@@ -209,6 +211,19 @@ impl Definition {
         })
     }
 
+    /// As [`Definition::normalize`], of a value that was accepted when it was stored. Where a rule has become narrower since,
+    /// the value still counts: no start may fail for it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`]: no release has accepted it.
+    pub fn restore(&self, text: &str) -> Result<String, ConfigError> {
+        let rule = match self.rule {
+            Rule::OneReplica => Rule::AtLeast(1),
+            rule => rule,
+        };
+        Self { rule, ..*self }.normalize(text)
+    }
+
     fn read(&self, text: &str) -> Option<String> {
         match self.value_type {
             ValueType::Boolean => {
@@ -260,6 +275,7 @@ impl Definition {
                 (least <= value && value <= most) || value == other
             }
             Rule::AtLeast(least) => least <= value,
+            Rule::OneReplica => value == 1,
             _ => true,
         }
     }
@@ -280,6 +296,7 @@ impl Definition {
             Rule::Ratio => format!("{noun} from 0 to 1"),
             Rule::Replicas => "*, or parts of the form partition:broker".to_owned(),
             Rule::Only(only) => format!("only {only} is offered by this broker"),
+            Rule::OneReplica => "only 1, as every partition has one replica".to_owned(),
         }
     }
 }
@@ -350,7 +367,19 @@ mod tests {
             &["1", "*,1:1", "a:b", "-1:0"],
         );
         check(topic, "remote.storage.enable", &[("false", "false")], &["true"]);
+        check(topic, "min.insync.replicas", &[("1", "1")], &["0", "2", "one"]);
         check(topic, "max.message.bytes", &[("0", "0")], &["-1", &"9".repeat(5000)]);
+    }
+
+    #[test]
+    fn more_replicas_than_there_are_are_refused_and_still_read_where_they_are_stored() {
+        let definition = ConfigKind::Topic.find("min.insync.replicas").unwrap();
+        let refused = definition.normalize("2").unwrap_err().to_string();
+        assert!(refused.contains("one replica"), "{refused}");
+        assert_eq!(definition.restore(" 2 ").as_deref(), Ok("2"));
+        assert!(definition.restore("0").is_err());
+        let other = ConfigKind::Topic.find("segment.ms").unwrap();
+        assert_eq!(other.restore("0"), other.normalize("0"));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::config::definition::{Change, ConfigError, ConfigKind, ValueType, items};
+use crate::config::definition::{Change, ConfigError, ConfigKind, Definition, ValueType, items};
 use crate::map::{Map, Set};
 
 /// The settings of one resource that somebody gave a value, also if it equals the default. Every value was
-/// accepted by its definition.
+/// accepted by its definition when it was given.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Overrides {
     kind: ConfigKind,
@@ -79,11 +79,28 @@ impl Overrides {
     /// # Errors
     /// Unknown names, and values that the setting does not take; nothing has changed then.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        self.put(name, value, Definition::normalize)
+    }
+
+    /// Gives a setting the value that a file has for it, see [`Definition::restore`].
+    ///
+    /// # Errors
+    /// Unknown names, and values that no release took; nothing has changed then.
+    pub fn restore(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        self.put(name, value, Definition::restore)
+    }
+
+    fn put(
+        &mut self,
+        name: &str,
+        value: &str,
+        read: impl FnOnce(&Definition, &str) -> Result<String, ConfigError>,
+    ) -> Result<(), ConfigError> {
         let definition = self.kind.find(name)?;
         if definition.change == Change::AtRestart {
             return Err(ConfigError::ReadOnly { name: definition.name });
         }
-        let value = definition.normalize(value)?;
+        let value = read(definition, value)?;
         self.values.insert(definition.name, value.into());
         Ok(())
     }

@@ -53,8 +53,6 @@ pub struct TopicConfig {
     pub delete_retention_ms: u64,
     /// `compression.type`: stored and described, not applied; batches stay as producers made them.
     pub compression_type: CompressionType,
-    /// `min.insync.replicas`: how many replicas an acknowledgement needs.
-    pub insync_replicas_min: u32,
     /// `index.interval.bytes`: bytes of log between two entries of a segment's index; 512 to 16 MiB, whatever
     /// was set.
     pub index_interval_bytes: u32,
@@ -83,7 +81,6 @@ impl Default for TopicConfig {
             compaction_lag_ms_max: i64::MAX.cast_unsigned(),
             delete_retention_ms: 24 * 60 * 60 * 1000,
             compression_type: CompressionType::Producer,
-            insync_replicas_min: 1,
             index_interval_bytes: 4096,
         }
     }
@@ -127,7 +124,6 @@ impl TopicConfig {
             compaction_lag_ms_max: values.number("max.compaction.lag.ms", u64::MAX),
             delete_retention_ms: values.number("delete.retention.ms", default.delete_retention_ms),
             compression_type: parse_compression(values.text("compression.type")),
-            insync_replicas_min: values.size("min.insync.replicas", default.insync_replicas_min),
             index_interval_bytes: values
                 .size("index.interval.bytes", default.index_interval_bytes)
                 .clamp(512, 16 * 1024 * 1024),

@@ -2,7 +2,7 @@
 //! a table.
 //!
 //! Names, types, defaults and ranges are those of Kafka 4.2 (its documentation's topic settings), but for:
-//! `segment.bytes` takes 64 KiB and more, and `kolk.durability` is ours.
+//! `segment.bytes` takes 64 KiB and more, `min.insync.replicas` 1 alone, and `kolk.durability` is ours.
 
 use crate::config::definition::{Change, Definition, Rule, ValueType};
 
@@ -229,13 +229,13 @@ pub(crate) const TOPIC: &[Definition] = &[
         )
     },
     Definition {
-        rule: Rule::AtLeast(1),
+        rule: Rule::OneReplica,
         ..row(
             "min.insync.replicas",
             ValueType::Int,
             "1",
             Some("min.insync.replicas"),
-            "How many replicas must have a record before it is acknowledged.",
+            "How many replicas must have a record before it is acknowledged: 1, as there is one. More, set by an earlier release, counts as 1.",
         )
     },
     row(

@@ -23,7 +23,6 @@ fn settings_reach_the_engine_as_typed_values() {
         ("message.timestamp.type", "LogAppendTime"),
         ("min.cleanable.dirty.ratio", "0.25"),
         ("min.compaction.lag.ms", "12"),
-        ("min.insync.replicas", "2"),
         ("retention.bytes", "1000"),
         ("retention.ms", "-1"),
         ("segment.bytes", "65536"),
@@ -46,7 +45,6 @@ fn settings_reach_the_engine_as_typed_values() {
         compaction_lag_ms_max: 13,
         delete_retention_ms: 11,
         compression_type: CompressionType::Codec(Compression::Zstd),
-        insync_replicas_min: 2,
         index_interval_bytes: 8192,
     };
     assert_eq!(config, expected);

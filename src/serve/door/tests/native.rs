@@ -229,14 +229,16 @@ fn a_topic_is_altered_grown_trimmed_described_and_deleted() {
 fn settings_that_are_not_accepted_are_refused() {
     let broker = Broker::start();
     let mut client = broker.connect();
-    let create = CreateTopic {
-        name: name("web"),
-        partitions: None,
-        settings: vec![("retention.mss".to_owned(), "1".to_owned())],
-        validate_only: false,
-    };
-    let Reply::Refused(refusal) = client.call(&Request::CreateTopic(create)) else { panic!() };
-    assert_eq!(refusal.code, ErrorCode::InvalidConfig);
+    for (setting, value) in [("retention.mss", "1"), ("min.insync.replicas", "2")] {
+        let create = CreateTopic {
+            name: name("web"),
+            partitions: None,
+            settings: vec![(setting.to_owned(), value.to_owned())],
+            validate_only: false,
+        };
+        let Reply::Refused(refusal) = client.call(&Request::CreateTopic(create)) else { panic!() };
+        assert_eq!(refusal.code, ErrorCode::InvalidConfig, "{setting}");
+    }
     let create = CreateTopic {
         name: name("web"),
         partitions: Some(5),

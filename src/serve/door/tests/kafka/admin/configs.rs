@@ -143,6 +143,7 @@ fn settings_are_altered_one_by_one() {
     for (operations, code) in [
         (vec![(set, "no.such", Some("1"))], 40),
         (vec![(set, "retention.ms", Some("soon"))], 40),
+        (vec![(set, "min.insync.replicas", Some("2"))], 40),
         (vec![(append, "retention.ms", Some("1"))], 40),
         (vec![(set, "retention.ms", None)], 42),
         (vec![(7, "retention.ms", Some("1"))], 42),

@@ -48,6 +48,8 @@ fn each_topic_of_a_request_has_a_result_of_its_own() {
             (wish(&name("none"), 1, 3), 38),
             (with(wish(&name("none"), 1, 1), &[("no.such", "1")]), 40),
             (with(wish(&name("none"), 1, 1), &[("retention.ms", "-2")]), 40),
+            (with(wish(&name("none"), 1, 1), &[("min.insync.replicas", "2")]), 40),
+            (with(wish(&name("one"), 1, 1), &[("min.insync.replicas", "1")]), 0),
             (assigned(&name("none"), &[(0, &[id, id + 1])]), 39),
             (assigned(&name("none"), &[(0, &[id]), (2, &[id])]), 39),
             (assigned(&name("none"), &[(0, &[])]), 39),
