@@ -21,7 +21,7 @@ use kolk_shard::shard::StopError;
 use kolk_shard::start::{RecoveredNode, RecoveryReport, StartError, StartPlan, recover};
 use thiserror::Error;
 
-use crate::config::{Config, HostAndPort, OnOff};
+use crate::config::{Config, HostAndPort, OnOff, SamePort};
 use crate::core_plan::{CorePlan, CorePlanError};
 use crate::settings_table::settings;
 use crate::shard_life::{self, Order, Report, ShardFailure, ShardSeed};
@@ -83,6 +83,9 @@ pub enum BrokerError {
     /// The data directory can't be locked: another broker runs on it, or it can't be written.
     #[error(transparent)]
     Data(#[from] LockError),
+    /// Two doors ask for one port.
+    #[error(transparent)]
+    SamePort(#[from] SamePort),
     /// A port can't be taken.
     #[error(
         "{door} can't be opened: {error}; set {setting} to a free port, or another address to listen on"
@@ -350,6 +353,7 @@ struct DoorRow {
 
 impl Sockets {
     fn bind(config: &Config, shards: u16) -> Result<Self, BrokerError> {
+        config.check_ports(shards)?;
         let ip = config.listen;
         let common =
             bind_door(ip, config.native_port, "the native door".to_owned(), "native.port")?;
@@ -633,6 +637,14 @@ mod tests {
         let config = Config { native_shard_port: 65_535, ..free_ports() };
         let error = Sockets::bind(&config, 3).err().unwrap();
         assert!(error.to_string().contains("native.shard_port"), "{error}");
+    }
+
+    #[test]
+    fn a_start_with_two_doors_on_one_port_names_both_settings() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = Config { native_port: port, kafka_port: Some(port), ..free_ports() };
+        let error = Sockets::bind(&config, 1).err().unwrap().to_string();
+        assert!(error.contains("native.port") && error.contains("kafka.port"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The broker's whole configuration as typed values. Each crate owns its part; here they are joined.
 
 use kolk_io::uring::shard::Runtime;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -107,6 +108,75 @@ impl Config {
         settings.produce_bytes_max = u64::try_from(requests).unwrap_or(u64::MAX);
         settings
     }
+
+    /// Refuses two doors on one port, also where one is in the row of the shards' doors. The kernel tells too late: it lets
+    /// two sockets bind one port, and refuses the second when both listen. A port of 0 is any that is free, and so
+    /// nobody's; a row that goes beyond the last port is refused when it is bound.
+    ///
+    /// # Errors
+    /// The first two doors that ask for one port.
+    pub fn check_ports(&self, shards: u16) -> Result<(), SamePort> {
+        let mut taken = BTreeMap::new();
+        for asked in self.doors(shards).into_iter().filter(|asked| asked.port != 0) {
+            let port = asked.port;
+            if let Some(Asked { door, setting, .. }) = taken.remove(&port) {
+                return Err(SamePort {
+                    first: door,
+                    first_setting: setting,
+                    second: asked.door,
+                    second_setting: asked.setting,
+                    port,
+                });
+            }
+            taken.insert(port, asked);
+        }
+        Ok(())
+    }
+
+    fn doors(&self, shards: u16) -> Vec<Asked> {
+        let one =
+            |name: &str, setting, port| Asked { door: format!("the {name} door"), setting, port };
+        let row = |name: &'static str, setting, first: u16| {
+            (0..shards).map_while(move |shard| {
+                let door = format!("the {name} door of shard {shard}");
+                let port = if first == 0 { 0 } else { first.checked_add(shard)? };
+                Some(Asked { door, setting, port })
+            })
+        };
+        let mut doors = vec![one("native", "native.port", self.native_port)];
+        doors.extend(self.kafka_port.map(|port| one("Kafka", "kafka.port", port)));
+        doors.push(one("HTTP", "http.port", self.http_port));
+        doors.extend(row("native", "native.shard_port", self.native_shard_port));
+        if self.kafka_shard_door == OnOff::On {
+            doors.extend(row("Kafka", "kafka.shard_port", self.kafka_shard_port));
+        }
+        doors
+    }
+}
+
+/// A door that asks for a port.
+struct Asked {
+    door: String,
+    setting: &'static str,
+    port: u16,
+}
+
+/// Two doors that ask for one port. The operator's fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{first} ({first_setting}) and {second} ({second_setting}) can't both listen on port {port}; set one of them to another"
+)]
+pub struct SamePort {
+    /// One door.
+    pub first: String,
+    /// The setting that gives its port.
+    pub first_setting: &'static str,
+    /// The other door.
+    pub second: String,
+    /// The setting that gives its port.
+    pub second_setting: &'static str,
+    /// The port that both ask for.
+    pub port: u16,
 }
 
 /// Something that is there or not.
@@ -229,5 +299,47 @@ mod tests {
         assert_eq!(part_of(64 << 30), MEMORY_BYTES_DEFAULT_MAX);
         assert_eq!(part_of(128 << 20), MEMORY_BYTES_MIN);
         assert!(default_memory_bytes() >= MEMORY_BYTES_MIN);
+    }
+
+    fn check_refused(config: &Config, shards: u16, words: &[&str]) {
+        let refused = config.check_ports(shards).unwrap_err().to_string();
+        for word in words {
+            assert!(refused.contains(word), "'{word}' is not in: {refused}");
+        }
+    }
+
+    #[test]
+    fn two_doors_on_one_port_are_refused_with_both_settings() {
+        let default = Config::default();
+        assert_eq!(default.check_ports(512), Ok(()));
+        let kafka = Config { kafka_port: Some(9640), ..default.clone() };
+        check_refused(&kafka, 1, &["native.port", "kafka.port", "9640"]);
+        let http = Config { http_port: 28_641, ..default.clone() };
+        check_refused(&http, 2, &["http.port", "native.shard_port", "shard 1", "28641"]);
+        assert_eq!(http.check_ports(1), Ok(()));
+        let row = Config { kafka_shard_port: 28_639, ..default };
+        check_refused(&row, 2, &["native.shard_port", "kafka.shard_port", "28640"]);
+    }
+
+    #[test]
+    fn free_ports_and_closed_doors_are_in_nobodys_way() {
+        let free = Config {
+            native_port: 0,
+            native_shard_port: 0,
+            kafka_port: Some(0),
+            kafka_shard_port: 0,
+            http_port: 0,
+            ..Config::default()
+        };
+        assert_eq!(free.check_ports(512), Ok(()));
+        let closed = Config {
+            kafka_port: None,
+            kafka_shard_door: OnOff::Off,
+            kafka_shard_port: 28_640,
+            ..Config::default()
+        };
+        assert_eq!(closed.check_ports(4), Ok(()));
+        let beyond = Config { native_shard_port: 65_535, ..Config::default() };
+        assert_eq!(beyond.check_ports(4), Ok(()));
     }
 }
