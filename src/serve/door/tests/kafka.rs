@@ -291,7 +291,7 @@ fn producer_ids_are_assigned_and_transactions_refused_for_good() {
     let transactional_id = Some("orders".to_owned());
     let request = init_producer_id::Request { transactional_id, ..Default::default() };
     let response: init_producer_id::Response = client.call(4, &request);
-    assert_eq!((response.error_code, response.producer_id), (35, -1));
+    assert_eq!((response.error_code, response.producer_id), (31, -1));
 }
 
 #[test]

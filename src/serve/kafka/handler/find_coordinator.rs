@@ -1,5 +1,6 @@
 //! `FindCoordinator`: which broker coordinates a group. Transactions are not offered: a transactional id is
-//! refused at once and for good, because a client would repeat a retriable refusal for ever.
+//! refused at once and for good, because a client would repeat any other refusal for ever. The first request of a
+//! transactional producer is this one, so the refusal is what its user sees.
 
 use kolk_io::door::Net;
 use kolk_kafka::message::find_coordinator::{Coordinator, Request, Response};
@@ -14,6 +15,10 @@ use crate::kafka::view::BrokerAddress;
 const GROUP: i8 = 0;
 /// The kind of key that is a transactional id.
 const TRANSACTION: i8 = 1;
+/// What a transactional id is told. Of the codes that say no for good, librdkafka heeds two here and asks again twice a second
+/// on all others (`rd_kafka_txn_handle_FindCoordinator`); on the other of the two, `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`,
+/// the Java client keeps the reason to itself.
+pub(super) const NO_TRANSACTIONS: ErrorCode = ErrorCode::ClusterAuthorizationFailed;
 /// Keys of one request; more are refused one by one.
 const KEYS_MAX: usize = 10_000;
 
@@ -47,7 +52,7 @@ async fn find<N: Net>(context: &Context<N>, kind: i8, key: String) -> Coordinato
     match kind {
         GROUP => {}
         TRANSACTION => {
-            return refused(key, ErrorCode::UnsupportedVersion, "transactions are not offered");
+            return refused(key, NO_TRANSACTIONS, "transactions are not offered by this broker");
         }
         _ => return refused(key, ErrorCode::InvalidRequest, "the kind of key is not known"),
     }

@@ -1,17 +1,18 @@
 //! `InitProducerId` for idempotent producers. Transactions are not offered: a transactional id is refused
-//! at once and for good, because a client would repeat a retriable refusal for ever.
+//! at once and for good, as `FindCoordinator` does, which clients ask first.
 
 use kolk_io::door::Net;
 use kolk_kafka::message::init_producer_id::{Request, Response};
 use kolk_model::error::ErrorCode;
 
+use crate::kafka::handler::find_coordinator::NO_TRANSACTIONS;
 use crate::kafka::session::Context;
 
 /// Assigns a producer id that nobody ever had, with epoch 0. Also for a producer that had one before: an
 /// idempotent producer begins anew with another id.
 pub(super) async fn handle<N: Net>(context: Context<N>, request: Request) -> Response {
     if request.transactional_id.is_some() {
-        return refused(ErrorCode::UnsupportedVersion);
+        return refused(NO_TRANSACTIONS);
     }
     match context.shard().assign_producer_id().await {
         Ok(producer) => Response {
