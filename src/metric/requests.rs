@@ -114,7 +114,7 @@ impl Call {
 pub struct CallMetrics {
     /// Requests answered, refusals included.
     pub answered: Counter,
-    /// Requests answered with an error, whole or in part.
+    /// Requests answered with an error, whole or in part; of the Kafka wire's, produce and fetch alone.
     pub refused: Counter,
     /// Partitions asked for that another shard owns.
     pub forwarded: Counter,
@@ -213,7 +213,7 @@ impl RequestMetrics {
                 },
                 Sample {
                     family: "kolk_requests_refused_total",
-                    help: "Requests answered with an error, whole or in part.",
+                    help: "Requests answered with an error, whole or in part; of the Kafka wire's, produce and fetch alone.",
                     label,
                     value: counts.refused.value(),
                 },
