@@ -86,11 +86,13 @@ static NODE: &[Setting] = &[
         |text| on_off(text),
         |value| value.to_string()
     ),
-    count!(
+    setting!(
         "kafka.shard_port",
-        0..=65_535,
-        "The Kafka door of shard 0; shard n has this port + n. 0: free ports.",
-        |config| config.kafka_shard_port
+        "0 to 65535",
+        "The Kafka door of shard 0; shard n has this port + n. 0: free ports. kafka.shard_door = off closes them.",
+        |config| config.kafka_shard_port,
+        |text| shard_port(text),
+        |value| value.to_string()
     ),
     setting!(
         "kafka.shard_advertise",
@@ -495,6 +497,15 @@ fn switched(text: &str) -> Result<Option<u16>, ValueError> {
     if text == OFF { Ok(None) } else { number(text, &(0..=u16::MAX)).map(Some) }
 }
 
+/// A port of doors that another setting closes, so that their port may stay in a file.
+fn shard_port(text: &str) -> Result<u16, ValueError> {
+    if text == OFF {
+        let detail = "'off' is not a port; kafka.shard_door = off closes the shard doors";
+        return Err(ValueError::Other(detail.to_owned()));
+    }
+    number(text, &(0..=u16::MAX))
+}
+
 fn on_off(text: &str) -> Result<OnOff, ValueError> {
     match text {
         "on" => Ok(OnOff::On),
@@ -609,6 +620,15 @@ mod tests {
             assert_eq!((setting.set)(&mut config, text), Ok(()), "{key} = {text}");
             assert_eq!(setting.value(&config), text, "{key}");
         }
+    }
+
+    #[test]
+    fn off_as_the_port_of_the_shard_doors_is_refused_with_what_closes_them() {
+        let setting = settings().find(|setting| setting.key == "kafka.shard_port").unwrap();
+        let mut config = Config::default();
+        let refused = (setting.set)(&mut config, "off").unwrap_err().to_string();
+        assert!(refused.contains("kafka.shard_door = off"), "{refused}");
+        assert_eq!(config, Config::default());
     }
 
     #[test]
