@@ -183,7 +183,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N")]
     pub shards: Option<String>,
 
-    /// Memory for record batches, all shards together: 2GiB [default: a quarter of the machine's]
+    /// Memory for record batches, all shards together: 2GiB [default: a quarter of the machine's, at most 1GiB]
     #[arg(long, value_name = "BYTES")]
     pub memory_bytes_max: Option<String>,
 

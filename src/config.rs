@@ -22,8 +22,7 @@ pub struct Config {
     pub node_id: u32,
     /// The address to listen on, all doors. Default: 127.0.0.1.
     pub listen: IpAddr,
-    /// The host name or address that clients are told. Default: the address listened on; the machine's
-    /// host name where that is all addresses.
+    /// The host name or address that clients are told. Default: the address each connected to.
     pub advertise: Option<String>,
     /// The common door of the native wire. 0 takes a free port. Default: 9640.
     pub native_port: u16,

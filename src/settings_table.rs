@@ -45,7 +45,7 @@ static NODE: &[Setting] = &[
     setting!(
         "advertise",
         "a host name or address, or auto",
-        "The host that clients are told. auto: the address listened on, or this machine's host name where that is all addresses.",
+        "The host that clients are told. auto: the address each connected to.",
         |config| config.advertise,
         |text| automatic(text, host),
         |value| shown(value.as_ref())
