@@ -17,6 +17,7 @@ use crate::log::tail::Tail;
 use crate::log::writer::{Mark, Writer};
 use crate::settings::LogConfig;
 use crate::shard_log::read_cache::Window;
+use crate::shard_log::room::Want;
 use crate::shard_log::{LogEvent, Shard};
 use crate::signal::Signal;
 use kolk_layout::journal::snapshot::EpochStart;
@@ -102,8 +103,10 @@ pub(crate) struct LogState {
     pub(crate) held: bool,
     /// An append was refused as busy; the floor above waits for `Unblocked`.
     pub(crate) refused_busy: bool,
-    /// An allocation failed for want of space; the next append tries again and learns the result.
+    /// An allocation failed for want of space; the next append learns the result, and the one behind that tries again.
     pub(crate) storage_full: bool,
+    /// What found no room since; counted while it is there.
+    pub(crate) without_room: Option<Want>,
     /// `Advanced` stands in the event queue already.
     pub(crate) advanced_queued: bool,
     /// The last window read from disk, and of which segment: a read that follows it is one of a row.
@@ -358,6 +361,7 @@ impl<I: Io> Log<I> {
             }
             tracing::error!(log = %self.inner.id, %damage, "log goes offline");
             state.phase = Phase::Offline(damage);
+            self.wants_no_room(&mut state);
         }
         shard.metrics.log.fenced_logs.inc();
         shard.raise(LogEvent::Fenced(self.inner.id));

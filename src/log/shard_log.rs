@@ -26,6 +26,7 @@ use kolk_layout::segment::compacted::CompactionPoint;
 
 mod open_files;
 pub(crate) mod read_cache;
+pub(crate) mod room;
 
 use open_files::OpenFiles;
 use read_cache::ReadCache;
@@ -66,6 +67,8 @@ pub(crate) struct Shard<I: Io> {
     loaded_indexes: RefCell<VecDeque<(TopicPartition, Offset)>>,
     /// Logs that were refused for want of journal or memory.
     pressed: RefCell<BTreeSet<TopicPartition>>,
+    /// Somebody looks after the logs that lack room on the disk.
+    room_watched: Cell<bool>,
 }
 
 /// Memory that every log may have, whatever the budget says: its last page and the run that still grows.
@@ -265,6 +268,7 @@ impl<I: Io> ShardLog<I> {
             buffers: RefCell::new(VecDeque::new()),
             loaded_indexes: RefCell::new(VecDeque::new()),
             pressed: RefCell::new(BTreeSet::new()),
+            room_watched: Cell::new(false),
         });
         for log in image.logs {
             let id = log.id;
@@ -484,6 +488,7 @@ fn new_state(config: LogConfig, epoch: LeaderEpoch) -> LogState {
         held: false,
         refused_busy: false,
         storage_full: false,
+        without_room: None,
         advanced_queued: false,
         cold: None,
         index_saved: 0,

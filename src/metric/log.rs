@@ -25,6 +25,8 @@ domain! {
         cache_bytes: Gauge::new => "kolk_log_cache_bytes",
         /// Logs taken offline by damage or a disk error.
         fenced_logs: Gauge::new => "kolk_log_fenced",
+        /// Logs whose appends find no room on the disk.
+        without_room: Gauge::new => "kolk_log_without_room",
         /// Segment and index files open.
         open_files: Gauge::new => "kolk_log_open_files",
         /// Segments rolled.
@@ -45,5 +47,7 @@ domain! {
         compaction_tombstones_removed: Counter::new => "kolk_compaction_tombstones_removed_total",
         /// Appends that had to wait because memory or journal space was used up.
         appends_waited: Counter::new => "kolk_log_appends_waited_total",
+        /// Appends refused because the disk had no room.
+        appends_without_room: Counter::new => "kolk_log_appends_without_room_total",
     }
 }

@@ -70,16 +70,14 @@ impl<I: Io> Log<I> {
                     shard.press(self.inner.id);
                     return Err(self.busy(&mut state));
                 }
-                Room::Allocate if std::mem::take(&mut state.storage_full) => {
+                Room::Allocate | Room::Roll if std::mem::take(&mut state.storage_full) => {
+                    shard.metrics.log.appends_without_room.inc();
                     return Err(AppendRefused::StorageFull);
                 }
                 Room::Allocate => {
                     let upto = page_floor(state.active().end + total);
                     self.allocate(&mut state, upto);
                     return Err(self.busy(&mut state));
-                }
-                Room::Roll if std::mem::take(&mut state.storage_full) => {
-                    return Err(AppendRefused::StorageFull);
                 }
                 Room::Roll => {
                     self.start_roll(&mut state);

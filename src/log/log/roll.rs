@@ -13,6 +13,7 @@ use kolk_model::offset::Offset;
 use crate::error::LogError;
 use crate::log::writer::Writer;
 use crate::log::{Announce, Log, LogState, Phase, Segment, SegmentVersion, segment_name};
+use crate::shard_log::room::Want;
 use kolk_layout::field::page_floor;
 
 impl<I: Io> Log<I> {
@@ -33,7 +34,7 @@ impl<I: Io> Log<I> {
             }
             match result {
                 Err(LogError::Io(error)) if error.is_no_space() => {
-                    state.storage_full = true;
+                    self.found_no_room(&mut state, Want::Roll);
                     None
                 }
                 Err(LogError::Io(error)) => Some(self.device(state.active().base, &error)),
@@ -118,6 +119,7 @@ impl<I: Io> Log<I> {
         state.announce = Some(Announce::Roll);
         state.index_saved = 0;
         state.active_since = None;
+        self.found_room(state, Want::Roll);
         self.mark_dirty(state);
     }
 

@@ -14,6 +14,7 @@ use crate::log::commit::Level;
 use crate::log::writer::{ALLOCATE_BYTES_MIN, ExtentKind};
 use crate::log::{Log, LogState, Phase, SegmentVersion};
 use crate::settings::SyncPolicy;
+use crate::shard_log::room::Want;
 
 /// How long a write waits for a descriptor before it asks again.
 const DESCRIPTOR_WAIT: Duration = Duration::from_millis(100);
@@ -34,7 +35,7 @@ impl<I: Io> Log<I> {
         let log = self.clone();
         self.inner.shard.io.spawn(async move {
             let result = log.allocate_file(base, from, target - from).await;
-            log.allocated(base, target, result);
+            log.allocated(base, (target, upto), result);
         });
     }
 
@@ -43,7 +44,8 @@ impl<I: Io> Log<I> {
         file.allocate(from, bytes).await
     }
 
-    fn allocated(&self, base: Offset, target: u64, result: Result<(), IoError>) {
+    /// An allocation up to `target` has ended; the append that asked for it needs `upto`.
+    fn allocated(&self, base: Offset, (target, upto): (u64, u64), result: Result<(), IoError>) {
         let failed = {
             let mut state = self.inner.state.borrow_mut();
             state.writer.allocating = false;
@@ -51,11 +53,13 @@ impl<I: Io> Log<I> {
                 Ok(()) => {
                     assert_eq!(base, state.active().base, "a log rolls only when settled");
                     state.writer.allocated = state.writer.allocated.max(target);
+                    let upto = state.writer.allocated;
+                    self.found_room(&mut state, Want::Growth { upto });
                     None
                 }
                 Err(error) if error.is_no_space() => {
-                    state.storage_full = true;
                     state.writer.allocate_step = ALLOCATE_BYTES_MIN;
+                    self.found_no_room(&mut state, Want::Growth { upto });
                     None
                 }
                 Err(error) => Some(error),

@@ -47,7 +47,11 @@ impl<I: Io> Drop for DirUse<I> {
 impl<I: Io> Log<I> {
     /// Takes no appends any more, refuses reads, and leaves the journal's queue.
     pub(crate) fn close(&self) {
-        self.inner.state.borrow_mut().phase = Phase::Closed;
+        {
+            let state = &mut *self.inner.state.borrow_mut();
+            state.phase = Phase::Closed;
+            self.wants_no_room(state);
+        }
         self.inner.moved.notify();
     }
 

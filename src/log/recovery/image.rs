@@ -130,6 +130,7 @@ impl LogImage {
             phase: self.damage.map_or(Phase::Open, Phase::Offline),
             refused_busy: false,
             storage_full: false,
+            without_room: None,
             advanced_queued: false,
             cold: None,
             index_saved: 0,

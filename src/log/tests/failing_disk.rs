@@ -20,6 +20,7 @@ use crate::tests::life::{
 };
 
 mod descriptors;
+mod full;
 mod held;
 
 #[test]
