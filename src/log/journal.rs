@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use kolk_io::door::Io;
+use kolk_metric::shard::ShardMetrics;
 
 use crate::error::LogError;
 use crate::journal::files::JournalFiles;
@@ -45,6 +46,8 @@ pub(crate) struct Journal<I: Io> {
     slot: Cell<usize>,
     /// The last write of that slot has not ended well.
     pub(crate) slot_doubted: Cell<bool>,
+    /// The last checkpoint found no room on the disk.
+    snapshot_without_room: Cell<bool>,
     failed: Cell<bool>,
     stopping: Cell<bool>,
     /// The committer begins no more groups.
@@ -83,6 +86,7 @@ impl<I: Io> Journal<I> {
             // Recovery wrote the first one.
             slot: Cell::new(1),
             slot_doubted: Cell::new(false),
+            snapshot_without_room: Cell::new(false),
             failed: Cell::new(false),
             stopping: Cell::new(false),
             groups_ended: Cell::new(false),
@@ -124,6 +128,19 @@ impl<I: Io> Journal<I> {
 
     pub(crate) fn take_checkpoint_wish(&self) -> bool {
         self.checkpoint_wanted.replace(false)
+    }
+
+    /// Notes how a checkpoint has ended. Without one no file is ready again, and appends wait sooner or later.
+    pub(crate) fn checkpoint_ended(&self, ended: &Result<(), LogError>, metrics: &ShardMetrics) {
+        let full = matches!(ended, Err(LogError::Io(error)) if error.is_no_space());
+        self.snapshot_without_room.set(full);
+        self.show_room(metrics);
+    }
+
+    /// Shows whether the journal waits for room on the disk.
+    pub(crate) fn show_room(&self, metrics: &ShardMetrics) {
+        let waits = self.snapshot_without_room.get() || self.files.lacks_room();
+        metrics.journal.without_room.set(u64::from(waits));
     }
 
     pub(crate) const fn next_slot(&self) -> usize {

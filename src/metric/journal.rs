@@ -27,6 +27,8 @@ domain! {
         checkpoints: Counter::new => "kolk_journal_checkpoints_total",
         /// Time of a checkpoint.
         checkpoint_ns: Histogram::latency => "kolk_journal_checkpoint_seconds",
+        /// 1 while the journal waits for room on the disk, for its next file or for a snapshot, else 0.
+        without_room: Gauge::new => "kolk_journal_without_room",
         /// 1 once a journal error made this shard read-only, else 0.
         failed: Gauge::new => "kolk_journal_failed",
     }

@@ -49,7 +49,9 @@ async fn watch<I: Io>(shard: &Rc<Shard<I>>) {
         if !go_on {
             return;
         }
-        if let Err(error) = run(shard, SnapshotKind::Running).await {
+        let ended = run(shard, SnapshotKind::Running).await;
+        journal.checkpoint_ended(&ended, &shard.metrics);
+        if let Err(error) = ended {
             tracing::warn!(%error, "checkpoint failed and is tried again");
             shard.io.sleep(RETRY).await;
             journal.want_checkpoint();

@@ -66,6 +66,10 @@ pub(crate) struct JournalFiles<I: Io> {
     full_bytes: Cell<u64>,
     /// End of the current file's cached writes that the kernel was asked to write back.
     written_back: Cell<u64>,
+    /// A group waits for the next file.
+    awaited: Cell<bool>,
+    /// The next file found no room on the disk while a group waited for it.
+    without_room: Cell<bool>,
     changed: Signal,
 }
 
@@ -85,6 +89,8 @@ impl<I: Io> JournalFiles<I> {
             position: Cell::new(0),
             full_bytes: Cell::new(0),
             written_back: Cell::new(0),
+            awaited: Cell::new(false),
+            without_room: Cell::new(false),
             changed: Signal::default(),
         })
     }
@@ -147,7 +153,8 @@ impl<I: Io> JournalFiles<I> {
     /// Waits for a ready file and goes on to it; false if the run ends first.
     pub(crate) async fn next(&self, shard: &Rc<Shard<I>>, last: u64) -> bool {
         let journal = &shard.journal;
-        self.changed
+        let ready = self
+            .changed
             .until(|| {
                 if journal.failed() || journal.stopping() {
                     return Some(false);
@@ -155,11 +162,22 @@ impl<I: Io> JournalFiles<I> {
                 if self.switch(last) {
                     return Some(true);
                 }
+                self.awaited.set(true);
                 self.prepare(shard);
                 journal.want_checkpoint();
                 None
             })
-            .await
+            .await;
+        self.awaited.set(false);
+        if self.without_room.replace(false) {
+            journal.show_room(&shard.metrics);
+        }
+        ready
+    }
+
+    /// True while a group waits for a file that found no room on the disk.
+    pub(crate) const fn lacks_room(&self) -> bool {
+        self.without_room.get()
     }
 
     /// Files whose groups a snapshot up to `sequence` contains are ready again.
@@ -200,6 +218,10 @@ impl<I: Io> JournalFiles<I> {
         if let Err(error) = &filled {
             // A full disk: tried again with the next group, or at once where one waits.
             tracing::warn!(%error, "journal file could not be prepared");
+            if error.is_no_space() && self.awaited.get() {
+                self.without_room.set(true);
+                shard.journal.show_room(&shard.metrics);
+            }
             shard.io.sleep(TRIED_AGAIN_AFTER).await;
         }
         if let Some(file) = self.files.borrow_mut().get_mut(number) {

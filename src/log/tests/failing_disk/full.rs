@@ -1,4 +1,4 @@
-//! A disk that is full for a while: which logs are counted as lacking room, and when no more.
+//! A disk that is full for a while: which logs are counted as lacking room, and when no more; and the same of the journal.
 
 use std::time::Duration;
 
@@ -248,4 +248,61 @@ fn a_step_ahead_that_finds_no_room_counts_until_a_smaller_one_finds_some() {
             assert!((1..4).contains(&counted), "seed {seed}: for {counted} s");
         });
     }
+}
+
+fn journal_waits(storage: &ShardLog<SimIo>) -> u64 {
+    storage.metrics().journal.without_room.get()
+}
+
+#[test]
+fn a_journal_shows_that_its_snapshot_finds_no_room() {
+    let sim = Sim::new(1);
+    let storage = sim.run(|io| async move { two_logs(&io).await });
+    let fault = Fault::eio(Op::Write, "snapshot").with_kind(FaultKind::Errno(ENOSPC));
+    sim.inject(fault.for_ever());
+    let own = storage.clone();
+    sim.run(move |io| async move {
+        let log = own.log(id(0)).unwrap();
+        assert_eq!(journal_waits(&own), 0);
+        log.inner.shard.journal.want_checkpoint();
+        io.sleep(LEFT_ALONE).await;
+        assert_eq!((journal_waits(&own), lacking(&own)), (1, 0));
+    });
+    sim.clear_faults();
+    sim.run(move |io| async move {
+        io.sleep(LEFT_ALONE).await;
+        assert_eq!(journal_waits(&storage), 0);
+    });
+}
+
+#[test]
+fn a_journal_shows_that_a_file_it_waits_for_finds_no_room() {
+    let sim = Sim::new(1);
+    let storage = sim.run(|io| async move { two_logs(&io).await });
+    let fault = Fault::eio(Op::Allocate, ".journal").with_kind(FaultKind::Errno(ENOSPC));
+    sim.inject(fault.for_ever());
+    let own = storage.clone();
+    sim.run(move |io| async move {
+        let (log, clock) = (own.log(id(0)).unwrap(), io.clone());
+        // What the first file holds needs no other one.
+        for stamp in 0..12 {
+            put(&io, &log, BATCH, stamp).await;
+        }
+        io.sleep(LEFT_ALONE).await;
+        assert_eq!(journal_waits(&own), 0);
+        io.spawn(async move {
+            for stamp in 0..40 {
+                put(&clock, &log, BATCH, stamp).await;
+            }
+        });
+        io.sleep(LEFT_ALONE).await;
+        assert_eq!(journal_waits(&own), 1);
+    });
+    sim.clear_faults();
+    sim.run(move |io| async move {
+        io.sleep(LEFT_ALONE).await;
+        assert_eq!(journal_waits(&storage), 0);
+        let log = storage.log(id(0)).unwrap();
+        assert_eq!(read_all(&log).await.len(), 52, "the rest went on by itself");
+    });
 }
