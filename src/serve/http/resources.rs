@@ -58,20 +58,31 @@ impl Resources {
     }
 }
 
-/// A shard whose journal failed only reads until it is restarted: that is what a health check is for.
+/// What keeps a shard from writing: the gauge that tells of it, and what to do.
+const FAULTS: [(&str, &str); 3] = [
+    ("kolk_journal_failed", "journal failed, read-only until a restart"),
+    (
+        "kolk_log_without_room",
+        "no room on the disk for appends, make room or delete a topic, no restart is needed",
+    ),
+    (
+        "kolk_journal_without_room",
+        "no room on the disk for the journal, make room or delete a topic, no restart is needed",
+    ),
+];
+
+/// A shard that can not write serves reads and looks well from afar: that is what a health check is for.
 fn health(readings: &Readings) -> Answer {
-    let failed: Vec<_> = readings
-        .shards
-        .iter()
-        .filter(|shard| shard.total("kolk_journal_failed") > 0)
-        .map(|shard| shard.shard().to_string())
-        .collect();
-    if failed.is_empty() {
+    let lines = FAULTS.iter().filter_map(|(gauge, text)| {
+        let faulty = readings.shards.iter().filter(|shard| shard.total(gauge) > 0);
+        let faulty: Vec<_> = faulty.map(|shard| shard.shard().to_string()).collect();
+        (!faulty.is_empty()).then(|| format!("{text}: shard {}", faulty.join(", shard ")))
+    });
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() {
         return Answer::line(Status::Ok, "ok");
     }
-    let text =
-        format!("journal failed, read-only until a restart: shard {}", failed.join(", shard "));
-    Answer::line(Status::Unavailable, &text)
+    Answer::line(Status::Unavailable, &lines.join("\n"))
 }
 
 fn ready(readiness: Readiness) -> Answer {
@@ -90,9 +101,14 @@ mod tests {
     use kolk_metric::shard::ShardMetrics;
 
     fn resources(journal_failed: u64) -> Resources {
+        where_shard_3(move |shard| shard.journal.failed.set(journal_failed))
+    }
+
+    /// The resources of two shards; the metrics of one are changed.
+    fn where_shard_3(change: impl Fn(&ShardMetrics) + 'static) -> Resources {
         let read_all: ReadAll = Box::new(move || {
             let metrics = ShardMetrics::new(3);
-            metrics.journal.failed.set(journal_failed);
+            change(&metrics);
             let shards = vec![ShardMetrics::new(0).snapshot(), metrics.snapshot()];
             Box::pin(async { Readings { shards, partitions: Vec::new() } })
         });
@@ -117,6 +133,27 @@ mod tests {
         let failed = answer(&resources(1), "/health");
         assert_eq!(failed.status, Status::Unavailable);
         assert!(failed.body.contains("shard 3"), "{}", failed.body);
+    }
+
+    #[test]
+    fn health_fails_with_the_shard_whose_disk_is_full_and_says_what_helps() {
+        let full = answer(&where_shard_3(|shard| shard.log.without_room.inc()), "/health");
+        assert_eq!(full.status, Status::Unavailable);
+        assert!(full.body.contains("make room or delete a topic"), "{}", full.body);
+        assert!(full.body.ends_with(": shard 3\n"), "{}", full.body);
+        let full = answer(&where_shard_3(|shard| shard.journal.without_room.set(1)), "/health");
+        assert_eq!(full.status, Status::Unavailable);
+        assert!(full.body.ends_with(": shard 3\n"), "{}", full.body);
+        let both = where_shard_3(|shard| {
+            shard.journal.failed.set(1);
+            shard.log.without_room.inc();
+        });
+        assert_eq!(answer(&both, "/health").body.lines().count(), 2, "a line each");
+        let mended = where_shard_3(|shard| {
+            shard.log.without_room.inc();
+            shard.log.without_room.dec();
+        });
+        assert_eq!(answer(&mended, "/health").body, "ok\n");
     }
 
     #[test]
