@@ -1,8 +1,10 @@
 //! `kolk cluster`: who is there, and whether all is well.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use kolk_client::admin::Admin;
+use kolk_client::answer::{Stat, StatsReply};
 use kolk_client::client::Client;
 use kolk_client::error::ClientError;
 use serde::Serialize;
@@ -21,7 +23,8 @@ pub enum Command {
         after_help = "Examples:\n  kolk cluster info\n  kolk cluster info -b broker-1:9640 --json"
     )]
     Info,
-    /// Knock at every shard's door and look for partitions that are offline. Exit code 1 if anything is wrong.
+    /// Knock at every shard's door, look for partitions that are offline and disks that are full. Exit code 1 if
+    /// anything is wrong.
     #[command(
         after_help = "Examples:\n  kolk cluster health\n  until kolk cluster health; do sleep 1; done"
     )]
@@ -108,6 +111,9 @@ impl Answer for Overview {
     }
 }
 
+/// What tells that a shard lacks room, as the metrics name it: its logs, its journal.
+const WITHOUT_ROOM: [&str; 2] = ["kolk_log_without_room", "kolk_journal_without_room"];
+
 #[derive(Serialize)]
 struct Health {
     healthy: bool,
@@ -115,6 +121,7 @@ struct Health {
     doors_unreachable: Vec<Unreachable>,
     partitions: usize,
     partitions_offline: Vec<Offline>,
+    shards_without_room: BTreeSet<u16>,
 }
 
 #[derive(Serialize)]
@@ -132,11 +139,13 @@ struct Offline {
 
 async fn health(admin: &Admin) -> Result<Health, CtlError> {
     let cluster = admin.describe_cluster().await?;
-    let mut unreachable = Vec::new();
+    let (mut unreachable, mut full) = (Vec::new(), BTreeSet::new());
     for door in &cluster.doors {
         let address = format!("{}:{}", door.host, door.port);
-        if let Err(error) = knock(&address).await {
-            unreachable.push(Unreachable { address, reason: error.to_string() });
+        match knock(&address).await {
+            // Whoever answers tells of all shards.
+            Ok(stats) => full.extend(without_room(&stats)),
+            Err(error) => unreachable.push(Unreachable { address, reason: error.to_string() }),
         }
     }
     let mut offline = Vec::new();
@@ -149,19 +158,26 @@ async fn health(admin: &Admin) -> Result<Health, CtlError> {
         }
     }
     Ok(Health {
-        healthy: unreachable.is_empty() && offline.is_empty(),
+        healthy: unreachable.is_empty() && offline.is_empty() && full.is_empty(),
         doors: cluster.doors.len(),
         doors_unreachable: unreachable,
         partitions: cluster.partitions,
         partitions_offline: offline,
+        shards_without_room: full,
     })
 }
 
+/// The shards that find no room on the disk. A broker that does not count them has none to tell of.
+fn without_room(stats: &StatsReply) -> impl Iterator<Item = u16> {
+    let names = |one: &&Stat| WITHOUT_ROOM.contains(&one.name.as_str()) && one.value > 0.0;
+    stats.stats.iter().filter(names).filter_map(|one| one.shard).map(|shard| shard.get())
+}
+
 /// Asks something small at one door.
-async fn knock(address: &str) -> Result<(), ClientError> {
+async fn knock(address: &str) -> Result<StatsReply, ClientError> {
     let mut settings = kolk_client::settings::ClientSettings::new(address)?;
     settings.retry_timeout = std::time::Duration::ZERO;
-    Client::with_settings(settings).admin().stats().await.map(drop)
+    Client::with_settings(settings).admin().stats().await
 }
 
 impl Answer for Health {
@@ -172,8 +188,55 @@ impl Answer for Health {
         for Offline { topic, partition, error } in &self.partitions_offline {
             writeln!(out, "{topic}/{partition} is offline: {error}")?;
         }
+        for shard in &self.shards_without_room {
+            writeln!(out, "shard {shard} has no room on the disk: make room or delete a topic")?;
+        }
         let (doors, partitions) = (self.doors, self.partitions);
         let verdict = if self.healthy { "healthy" } else { "NOT healthy" };
         writeln!(out, "{verdict}: {doors} shards, {partitions} partitions")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kolk_model::ids::ShardId;
+
+    use super::*;
+
+    #[test]
+    fn shards_whose_disk_is_full_are_named_with_what_helps() {
+        let stat = |name: &str, shard, value| Stat {
+            name: name.to_owned(),
+            shard: Some(ShardId::new(shard)),
+            value,
+        };
+        let [log, journal] = WITHOUT_ROOM;
+        let stats = vec![
+            stat(log, 0, 0.0),
+            stat(log, 1, 2.0),
+            stat("kolk_log_fenced", 2, 1.0),
+            stat(log, 3, 0.0),
+            stat(journal, 3, 1.0),
+        ];
+        let broker_version = "0.0.0".to_owned();
+        let stats = StatsReply { broker_version, uptime_ms: 1, shards: 4, stats };
+        let health = Health {
+            healthy: false,
+            doors: 4,
+            doors_unreachable: Vec::new(),
+            partitions: 4,
+            partitions_offline: Vec::new(),
+            shards_without_room: without_room(&stats).collect(),
+        };
+        let mut text = Vec::new();
+        health.text(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        for (line, shard) in lines.iter().zip(["shard 1", "shard 3"]) {
+            assert!(line.starts_with(shard) && line.contains("make room"), "{line}");
+        }
+        let object = serde_json::to_value(&health).unwrap();
+        assert_eq!(object["shards_without_room"], serde_json::json!([1, 3]));
     }
 }
