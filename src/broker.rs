@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -116,6 +117,19 @@ pub enum BrokerError {
     /// The data directory can't be recovered.
     #[error(transparent)]
     Recovery(#[from] StartError),
+    /// The disk has no room for what a start writes. The operator's to make.
+    #[error(
+        "{error}; a start needs {} MiB in {} for its new journal: make room and start again, nothing is lost",
+        bytes.div_ceil(1 << 20), data.display()
+    )]
+    NoRoom {
+        /// What found none.
+        error: IoError,
+        /// Bytes that must be free for a start.
+        bytes: u64,
+        /// The data directory.
+        data: PathBuf,
+    },
     /// A shard did not come up.
     #[error(transparent)]
     Shard(#[from] ShardFailure),
@@ -317,10 +331,7 @@ fn within_open_files(config: &Config, shards: u16, open_files_max: u64) -> Confi
 
 /// Checks what the machine must offer; what only makes the broker worse is a warning.
 fn check_host(config: &Config, plan: &CorePlan) -> Result<(), BrokerError> {
-    // A journal grows file by file; two for each shard are what a run can begin with.
-    let files = JOURNAL_FILES_MIN * u64::from(plan.shards());
-    let free_bytes_min = config.shard.log.journal_file_bytes.saturating_mul(files);
-    let wants = Wants { data: config.data.clone(), free_bytes_min };
+    let wants = Wants { data: config.data.clone(), free_bytes_min: journal_bytes(config, plan) };
     let (fatal, worse): (Vec<_>, Vec<_>) =
         check::run(&wants).into_iter().partition(|finding| finding.fatal);
     for finding in worse {
@@ -332,6 +343,12 @@ fn check_host(config: &Config, plan: &CorePlan) -> Result<(), BrokerError> {
     Err(BrokerError::Requirements {
         faults: fatal.into_iter().map(|finding| finding.line).collect(),
     })
+}
+
+/// Bytes that a new journal needs: it grows file by file, and two for each shard are what a run can begin with.
+fn journal_bytes(config: &Config, plan: &CorePlan) -> u64 {
+    let files = JOURNAL_FILES_MIN * u64::from(plan.shards());
+    config.shard.log.journal_file_bytes.saturating_mul(files)
 }
 
 /// The ports of a broker, taken.
@@ -523,7 +540,20 @@ fn recover_node(
         let log = &settings.log;
         recover(&io, &StartPlan { dir: &data, shards, log, boot, accept_loss }).await
     })?;
-    Ok(recovery.wait_ready(EXECUTOR_TIMEOUT)?.join()??)
+    let recovered = recovery.wait_ready(EXECUTOR_TIMEOUT)?.join()?;
+    recovered.map_err(|error| not_recovered(error, config, plan))
+}
+
+/// A start that only lacks room says how much of it.
+fn not_recovered(error: StartError, config: &Config, plan: &CorePlan) -> BrokerError {
+    match error.no_room() {
+        Some(found) => BrokerError::NoRoom {
+            error: found.clone(),
+            bytes: journal_bytes(config, plan),
+            data: config.data.clone(),
+        },
+        None => error.into(),
+    }
 }
 
 fn log_recovery(report: &RecoveryReport) {
@@ -558,6 +588,8 @@ fn boot_id() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use kolk_io::error::Op;
+
     use super::*;
 
     #[test]
@@ -579,6 +611,22 @@ mod tests {
         }
         let default = Config::default();
         assert_eq!(within_open_files(&default, 2, 1 << 20), default);
+    }
+
+    #[test]
+    fn a_start_without_room_says_how_much_it_needs_and_where() {
+        let path = PathBuf::from("/d/journal/8/0/0.journal.tmp");
+        let error = StartError::from(IoError::NoSpace { op: Op::Allocate, path });
+        let plan = CorePlan::new(&[0, 1], None, Some(2)).unwrap();
+        let config = Config { data: PathBuf::from("/d"), ..Config::default() };
+        let mib = (config.shard.log.journal_file_bytes * 4) >> 20;
+        let said = not_recovered(error, &config, &plan).to_string();
+        let wanted = format!("needs {mib} MiB in /d for its new journal: make room");
+        assert!(said.starts_with("no space left: fallocate /d/journal/8/0"), "{said}");
+        assert!(said.contains(&wanted) && said.ends_with("nothing is lost"), "{said}");
+        let broken = IoError::Os { op: Op::Write, errno: 5, path: PathBuf::from("/d/f") };
+        let other = not_recovered(StartError::from(broken), &config, &plan);
+        assert!(matches!(other, BrokerError::Recovery(_)), "{other}");
     }
 
     fn free_ports() -> Config {

@@ -80,6 +80,17 @@ pub enum StartError {
     Log(#[from] LogError),
 }
 
+impl StartError {
+    /// What found no room on the disk, where nothing else is wrong: another attempt helps once there is some.
+    #[must_use]
+    pub const fn no_room(&self) -> Option<&IoError> {
+        match self {
+            Self::Io(error) | Self::Log(LogError::Io(error)) if error.is_no_space() => Some(error),
+            _ => None,
+        }
+    }
+}
+
 /// What the recovery of a data directory needs to know.
 #[derive(Clone, Copy, Debug)]
 pub struct StartPlan<'a> {

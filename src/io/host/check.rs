@@ -140,10 +140,10 @@ fn free(data: &Path, free_bytes_min: u64) -> Option<Finding> {
         return None;
     }
     fatal(format!(
-        "{} has {} MiB free, kolk needs {} MiB for its journal: make room, or lower journal_file_bytes or journal_files",
+        "{} has {} MiB free, a start needs {} MiB there for its new journal: make room and start again, nothing is lost; or lower journal_file_bytes",
         data.display(),
         free_bytes >> 20,
-        free_bytes_min >> 20
+        free_bytes_min.div_ceil(1 << 20)
     ))
 }
 
@@ -166,7 +166,7 @@ mod tests {
         check(locked(64 << 10, false), "LimitMEMLOCK");
         check(open_files(64), "ulimit -n");
         check(direct(Path::new("/proc/none")), "--data");
-        check(free(Path::new("/"), u64::MAX), "make room");
+        check(free(Path::new("/"), u64::MAX), "make room and start again, nothing is lost");
     }
 
     #[test]

@@ -8,6 +8,24 @@ use super::*;
 use crate::shard::StopError;
 
 #[test]
+fn a_start_that_only_lacks_room_says_so_and_helps_once_there_is_some() {
+    for (errno, lacks_room) in [(28, true), (5, false)] {
+        let sim = Sim::new(1);
+        sim.inject(Fault::eio(Op::Allocate, "/journal/").with_kind(FaultKind::Errno(errno)));
+        sim.run(move |io| async move {
+            let log = &settings().log;
+            let dir = Path::new(DIR);
+            let plan = StartPlan { dir, shards: 1, log, boot: 1, accept_loss: false };
+            let refused = recover(&io, &plan).await.unwrap_err();
+            let path = refused.no_room().and_then(IoError::path);
+            assert_eq!(path.is_some(), lacks_room, "{refused}");
+            assert!(path.is_none_or(|path| path.starts_with("/d/journal/1/0")), "{refused}");
+            Node::start(io, 1).await.stop().await;
+        });
+    }
+}
+
+#[test]
 fn a_stop_right_after_appends_that_nobody_waits_for_comes_to_rest() {
     for seed in 0..10 {
         Sim::new(seed).run(move |io| async move {
