@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -119,13 +119,17 @@ fn config(args: &ServeArgs, global: &Global) -> ExitCode {
             Ok(effective_config::as_toml(&effective))
         }
     });
-    match shown {
-        Ok(text) => {
-            // A reader that has seen enough is no failure.
-            let _closed = writeln!(std::io::stdout(), "{}", text.trim_end());
-            Exit::Ok.into()
+    let text = match shown {
+        Ok(text) => text,
+        Err(error) => return fail(Exit::Usage, &error),
+    };
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        // A reader that has seen enough is no failure.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(Exit::Failed, &format!("standard output: {error}"))
         }
-        Err(error) => fail(Exit::Usage, &error),
+        Ok(()) | Err(_) => Exit::Ok.into(),
     }
 }
 

@@ -8,8 +8,8 @@ use kolk_model::durability::AckLevel;
 use kolk_model::ids::TopicId;
 use kolk_native::reply::Reply;
 
-use crate::broker::Place;
 use crate::broker::command::{inspect, kolk, kolk_ok};
+use crate::broker::{Place, program};
 use crate::wire::{self, Wire, batch};
 
 const STOP_WAIT: Duration = Duration::from_secs(10);
@@ -133,4 +133,16 @@ fn an_unreachable_broker_and_a_missing_topic_have_exit_codes_of_their_own() {
     assert_eq!(kolk(&place, &["topic", "describe", "nothing"]).status.code(), Some(3), "missing");
     assert_eq!(kolk(&place, &["topic", "no-such-word"]).status.code(), Some(2), "usage");
     broker.stop();
+}
+
+#[test]
+fn a_configuration_that_can_not_be_written_is_a_failure() {
+    for arguments in [&["config"] as &[&str], &["config", "--json"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let shown = program().args(arguments).stdout(full.expect("Linux has it")).output();
+        let shown = shown.expect("the program under test was built");
+        assert_eq!(shown.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8_lossy(&shown.stderr);
+        assert!(said.contains("standard output"), "{said}");
+    }
 }
