@@ -1,11 +1,12 @@
 //! A disk without room: appends are refused so that a client tries again, all else goes on, and room is used as soon as it is there.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kolk_model::durability::AckLevel;
 use kolk_native::reply::Reply;
 
+use crate::broker::command::{kolk, kolk_ok};
 use crate::broker::{KOLK, Place};
 use crate::machine::Absent;
 use crate::machine::mount::Mount;
@@ -73,7 +74,9 @@ pub(crate) fn full_disk() -> Result<(), Absent> {
     // Everything else goes on.
     scribes.iter_mut().for_each(Scribe::check);
     assert_eq!(leader(&place, "web", 0) + leader(&place, "web", 1), 1, "a leader on each shard");
+    whoever_looks_is_told(&place);
     std::fs::remove_file(&ballast).expect("the test's own file");
+    all_is_well_though_nobody_appends(&place);
     for scribe in &mut scribes {
         let took = scribe.write_again(RECOVERY_MAX);
         eprintln!("appended again after {took:?}");
@@ -92,4 +95,26 @@ pub(crate) fn full_disk() -> Result<(), Absent> {
     assert!(matches!(reply, Some(Reply::Produce(_))), "{reply:?}");
     broker.stop();
     Ok(())
+}
+
+/// By the HTTP door, the command line and the metrics, with what helps.
+fn whoever_looks_is_told(place: &Place) {
+    let (status, said) = place.http("/health").expect("the HTTP door answers");
+    assert!(status == 503 && said.contains("make room or delete a topic"), "{status}: {said}");
+    let health = kolk(place, &["cluster", "health"]);
+    let said = String::from_utf8_lossy(&health.stdout);
+    assert!(health.status.code() == Some(1) && said.contains("make room"), "{said}");
+    let count = |name| place.metric(name).unwrap_or_default();
+    assert!(count("kolk_log_without_room") >= 1.0, "no log lacks room");
+    assert!(count("kolk_log_appends_without_room_total") >= 3.0, "three were refused");
+}
+
+fn all_is_well_though_nobody_appends(place: &Place) {
+    let begun = Instant::now();
+    while place.http("/health").map(|(status, _)| status) != Some(200) {
+        assert!(begun.elapsed() < RECOVERY_MAX, "still no room");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    eprintln!("well again after {:?}", begun.elapsed());
+    kolk_ok(place, &["cluster", "health"]);
 }
