@@ -264,7 +264,12 @@ impl Door {
             return Ok(Arc::clone(open));
         }
         *slot = None;
-        let connection = Arc::new(Connection::open(&self.address, settings).await?);
+        let opened = Connection::open(&self.address, settings).await;
+        match &opened {
+            Ok(_) => settings.contact.made(),
+            Err(error) => settings.contact.missed(error),
+        }
+        let connection = Arc::new(opened?);
         tracing::debug!(address = %self.address, shard = %connection.hello().shard, "connected");
         *slot = Some(Arc::clone(&connection));
         Ok(connection)

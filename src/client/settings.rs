@@ -1,9 +1,12 @@
 //! Where the brokers are and how patiently they are asked. Apart because producer, consumer and admin share
 //! it.
 
+pub mod contact;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::contact::Contact;
 use crate::error::ClientError;
 
 /// How a client reaches its brokers.
@@ -34,6 +37,8 @@ pub struct ClientSettings {
     pub backoff_max: Duration,
     /// The largest age of what is known about topics. Default: 5 min.
     pub metadata_age_max: Duration,
+    /// Notes whether brokers can be reached; keep a clone to ask it. Default: one of its own.
+    pub contact: Contact,
 }
 
 impl ClientSettings {
@@ -51,6 +56,7 @@ impl ClientSettings {
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(1),
             metadata_age_max: Duration::from_secs(300),
+            contact: Contact::default(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Start and stop: what a broker promises to whoever runs it.
 
+mod command_line;
 mod golden;
 
 use std::time::{Duration, Instant};

@@ -41,6 +41,17 @@ pub(crate) fn print_error(global: &Global, error: &CtlError) {
     drop(written);
 }
 
+/// Says something on standard error while a command goes on, in the form that was asked for.
+pub(crate) fn note(global: &Global, bar: &ProgressBar, text: &str) {
+    let line = if global.json {
+        serde_json::json!({ "note": { "message": text } }).to_string()
+    } else {
+        format!("kolk: {text}")
+    };
+    // Standard error is closed: nobody is left to tell.
+    bar.suspend(|| drop(writeln!(io::stderr(), "{line}")));
+}
+
 /// Rows as columns two spaces apart. A column whose cells are all numbers or amounts stands to the right.
 pub(crate) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

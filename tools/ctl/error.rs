@@ -124,6 +124,16 @@ impl CtlError {
         }
     }
 
+    /// No broker could be reached, for this reason.
+    pub(crate) fn unreachable(error: ClientError) -> Self {
+        match error {
+            ClientError::Disconnected { address, reason } => {
+                Self::Unreachable { tried: address.to_string(), reason: reason.to_string() }
+            }
+            error => error.into(),
+        }
+    }
+
     pub(crate) const fn output(source: io::Error) -> Self {
         Self::Stream { what: "standard output", source }
     }

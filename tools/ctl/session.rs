@@ -1,14 +1,21 @@
 //! What a command needs to talk to brokers: a runtime and a client.
 
+mod outage;
+
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use kolk_client::admin::Admin;
 use kolk_client::client::Client;
+use kolk_client::error::ClientError;
 use kolk_client::settings::ClientSettings;
+use kolk_client::settings::contact::Contact;
 use kolk_model::offset::Offset;
 
 use crate::error::CtlError;
 use crate::global::Global;
+
+use outage::Watch;
 
 /// How long a command goes on trying before it says that no broker answers. Short: somebody waits.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -19,6 +26,7 @@ const THREADS_MAX: usize = 4;
 pub(crate) struct Session {
     runtime: tokio::runtime::Runtime,
     client: Client,
+    contact: Contact,
 }
 
 impl Session {
@@ -37,7 +45,8 @@ impl Session {
             .enable_all()
             .build()
             .map_err(|source| CtlError::Stream { what: "starting threads", source })?;
-        Ok(Self { runtime, client: Client::with_settings(settings) })
+        let contact = settings.contact.clone();
+        Ok(Self { runtime, client: Client::with_settings(settings), contact })
     }
 
     /// Runs a future on the calling thread, which it may block: the client's tasks have threads of their own.
@@ -51,6 +60,21 @@ impl Session {
 
     pub(crate) fn admin(&self) -> Admin {
         self.client.admin()
+    }
+
+    /// Says on standard error when no broker can be reached, until what is returned is dropped. Must be called within
+    /// [`Session::run`].
+    pub(crate) fn watch(&self, global: &Global, bar: &ProgressBar) -> Watch {
+        Watch::start(self.contact.clone(), global.clone(), bar.clone())
+    }
+
+    /// Why a call failed. What took too long because no broker could be reached did not just take long.
+    pub(crate) fn failure(&self, error: ClientError) -> CtlError {
+        let took_long = matches!(error, ClientError::TimedOut { .. });
+        match self.contact.lost().filter(|_| took_long) {
+            Some(lost) => CtlError::unreachable(lost.error),
+            None => error.into(),
+        }
     }
 }
 

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), CtlError> {
     let format = args.format.clone().unwrap_or_default();
     let shape = if global.json { Shape::Json } else { Shape::Format(format) };
     if let Some(group) = &args.group {
-        return session.run(group::run(&session, args, group, shape));
+        return session.run(group::run((&session, global), args, group, shape));
     }
     session.run(async {
         let partitions = select(&session.admin(), &args.topic, &args.partition).await?;
@@ -119,6 +119,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), CtlError> {
             }
         }
         out.bar = bar(global, &rest);
+        let _watch = session.watch(global, &out.bar);
         read(&args.topic, &mut consumer, &mut rest, &mut out).await
     })
 }

@@ -98,6 +98,15 @@ pub struct Args {
     /// Requests in flight on a connection.
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     in_flight: usize,
+
+    /// How long a record may take until it is acknowledged, retries included, in ms.
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 120_000,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    delivery_timeout_ms: u64,
 }
 
 /// Runs the command.
@@ -108,7 +117,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), CtlError> {
     let produced = session.run(async {
         prepare(&session.admin(), args).await?;
         let producer = session.client().producer(settings(args))?;
-        feed(args, &producer, input, &bar).await
+        let _watch = session.watch(global, &bar);
+        feed(args, (&session, &producer), input, &bar).await
     })?;
     bar.finish_and_clear();
     print(global, &produced)
@@ -137,6 +147,7 @@ fn settings(args: &Args) -> ProducerSettings {
     settings.in_flight_max = args.in_flight;
     settings.compression = args.compression;
     settings.durability = args.durability;
+    settings.delivery_timeout = Duration::from_millis(args.delivery_timeout_ms);
     settings
 }
 
@@ -157,7 +168,7 @@ async fn prepare(admin: &Admin, args: &Args) -> Result<(), CtlError> {
 /// Sends every line and waits until all are acknowledged.
 async fn feed(
     args: &Args,
-    producer: &Producer,
+    (session, producer): (&Session, &Producer),
     input: Box<dyn Read>,
     bar: &ProgressBar,
 ) -> Result<Produced, CtlError> {
@@ -180,7 +191,7 @@ async fn feed(
         if let Some(partition) = args.partition {
             record = record.partition(PartitionId::new(partition));
         }
-        producer.push(record).await?;
+        producer.push(record).await.map_err(|error| session.failure(error))?;
         produced.records += 1;
         produced.bytes += line.len() as u64;
         // A look at the clock each time would cost as much as the record.
@@ -188,7 +199,7 @@ async fn feed(
             bar.set_position(produced.bytes);
         }
     }
-    producer.close().await?;
+    producer.close().await.map_err(|error| session.failure(error))?;
     produced.seconds = begin.elapsed().as_secs_f64();
     Ok(produced)
 }

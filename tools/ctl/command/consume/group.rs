@@ -16,13 +16,14 @@ use super::place::{Place, resolve, timestamp};
 use super::{Args, Output, PREFETCH_BYTES, Shape};
 use crate::command::topic::select;
 use crate::error::CtlError;
+use crate::global::Global;
 use crate::session::Session;
 
 /// How often `--exit` looks whether everything was read: records that nobody reads wake nobody.
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(
-    session: &Session,
+    (session, global): (&Session, &Global),
     args: &Args,
     group: &str,
     shape: Shape,
@@ -46,6 +47,7 @@ pub(super) async fn run(
     let mut consumer = session.client().group_consumer(settings)?;
     consumer.subscribe(&[&args.topic])?;
     let mut out = Output::new(shape, args.count)?;
+    let _watch = session.watch(global, &out.bar);
     let read = tokio::select! {
         read = read(&args.topic, &mut consumer, ends.as_ref(), &mut out) => read,
         // Whoever stops it has what was printed.

@@ -1,0 +1,56 @@
+//! The command line where something goes wrong in the middle: what it says, how it ends, and what was done by then.
+
+mod running;
+
+use crate::broker::Place;
+use crate::broker::command::kolk_ok;
+
+use running::{Running, until};
+
+fn consumed(place: &Place, topic: &str) -> String {
+    let bytes = kolk_ok(place, &["consume", topic, "--from", "beginning", "--exit"]);
+    String::from_utf8(bytes).expect("the test's records are text")
+}
+
+fn produce(place: &Place, topic: &str, lines: &str) {
+    let file = place.folder().join("lines");
+    std::fs::write(&file, lines).expect("the test's folder is writable");
+    kolk_ok(place, &["produce", topic, "--file", &file.to_string_lossy()]);
+}
+
+#[test]
+fn consume_says_once_that_its_broker_is_away_and_that_it_is_back() {
+    let place = Place::new("cli-consume-away", 1);
+    let broker = place.start(1);
+    kolk_ok(&place, &["topic", "create", "web", "-p", "1"]);
+    produce(&place, "web", "one\n");
+    let consumer = Running::start(&place, &["consume", "web", "--from", "beginning"]);
+    until("the first record", || consumer.output() == "one\n");
+    broker.stop();
+    until("a word about the broker", || consumer.errors().contains("trying again"));
+    let broker = place.start(1);
+    produce(&place, "web", "two\n");
+    until("the record behind it", || consumer.output() == "one\ntwo\n");
+    until("a word about the end", || consumer.errors().contains("answers again"));
+    let said = consumer.errors();
+    assert!(said.starts_with("kolk: no broker at 127.0.0.1:"), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    broker.stop();
+}
+
+#[test]
+fn produce_that_gives_up_for_want_of_a_broker_ends_as_unreachable() {
+    let place = Place::new("cli-produce-away", 1);
+    let broker = place.start(1);
+    kolk_ok(&place, &["topic", "create", "web", "-p", "1"]);
+    let line = ["produce", "web", "--delivery-timeout-ms", "5000"];
+    let mut producer = Running::start(&place, &line);
+    producer.write("one\n");
+    until("the first record", || consumed(&place, "web") == "one\n");
+    broker.stop();
+    producer.write("two\n");
+    let (code, said) = producer.end();
+    assert_eq!(code, Some(5), "{said}");
+    assert_eq!(said.matches("trying again").count(), 1, "{said}");
+    assert!(said.contains("\nerror: ") && said.contains("no broker answers at"), "{said}");
+}
