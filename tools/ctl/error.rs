@@ -100,6 +100,18 @@ pub enum CtlError {
         /// The operating system's words.
         source: io::Error,
     },
+    /// Lines of the input did not get through as records.
+    #[error("{lines}: {source}; {acknowledged} of the {taken} records sent were acknowledged")]
+    Lines {
+        /// Which, the first of the input being line 1.
+        lines: String,
+        /// How many records were acknowledged.
+        acknowledged: u64,
+        /// How many records were sent.
+        taken: u64,
+        /// Why.
+        source: Box<Self>,
+    },
     /// An inspection could not be carried out.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -151,6 +163,7 @@ impl CtlError {
             Self::Refused { code, .. } => of_code(*code),
             Self::OffsetOutOfRange { .. } | Self::GroupHasMembers { .. } => Exit::Failed,
             Self::Client(error) => of_client(error),
+            Self::Lines { source, .. } => source.exit(),
             Self::Inspect(InspectError::NotFound { .. }) => Exit::NotFound,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             Self::File { .. } | Self::Stream { .. } | Self::Inspect(_) => Exit::Failed,

@@ -123,6 +123,20 @@ pub struct Delivery {
     pub(crate) place: Option<usize>,
 }
 
+impl Delivery {
+    /// The partition that the record was put into.
+    #[must_use]
+    pub fn partition(&self) -> PartitionId {
+        self.cell.partition
+    }
+
+    /// The record's place in its batch, from 0. The records of a batch are acknowledged, or fail, together.
+    #[must_use]
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+}
+
 impl Future for Delivery {
     type Output = Result<RecordMetadata, ClientError>;
 
@@ -169,6 +183,7 @@ mod tests {
     async fn a_delivery_that_is_polled_often_waits_once() {
         let failures = Arc::<Failures>::default();
         let cell = BatchCell::new(crate::fake::partition(0), Arc::clone(&failures));
+        assert_eq!((delivery(&cell, 7).index(), delivery(&cell, 7).partition().get()), (7, 0));
         let mut waiting = Box::pin(delivery(&cell, 0));
         for _ in 0..10 {
             let polled = std::future::poll_fn(|c| Poll::Ready(waiting.as_mut().poll(c))).await;

@@ -3,7 +3,7 @@
 mod running;
 
 use crate::broker::Place;
-use crate::broker::command::kolk_ok;
+use crate::broker::command::{kolk, kolk_ok};
 
 use running::{Running, until};
 
@@ -52,5 +52,32 @@ fn produce_that_gives_up_for_want_of_a_broker_ends_as_unreachable() {
     let (code, said) = producer.end();
     assert_eq!(code, Some(5), "{said}");
     assert_eq!(said.matches("trying again").count(), 1, "{said}");
-    assert!(said.contains("\nerror: ") && said.contains("no broker answers at"), "{said}");
+    assert!(said.contains("\nerror: line 2: no broker answers at 127.0.0.1:"), "{said}");
+    assert!(said.ends_with("; 1 of the 2 records sent were acknowledged\n"), "{said}");
+}
+
+#[test]
+fn produce_names_the_line_that_a_broker_refuses_and_counts_those_before_it() {
+    let place = Place::new("cli-refused", 1);
+    let broker = place.start(1);
+    kolk_ok(&place, &["topic", "create", "web", "-p", "1", "-c", "max.message.bytes=2000"]);
+    let file = place.folder().join("lines");
+    let produce = |lines: &[usize]| {
+        let text: Vec<_> = lines.iter().map(|bytes| "x".repeat(*bytes) + "\n").collect();
+        std::fs::write(&file, text.concat()).expect("the test's folder is writable");
+        let file = file.to_string_lossy();
+        let output = kolk(&place, &["produce", "web", "--batch-bytes", "1024", "--file", &file]);
+        (output.status.code(), String::from_utf8(output.stderr).expect("errors are text"))
+    };
+    let (code, said) = produce(&[400, 400, 400, 5_000]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("error: line 4: "), "{said}");
+    assert!(said.contains("(MESSAGE_TOO_LARGE); 3 of the 4 records sent were ack"), "{said}");
+    // More than the client would hold.
+    let (code, said) = produce(&[400, 40 << 20, 400]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("error: line 2: "), "{said}");
+    assert!(said.ends_with("; 1 of the 1 records sent were acknowledged\n"), "{said}");
+    assert_eq!(consumed(&place, "web").lines().count(), 4, "what was acknowledged is there");
+    broker.stop();
 }

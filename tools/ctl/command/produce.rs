@@ -1,23 +1,23 @@
 //! `kolk produce`: a line a record.
 
+mod feed;
 mod key;
+mod ledger;
 pub(crate) mod lines;
 mod pace;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::ProgressBar;
 use kolk_client::admin::{Admin, NewTopic};
+use kolk_client::producer::Producer;
 use kolk_client::producer::settings::ProducerSettings;
-use kolk_client::producer::{Producer, Record};
 use kolk_inspect::text::size;
 use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
-use kolk_model::ids::PartitionId;
-use kolk_model::records::Header;
 use serde::Serialize;
 
 use crate::answer::{Answer, Counted, grouped, print, progress};
@@ -26,9 +26,8 @@ use crate::error::CtlError;
 use crate::global::Global;
 use crate::session::{Session, name_and_value};
 
-use key::{KeyFinder, KeyPattern};
-use lines::Lines;
-use pace::Pace;
+use feed::Feed;
+use key::KeyPattern;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,7 +38,7 @@ Examples:
 
 Records with a key go to the partition that Kafka's clients would choose, others fill the
 partitions in turn. A line stays whole, with or without a key. The command ends when every
-record is acknowledged.";
+record is acknowledged, or at the first that is not; then it names the line.";
 
 /// Arguments of `kolk produce`.
 #[derive(Clone, Debug, clap::Args)]
@@ -118,7 +117,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), CtlError> {
         prepare(&session.admin(), args).await?;
         let producer = session.client().producer(settings(args))?;
         let _watch = session.watch(global, &bar);
-        feed(args, (&session, &producer), input, &bar).await
+        send(args, (&session, &producer), input, &bar).await
     })?;
     bar.finish_and_clear();
     print(global, &produced)
@@ -166,42 +165,32 @@ async fn prepare(admin: &Admin, args: &Args) -> Result<(), CtlError> {
 }
 
 /// Sends every line and waits until all are acknowledged.
-async fn feed(
+async fn send(
     args: &Args,
     (session, producer): (&Session, &Producer),
     input: Box<dyn Read>,
     bar: &ProgressBar,
 ) -> Result<Produced, CtlError> {
-    let headers: Vec<Header<'_>> =
-        args.headers.iter().map(|(name, value)| Header::new(name, value.as_bytes())).collect();
-    let mut keys = args.key_regex.as_ref().map(KeyFinder::new);
-    let pace = args.rate.map(Pace::new);
-    let mut lines = Lines::new(input);
-    let begin = Instant::now();
-    let mut produced = Produced::new(&args.topic);
-    let broken = |source| CtlError::Stream { what: "reading lines", source };
-    while let Some(line) = lines.next().map_err(broken)? {
-        if let Some(pause) = pace.and_then(|pace| pace.pause(produced.records, begin.elapsed())) {
-            tokio::time::sleep(pause).await;
-        }
-        let mut record = Record::to(&args.topic).value(line).headers(&headers);
-        if let Some(key) = keys.as_mut().and_then(|keys| keys.key(line)) {
-            record = record.key(key);
-        }
-        if let Some(partition) = args.partition {
-            record = record.partition(PartitionId::new(partition));
-        }
-        producer.push(record).await.map_err(|error| session.failure(error))?;
-        produced.records += 1;
-        produced.bytes += line.len() as u64;
-        // A look at the clock each time would cost as much as the record.
-        if produced.records.is_multiple_of(1024) {
-            bar.set_position(produced.bytes);
-        }
+    let mut feed = Feed::new(args, producer, bar);
+    let fed = feed.run(input).await;
+    // Whatever went wrong: what the producer has taken is on its way.
+    let closed = producer.close().await;
+    feed.ledger.settled().await;
+    let (acknowledged, taken) = (feed.ledger.acknowledged(), feed.ledger.lines());
+    let at = |lines: String, error: CtlError| {
+        let source = Box::new(error);
+        Err(CtlError::Lines { lines, acknowledged, taken, source })
+    };
+    if let Some(failure) = feed.ledger.failure() {
+        return at(failure.to_string(), session.failure(failure.error.clone()));
     }
-    producer.close().await.map_err(|error| session.failure(error))?;
-    produced.seconds = begin.elapsed().as_secs_f64();
-    Ok(produced)
+    if let Err(source) = fed {
+        let broken = CtlError::Stream { what: "reading lines", source };
+        return at(format!("line {}", taken + 1), broken);
+    }
+    closed.map_err(|error| session.failure(error))?;
+    let (bytes, seconds) = (feed.bytes(), feed.seconds());
+    Ok(Produced { topic: args.topic.clone(), records: acknowledged, bytes, seconds })
 }
 
 /// What was sent and acknowledged.
@@ -212,12 +201,6 @@ struct Produced {
     /// Of values.
     bytes: u64,
     seconds: f64,
-}
-
-impl Produced {
-    fn new(topic: &str) -> Self {
-        Self { topic: topic.to_owned(), records: 0, bytes: 0, seconds: 0.0 }
-    }
 }
 
 impl Answer for Produced {
