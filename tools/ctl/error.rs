@@ -112,6 +112,14 @@ pub enum CtlError {
         /// Why.
         source: Box<Self>,
     },
+    /// Somebody stopped the command before it was done.
+    #[error("stopped; {acknowledged} of the {taken} records sent were acknowledged")]
+    Stopped {
+        /// How many records were acknowledged.
+        acknowledged: u64,
+        /// How many records were sent.
+        taken: u64,
+    },
     /// An inspection could not be carried out.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -161,7 +169,9 @@ impl CtlError {
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Mismatch { .. } => Exit::Damaged,
             Self::Refused { code, .. } => of_code(*code),
-            Self::OffsetOutOfRange { .. } | Self::GroupHasMembers { .. } => Exit::Failed,
+            Self::OffsetOutOfRange { .. }
+            | Self::GroupHasMembers { .. }
+            | Self::Stopped { .. } => Exit::Failed,
             Self::Client(error) => of_client(error),
             Self::Lines { source, .. } => source.exit(),
             Self::Inspect(InspectError::NotFound { .. }) => Exit::NotFound,

@@ -19,6 +19,7 @@ pub mod quickstart;
 pub mod command;
 
 mod session;
+mod stop;
 
 mod answer;
 

@@ -81,3 +81,70 @@ fn produce_names_the_line_that_a_broker_refuses_and_counts_those_before_it() {
     assert_eq!(consumed(&place, "web").lines().count(), 4, "what was acknowledged is there");
     broker.stop();
 }
+
+#[test]
+fn produce_that_is_stopped_sends_what_it_has_read() {
+    let place = Place::new("cli-stopped", 1);
+    let broker = place.start(1);
+    kolk_ok(&place, &["topic", "create", "web", "-p", "1"]);
+    for (number, signal) in ["INT", "TERM"].into_iter().enumerate() {
+        let mut producer = Running::start(&place, &["produce", "web", "--linger-ms", "2000"]);
+        producer.write("one\n");
+        // From here on it has its signals.
+        until("the first record", || consumed(&place, "web").lines().count() == 2 * number + 1);
+        producer.write("two\nthr");
+        producer.signal(signal);
+        let (code, said) = producer.ended();
+        assert_eq!(code, Some(0), "{signal}: {said}");
+        assert!(said.contains("stopped after line 2\n"), "{signal}: {said}");
+        assert!(producer.output().starts_with("2 records "), "{signal}: {}", producer.output());
+    }
+    assert_eq!(consumed(&place, "web"), "one\ntwo\none\ntwo\n");
+    broker.stop();
+}
+
+#[test]
+fn produce_of_a_file_stops_where_it_is() {
+    let place = Place::new("cli-stopped-file", 1);
+    let broker = place.start(1);
+    kolk_ok(&place, &["topic", "create", "web", "-p", "1"]);
+    let file = place.folder().join("lines");
+    std::fs::write(&file, "line\n".repeat(10_000)).expect("the test's folder is writable");
+    let file = file.to_string_lossy();
+    let line = ["produce", "web", "--rate", "20", "--json", "--file", &file];
+    let mut producer = Running::start(&place, &line);
+    until("a record", || !consumed(&place, "web").is_empty());
+    producer.signal("INT");
+    let (code, said) = producer.ended();
+    assert_eq!(code, Some(0), "{said}");
+    let lines = consumed(&place, "web").lines().count();
+    assert!(lines < 5_000, "{lines} of 10000 lines at 20 a second");
+    let note = format!("{{\"note\":{{\"message\":\"stopped after line {lines}\"}}}}\n");
+    assert!(said.ends_with(&note), "{said}");
+    let answer = producer.output();
+    assert!(answer.contains(&format!("\"records\":{lines},")), "{answer}");
+    broker.stop();
+}
+
+#[test]
+fn a_second_signal_ends_produce_at_once() {
+    let place = Place::new("cli-stopped-twice", 1);
+    let broker = place.start(1);
+    kolk_ok(&place, &["topic", "create", "web", "-p", "1"]);
+    let mut producer = Running::start(&place, &["produce", "web"]);
+    producer.write("one\n");
+    until("the first record", || consumed(&place, "web") == "one\n");
+    broker.kill();
+    producer.write("two\n");
+    until("a word about the broker", || producer.errors().contains("trying again"));
+    producer.signal("INT");
+    until("a word about the signal", || producer.errors().contains("stopping"));
+    producer.signal("INT");
+    // Well before the record's delivery timeout.
+    let (code, said) = producer.ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.ends_with("error: stopped; 1 of the 2 records sent were acknowledged\n"),
+        "{said}"
+    );
+}

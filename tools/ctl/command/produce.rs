@@ -1,32 +1,33 @@
 //! `kolk produce`: a line a record.
 
 mod feed;
+mod input;
 mod key;
 mod ledger;
 pub(crate) mod lines;
 mod pace;
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use kolk_client::admin::{Admin, NewTopic};
-use kolk_client::producer::Producer;
 use kolk_client::producer::settings::ProducerSettings;
 use kolk_inspect::text::size;
 use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
 use serde::Serialize;
 
-use crate::answer::{Answer, Counted, grouped, print, progress};
+use crate::answer::{Answer, Counted, grouped, note, print, progress};
 use crate::command::topic::{exists, partition_count, select};
 use crate::error::CtlError;
 use crate::global::Global;
 use crate::session::{Session, name_and_value};
+use crate::stop::Stop;
 
 use feed::Feed;
+use input::{Input, Source};
 use key::KeyPattern;
 
 const EXAMPLES: &str = "\
@@ -38,7 +39,8 @@ Examples:
 
 Records with a key go to the partition that Kafka's clients would choose, others fill the
 partitions in turn. A line stays whole, with or without a key. The command ends when every
-record is acknowledged, or at the first that is not; then it names the line.";
+record is acknowledged, or at the first that is not; then it names the line. Ctrl-C and SIGTERM
+end the reading: what was read from a pipe is sent all the same. A second one ends at once.";
 
 /// Arguments of `kolk produce`.
 #[derive(Clone, Debug, clap::Args)]
@@ -110,27 +112,16 @@ pub struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<(), CtlError> {
-    let (input, total) = open(&args.file)?;
+    let source = Source::open(&args.file)?;
     let session = Session::open(global)?;
-    let bar = bar(args, global, total);
+    let bar = bar(args, global, source.bytes);
     let produced = session.run(async {
         prepare(&session.admin(), args).await?;
-        let producer = session.client().producer(settings(args))?;
         let _watch = session.watch(global, &bar);
-        send(args, (&session, &producer), input, &bar).await
+        send((args, global), &session, source, &bar).await
     })?;
     bar.finish_and_clear();
     print(global, &produced)
-}
-
-fn open(path: &std::path::Path) -> Result<(Box<dyn Read>, u64), CtlError> {
-    if path.as_os_str() == "-" {
-        return Ok((Box::new(io::stdin()), 0));
-    }
-    let fault = |source| CtlError::File { path: path.to_owned(), source };
-    let file = File::open(path).map_err(fault)?;
-    let bytes = file.metadata().map_err(fault)?.len();
-    Ok((Box::new(file), bytes))
 }
 
 /// No bar where somebody types lines: it would write over them.
@@ -164,19 +155,31 @@ async fn prepare(admin: &Admin, args: &Args) -> Result<(), CtlError> {
     select(admin, &args.topic, &named).await.map(drop)
 }
 
-/// Sends every line and waits until all are acknowledged.
+/// Sends every line, or those until somebody stops it, and waits until they are acknowledged.
 async fn send(
-    args: &Args,
-    (session, producer): (&Session, &Producer),
-    input: Box<dyn Read>,
+    (args, global): (&Args, &Global),
+    session: &Session,
+    source: Source,
     bar: &ProgressBar,
 ) -> Result<Produced, CtlError> {
-    let mut feed = Feed::new(args, producer, bar);
-    let fed = feed.run(input).await;
-    // Whatever went wrong: what the producer has taken is on its way.
-    let closed = producer.close().await;
-    feed.ledger.settled().await;
+    let producer = session.client().producer(settings(args))?;
+    let stop = Stop::listen()?;
+    let (is_stopped, asking) = (stop.asking(), stop.asking());
+    let input = Input::start(source)?;
+    let mut feed = Feed::new(args, &producer, bar);
+    let work = async {
+        let fed = feed.run(input, asking).await;
+        // Whatever went wrong: what the producer has taken is on its way.
+        let (closed, ()) = tokio::join!(producer.close(), feed.ledger.settled());
+        (fed, closed)
+    };
+    let first =
+        || note(global, bar, "stopping: what was read is sent; a second signal ends at once");
+    let outcome = stop.around(first, work).await;
     let (acknowledged, taken) = (feed.ledger.acknowledged(), feed.ledger.lines());
+    let Some((fed, closed)) = outcome else {
+        return Err(CtlError::Stopped { acknowledged, taken });
+    };
     let at = |lines: String, error: CtlError| {
         let source = Box::new(error);
         Err(CtlError::Lines { lines, acknowledged, taken, source })
@@ -189,6 +192,9 @@ async fn send(
         return at(format!("line {}", taken + 1), broken);
     }
     closed.map_err(|error| session.failure(error))?;
+    if is_stopped.is_asked() {
+        note(global, bar, &format!("stopped after line {taken}"));
+    }
     let (bytes, seconds) = (feed.bytes(), feed.seconds());
     Ok(Produced { topic: args.topic.clone(), records: acknowledged, bytes, seconds })
 }

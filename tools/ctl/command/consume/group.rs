@@ -10,14 +10,13 @@ use kolk_model::ids::PartitionId;
 use kolk_model::map::Map;
 use kolk_model::offset::Offset;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::place::{Place, resolve, timestamp};
 use super::{Args, Output, PREFETCH_BYTES, Shape};
 use crate::command::topic::select;
 use crate::error::CtlError;
 use crate::global::Global;
 use crate::session::Session;
+use crate::stop::Stop;
 
 /// How often `--exit` looks whether everything was read: records that nobody reads wake nobody.
 const LOOK: Duration = Duration::from_millis(50);
@@ -48,27 +47,15 @@ pub(super) async fn run(
     consumer.subscribe(&[&args.topic])?;
     let mut out = Output::new(shape, args.count)?;
     let _watch = session.watch(global, &out.bar);
+    let mut stop = Stop::listen()?;
     let read = tokio::select! {
         read = read(&args.topic, &mut consumer, ends.as_ref(), &mut out) => read,
         // Whoever stops it has what was printed.
-        stopped = stopped() => stopped,
+        () = stop.asked() => Ok(()),
     };
     let closed = consumer.close().await;
     read?;
     closed.map_err(CtlError::from)
-}
-
-/// Waits until somebody stops the command: by hand, or as `timeout`, systemd and containers do.
-async fn stopped() -> Result<(), CtlError> {
-    let mut term = signal(SignalKind::terminate()).map_err(signals)?;
-    tokio::select! {
-        by_hand = tokio::signal::ctrl_c() => by_hand.map_err(signals),
-        _ = term.recv() => Ok(()),
-    }
-}
-
-const fn signals(source: std::io::Error) -> CtlError {
-    CtlError::Stream { what: "signals", source }
 }
 
 /// Where to begin without a committed offset. A place that differs between partitions can't be told a group.

@@ -1,7 +1,7 @@
 //! Lines on their way to the broker: each becomes a record and is entered in the ledger.
 
-use std::io::{self, Read};
-use std::time::Instant;
+use std::io;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use kolk_client::producer::{Producer, Record};
@@ -9,10 +9,12 @@ use kolk_model::ids::PartitionId;
 use kolk_model::records::Header;
 
 use super::Args;
+use super::input::{Input, Kind};
 use super::key::KeyFinder;
 use super::ledger::Ledger;
-use super::lines::Lines;
+use super::lines::split_line;
 use super::pace::Pace;
+use crate::stop::Asking;
 
 /// A look at the clock for each record would cost as much as the record.
 const BAR_EVERY: u64 = 1024;
@@ -46,21 +48,58 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Gives the producer every line, until one does not get through.
-    pub(super) async fn run(&mut self, input: Box<dyn Read>) -> io::Result<()> {
-        let mut lines = Lines::new(input);
-        while self.ledger.failure().is_none() {
-            let Some(line) = lines.next()? else { break };
-            self.send(line).await;
+    /// Gives the producer every line, until one does not get through or somebody asks to end. Then the lines of a pipe that were
+    /// read are sent all the same, as nobody else has them any more; those of a file stay where they are.
+    pub(super) async fn run(&mut self, mut input: Input, mut asking: Asking) -> io::Result<()> {
+        loop {
+            let block = tokio::select! {
+                biased;
+                () = asking.asked() => break,
+                () = self.ledger.failed() => return Ok(()),
+                block = input.next() => block,
+            };
+            let Some(block) = block else { return Ok(()) };
+            self.block(&block?, input.kind, &mut asking).await;
+        }
+        input.stop();
+        while input.kind == Kind::Pipe && self.ledger.failure().is_none() {
+            let Some(block) = input.next_read().await else { break };
+            self.block(&block?, input.kind, &mut asking).await;
         }
         Ok(())
     }
 
-    async fn send(&mut self, line: &[u8]) {
-        let lines = self.ledger.lines();
-        if let Some(pause) = self.pace.and_then(|pace| pace.pause(lines, self.begin.elapsed())) {
-            tokio::time::sleep(pause).await;
+    async fn block(&mut self, block: &[u8], kind: Kind, asking: &mut Asking) {
+        let mut left = block;
+        while let Some((line, rest)) = split_line(left) {
+            if self.ledger.failure().is_some() {
+                return;
+            }
+            if let Some(pause) = self.pause() {
+                let is_asked = tokio::select! {
+                    () = tokio::time::sleep(pause) => false,
+                    () = asking.asked() => true,
+                };
+                if is_asked && kind == Kind::File {
+                    return;
+                }
+            }
+            // A line that waits for room in the producer's buffer is not sent if nobody waits with it.
+            tokio::select! {
+                biased;
+                () = self.send(line) => {}
+                () = asking.asked(), if kind == Kind::File => return,
+            }
+            left = rest;
         }
+    }
+
+    /// How long to wait before the next line.
+    fn pause(&self) -> Option<Duration> {
+        self.pace?.pause(self.ledger.lines(), self.begin.elapsed())
+    }
+
+    async fn send(&mut self, line: &[u8]) {
         let mut record = Record::to(&self.args.topic).value(line).headers(&self.headers);
         if let Some(key) = self.keys.as_mut().and_then(|keys| keys.key(line)) {
             record = record.key(key);
@@ -73,7 +112,7 @@ impl<'a> Feed<'a> {
             Err(error) => self.ledger.refused(error),
         }
         self.bytes += line.len() as u64;
-        if lines.is_multiple_of(BAR_EVERY) {
+        if self.ledger.lines().is_multiple_of(BAR_EVERY) {
             self.bar.set_position(self.bytes);
         }
     }

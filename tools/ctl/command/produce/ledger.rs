@@ -72,10 +72,21 @@ impl Ledger {
         self.fail(Failure { first: line, last: line, records: 1, error });
     }
 
+    /// Waits until a line has not got through; for ever if all do. May be dropped and called again.
+    pub(super) async fn failed(&mut self) {
+        while self.failure.is_none() {
+            match self.waiting.join_next().await {
+                Some(Ok((batch, outcome))) => self.settle(&batch, outcome),
+                // These tasks neither panic nor are ended.
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Waits until every batch was acknowledged or has failed. May be dropped and called again.
     pub(super) async fn settled(&mut self) {
         while let Some(joined) = self.waiting.join_next().await {
-            // These tasks neither panic nor are ended.
             if let Ok((batch, outcome)) = joined {
                 self.settle(&batch, outcome);
             }

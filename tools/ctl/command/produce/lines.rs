@@ -1,4 +1,4 @@
-//! Lines of a file or a pipe, borrowed from one buffer: nothing is allocated a line.
+//! Lines of a file or a pipe: whole lines come in blocks, a line is borrowed from its block. Nothing is allocated a line.
 
 use std::io::{self, Read};
 
@@ -7,66 +7,92 @@ const READ_BYTES: usize = 256 * 1024;
 /// The longest line; a longer one is refused rather than held.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Splits what it reads at line feeds.
-pub(crate) struct Lines<R> {
+/// Cuts what it reads into blocks of whole lines.
+pub(super) struct Blocks<R> {
     input: R,
     buffer: Vec<u8>,
-    /// The part of `buffer` that was not given out.
-    from: usize,
-    to: usize,
+    /// The beginning of a line whose end was not read yet.
+    rest: Vec<u8>,
     ended: bool,
+}
+
+impl<R: Read> Blocks<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self { input, buffer: vec![0; READ_BYTES], rest: Vec::new(), ended: false }
+    }
+
+    /// All lines that were read whole, with their line feeds, at least one. The last of all may lack it.
+    ///
+    /// # Errors
+    /// The input's; [`io::ErrorKind::InvalidData`] for a line beyond [`LINE_BYTES_MAX`].
+    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        while !self.ended {
+            let read = match self.input.read(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            self.ended = read == 0;
+            let fresh = self.buffer.get(..read).unwrap_or_default();
+            let end = memchr::memrchr(b'\n', fresh).map_or(0, |at| at + 1);
+            let (whole, rest) = fresh.split_at(end);
+            if whole.is_empty() {
+                self.rest.extend_from_slice(rest);
+                check_length(self.rest.len())?;
+                continue;
+            }
+            let mut block = std::mem::replace(&mut self.rest, rest.to_vec());
+            block.extend_from_slice(whole);
+            return Ok(Some(block));
+        }
+        let last = std::mem::take(&mut self.rest);
+        Ok((!last.is_empty()).then_some(last))
+    }
+}
+
+fn check_length(bytes: usize) -> io::Result<()> {
+    if bytes <= LINE_BYTES_MAX {
+        return Ok(());
+    }
+    let what = format!("a line is longer than {LINE_BYTES_MAX} bytes");
+    Err(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
+/// The first line of a block without its line feed, and what is behind it; a carriage return stays. `None` if nothing is left.
+pub(super) fn split_line(block: &[u8]) -> Option<(&[u8], &[u8])> {
+    if block.is_empty() {
+        return None;
+    }
+    let end = memchr::memchr(b'\n', block).unwrap_or(block.len());
+    let (line, rest) = block.split_at(end);
+    Some((line, rest.get(1..).unwrap_or_default()))
+}
+
+/// Line by line, for who may wait for the input.
+pub(crate) struct Lines<R> {
+    blocks: Blocks<R>,
+    block: Vec<u8>,
+    /// Where the next line of the block begins.
+    from: usize,
 }
 
 impl<R: Read> Lines<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self { input, buffer: vec![0; READ_BYTES], from: 0, to: 0, ended: false }
+        Self { blocks: Blocks::new(input), block: Vec::new(), from: 0 }
     }
 
     /// The next line without its line feed; a carriage return stays. The last line may lack the line feed.
     ///
     /// # Errors
-    /// The input's; [`io::ErrorKind::InvalidData`] for a line beyond [`LINE_BYTES_MAX`].
+    /// As [`Blocks::next`].
     pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        let mut searched = self.from;
-        loop {
-            let fresh = self.buffer.get(searched..self.to).unwrap_or_default();
-            if let Some(at) = memchr::memchr(b'\n', fresh) {
-                let (from, end) = (self.from, searched + at);
-                self.from = end + 1;
-                return Ok(self.buffer.get(from..end));
-            }
-            let seen = self.to - self.from;
-            if self.ended {
-                let from = std::mem::replace(&mut self.from, self.to);
-                return Ok(if seen == 0 { None } else { self.buffer.get(from..self.to) });
-            }
-            self.fill()?;
-            searched = self.from + seen;
+        if self.from >= self.block.len() {
+            let Some(block) = self.blocks.next()? else { return Ok(None) };
+            (self.block, self.from) = (block, 0);
         }
-    }
-
-    /// Reads more, behind what is left.
-    fn fill(&mut self) -> io::Result<()> {
-        self.buffer.copy_within(self.from..self.to, 0);
-        self.to -= self.from;
-        self.from = 0;
-        if self.to > LINE_BYTES_MAX {
-            let what = format!("a line is longer than {LINE_BYTES_MAX} bytes");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
-        if self.to == self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
-        }
-        let room = self.buffer.get_mut(self.to..).unwrap_or_default();
-        let read = loop {
-            match self.input.read(room) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read?,
-            }
-        };
-        self.ended = read == 0;
-        self.to += read;
-        Ok(())
+        let left = self.block.get(self.from..).unwrap_or_default();
+        let Some((line, _)) = split_line(left) else { return Ok(None) };
+        self.from += line.len() + 1;
+        Ok(Some(line))
     }
 }
 
@@ -112,6 +138,21 @@ mod tests {
         let long = vec![b'x'; READ_BYTES * 3 + 5];
         let both = [long.as_slice(), b"\n", b"short"].concat();
         assert_eq!(split(&both, READ_BYTES), [long, b"short".to_vec()]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused_when_it_is_too_long() {
+        let mut blocks = Blocks::new(io::repeat(b'x'));
+        let refused = blocks.next().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_block_holds_what_was_read_whole() {
+        let mut blocks = Blocks::new(Drip(b"one\ntwo\nthr", 6));
+        let mut next = || blocks.next().unwrap().map(|block| String::from_utf8(block).unwrap());
+        let found = [next(), next(), next(), next()];
+        assert_eq!(found.map(Option::unwrap_or_default), ["one\n", "two\n", "thr", ""]);
     }
 
     proptest! {
