@@ -8,6 +8,8 @@ pub mod inspect;
 pub mod produce;
 pub mod topic;
 
+pub(crate) mod several;
+
 use std::process::ExitCode;
 
 use crate::answer;

@@ -100,6 +100,24 @@ pub enum CtlError {
         /// The operating system's words.
         source: io::Error,
     },
+    /// What a failure is about.
+    #[error("{what}: {source}")]
+    Named {
+        /// A topic, a group, a partition.
+        what: String,
+        /// The failure.
+        source: Box<Self>,
+    },
+    /// Something was to be done to several, and to some it was not.
+    #[error("{undone} of {asked} failed:{}", lines(failed))]
+    Several {
+        /// Why not, but for those that were not tried any more.
+        failed: Vec<Self>,
+        /// To how many it was not done.
+        undone: usize,
+        /// To how many it should be done.
+        asked: usize,
+    },
     /// Lines of the input did not get through as records.
     #[error("{lines}: {source}; {acknowledged} of the {taken} records sent were acknowledged")]
     Lines {
@@ -144,6 +162,11 @@ impl CtlError {
         }
     }
 
+    /// The same, with what it is about in front.
+    pub(crate) fn of(self, what: &str) -> Self {
+        Self::Named { what: what.to_owned(), source: Box::new(self) }
+    }
+
     /// No broker could be reached, for this reason.
     pub(crate) fn unreachable(error: ClientError) -> Self {
         match error {
@@ -171,9 +194,10 @@ impl CtlError {
             Self::Refused { code, .. } => of_code(*code),
             Self::OffsetOutOfRange { .. }
             | Self::GroupHasMembers { .. }
+            | Self::Several { .. }
             | Self::Stopped { .. } => Exit::Failed,
             Self::Client(error) => of_client(error),
-            Self::Lines { source, .. } => source.exit(),
+            Self::Lines { source, .. } | Self::Named { source, .. } => source.exit(),
             Self::Inspect(InspectError::NotFound { .. }) => Exit::NotFound,
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             Self::File { .. } | Self::Stream { .. } | Self::Inspect(_) => Exit::Failed,
@@ -191,6 +215,11 @@ impl CtlError {
             _ => false,
         }
     }
+}
+
+/// Each on a line of its own.
+fn lines(errors: &[CtlError]) -> String {
+    errors.iter().map(|error| format!("\n  {error}")).collect()
 }
 
 fn of_client(error: &ClientError) -> Exit {

@@ -2,6 +2,8 @@
 
 mod running;
 
+use serde_json::Value;
+
 use crate::broker::Place;
 use crate::broker::command::{kolk, kolk_ok};
 
@@ -10,6 +12,10 @@ use running::{Running, until};
 fn consumed(place: &Place, topic: &str) -> String {
     let bytes = kolk_ok(place, &["consume", topic, "--from", "beginning", "--exit"]);
     String::from_utf8(bytes).expect("the test's records are text")
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("one JSON object")
 }
 
 fn produce(place: &Place, topic: &str, lines: &str) {
@@ -147,4 +153,36 @@ fn a_second_signal_ends_produce_at_once() {
         said.ends_with("error: stopped; 1 of the 2 records sent were acknowledged\n"),
         "{said}"
     );
+}
+
+#[test]
+fn of_several_names_those_that_fail_do_not_keep_the_others_from_it() {
+    let place = Place::new("cli-several", 1);
+    let broker = place.start(1);
+    kolk_ok(&place, &["topic", "create", "a", "b", "-p", "2"]);
+    let tried = |line: &str| {
+        let arguments: Vec<_> = line.split(' ').collect();
+        let output = kolk(&place, &arguments);
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, out, said) = tried("topic create a c");
+    assert_eq!((code, out.lines().count()), (Some(1), 1), "{said}");
+    assert!(out.starts_with("created c ") && said.contains("1 of 2 failed:\n  a: "), "{said}");
+    let (code, out, said) = tried("topic describe x c --json");
+    assert_eq!(code, Some(1), "{said}");
+    let (out, said) = (json(&out), json(&said));
+    assert_eq!(out["topics"][0]["name"], "c", "{out}");
+    assert_eq!(said["error"]["kind"], "failed", "{said}");
+    produce(&place, "a", "one\ntwo\n");
+    let (code, _, said) = tried("topic trim a -p 0 --before 999");
+    assert_ne!(code, Some(0), "{said}");
+    assert!(said.starts_with("error: a/0: "), "{said}");
+    let (code, out, said) = tried("topic delete x a b");
+    assert_eq!((code, out.as_str()), (Some(1), "deleted a\ndeleted b\n"), "{said}");
+    let (code, out, said) = tried("group delete one two");
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{said}");
+    assert!(said.contains("2 of 2 failed:\n  one: ") && said.contains("\n  two: "), "{said}");
+    assert_eq!(tried("topic delete x").0, Some(3), "one name keeps its code");
+    broker.stop();
 }

@@ -10,10 +10,13 @@ use kolk_model::error::ErrorCode;
 use serde::Serialize;
 
 use crate::answer::{Answer, print, table};
+use crate::command::several::Several;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::global::Global;
 use crate::session::Session;
+
+use describe::Described;
 
 /// The commands of `kolk group`.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -63,15 +66,19 @@ pub(crate) fn run(command: &Command, global: &Global) -> Result<Exit, CtlError> 
     let admin = session.admin();
     session.run(async {
         match command {
-            Command::List => print(global, &list(&admin).await?),
+            Command::List => print(global, &list(&admin).await?)?,
             Command::Describe(args) => {
-                print(global, &describe::describe(&admin, &args.groups).await?)
+                let group = async |id: &str| describe::group(&admin, id).await.map(Some);
+                let described = Several::each(&args.groups, group).await;
+                return described.print(global, |groups| Described { groups });
             }
-            Command::Delete(args) => print(global, &delete(&admin, args).await?),
-            Command::Reset(args) => print(global, &reset::reset(&admin, args).await?),
+            Command::Delete(args) => {
+                return delete(&admin, args).await.print(global, |deleted| Deleted { deleted });
+            }
+            Command::Reset(args) => print(global, &reset::reset(&admin, args).await?)?,
         }
-    })?;
-    Ok(Exit::Ok)
+        Ok(Exit::Ok)
+    })
 }
 
 #[derive(Serialize)]
@@ -122,14 +129,13 @@ impl Answer for Deleted {
     }
 }
 
-async fn delete(admin: &Admin, args: &DeleteArgs) -> Result<Deleted, CtlError> {
-    let mut deleted = Vec::new();
-    for group in &args.groups {
-        match admin.delete_group(group).await {
-            Ok(()) => deleted.push(group.clone()),
-            Err(error) if args.if_exists && error.code() == Some(ErrorCode::GroupIdNotFound) => {}
-            Err(error) => return Err(CtlError::of_group(group, error)),
+async fn delete(admin: &Admin, args: &DeleteArgs) -> Several<String> {
+    Several::each(&args.groups, async |group: &str| match admin.delete_group(group).await {
+        Ok(()) => Ok(Some(group.to_owned())),
+        Err(error) if args.if_exists && error.code() == Some(ErrorCode::GroupIdNotFound) => {
+            Ok(None)
         }
-    }
-    Ok(Deleted { deleted })
+        Err(error) => Err(CtlError::of_group(group, error)),
+    })
+    .await
 }

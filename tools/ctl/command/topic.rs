@@ -14,10 +14,13 @@ use serde::Serialize;
 
 use crate::answer::{Answer, print, table};
 use crate::command::consume::place::{Place, resolve};
+use crate::command::several::Several;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::global::Global;
 use crate::session::{Session, name_and_value};
+
+use describe::Described;
 
 /// The commands of `kolk topic`.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -155,18 +158,31 @@ pub(crate) fn run(command: &Command, global: &Global) -> Result<Exit, CtlError> 
     let admin = session.admin();
     session.run(async {
         match command {
-            Command::Create(args) => print(global, &create(&admin, args).await?),
-            Command::List => print(global, &list(&admin).await?),
-            Command::Describe(args) => {
-                print(global, &describe::describe(&admin, &args.topics).await?)
+            Command::Create(args) => {
+                let dry_run = args.dry_run;
+                return create(&admin, args)
+                    .await
+                    .print(global, |topics| Created { topics, dry_run });
             }
-            Command::Delete(args) => print(global, &delete(&admin, args).await?),
-            Command::Alter(args) => print(global, &alter(&admin, args).await?),
-            Command::AddPartitions(args) => print(global, &add_partitions(&admin, args).await?),
-            Command::Trim(args) => print(global, &trim(&admin, args).await?),
+            Command::List => print(global, &list(&admin).await?)?,
+            Command::Describe(args) => {
+                let topic = async |name: &str| describe::topic(&admin, name).await.map(Some);
+                let described = Several::each(&args.topics, topic).await;
+                return described.print(global, |topics| Described { topics });
+            }
+            Command::Delete(args) => {
+                return delete(&admin, args).await.print(global, |deleted| Deleted { deleted });
+            }
+            Command::Alter(args) => print(global, &alter(&admin, args).await?)?,
+            Command::AddPartitions(args) => print(global, &add_partitions(&admin, args).await?)?,
+            Command::Trim(args) => {
+                let topic = &args.topic;
+                let trimmed = trim(&admin, args).await?;
+                return trimmed.print(global, |partitions| Trimmed { topic, partitions });
+            }
         }
-    })?;
-    Ok(Exit::Ok)
+        Ok(Exit::Ok)
+    })
 }
 
 #[derive(Serialize)]
@@ -197,34 +213,39 @@ impl Answer for Created {
     }
 }
 
-async fn create(admin: &Admin, args: &CreateArgs) -> Result<Created, CtlError> {
-    let mut topics = Vec::new();
-    for name in &args.topics {
-        let mut topic = NewTopic::named(name.as_str());
-        if let Some(partitions) = args.partitions {
-            topic = topic.partitions(partitions);
-        }
-        for (name, value) in &args.config {
-            topic = topic.setting(name.as_str(), value.as_str());
-        }
-        if args.dry_run {
-            topic = topic.validate_only();
-        }
-        let created = match admin.create_topic(topic).await {
-            Err(error) if args.if_not_exists && exists(&error) => {
-                let partitions = admin.partition_count(name).await?;
-                CreatedTopic { name: name.clone(), id: None, partitions, created: false }
-            }
-            outcome => {
-                let (id, partitions) = outcome?;
-                let created = !args.dry_run;
-                let id = created.then(|| id.to_string());
-                CreatedTopic { name: name.clone(), id, partitions, created }
-            }
-        };
-        topics.push(created);
+async fn create(admin: &Admin, args: &CreateArgs) -> Several<CreatedTopic> {
+    Several::each(&args.topics, async |name: &str| create_one(admin, args, name).await.map(Some))
+        .await
+}
+
+async fn create_one(
+    admin: &Admin,
+    args: &CreateArgs,
+    name: &str,
+) -> Result<CreatedTopic, CtlError> {
+    let mut topic = NewTopic::named(name);
+    if let Some(partitions) = args.partitions {
+        topic = topic.partitions(partitions);
     }
-    Ok(Created { topics, dry_run: args.dry_run })
+    for (name, value) in &args.config {
+        topic = topic.setting(name.as_str(), value.as_str());
+    }
+    if args.dry_run {
+        topic = topic.validate_only();
+    }
+    let name = name.to_owned();
+    match admin.create_topic(topic).await {
+        Err(error) if args.if_not_exists && exists(&error) => {
+            let partitions = admin.partition_count(&name).await?;
+            Ok(CreatedTopic { name, id: None, partitions, created: false })
+        }
+        outcome => {
+            let (id, partitions) = outcome?;
+            let created = !args.dry_run;
+            let id = created.then(|| id.to_string());
+            Ok(CreatedTopic { name, id, partitions, created })
+        }
+    }
 }
 
 /// A number of partitions, as clap parses it.
@@ -286,16 +307,13 @@ impl Answer for Deleted {
     }
 }
 
-async fn delete(admin: &Admin, args: &DeleteArgs) -> Result<Deleted, CtlError> {
-    let mut deleted = Vec::new();
-    for name in &args.topics {
-        match admin.delete_topic(name).await {
-            Ok(()) => deleted.push(name.clone()),
-            Err(ClientError::TopicUnknown { .. }) if args.if_exists => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(Deleted { deleted })
+async fn delete(admin: &Admin, args: &DeleteArgs) -> Several<String> {
+    Several::each(&args.topics, async |name: &str| match admin.delete_topic(name).await {
+        Ok(()) => Ok(Some(name.to_owned())),
+        Err(ClientError::TopicUnknown { .. }) if args.if_exists => Ok(None),
+        Err(error) => Err(error.into()),
+    })
+    .await
 }
 
 #[derive(Serialize)]
@@ -364,7 +382,7 @@ impl Answer for Trimmed<'_> {
     }
 }
 
-async fn trim<'a>(admin: &Admin, args: &'a TrimArgs) -> Result<Trimmed<'a>, CtlError> {
+async fn trim(admin: &Admin, args: &TrimArgs) -> Result<Several<TrimmedPartition>, CtlError> {
     let partitions = select(admin, &args.topic, &args.partition).await?;
     let targets: Vec<(PartitionId, Option<Offset>)> = if args.before == Place::End {
         partitions.iter().map(|partition| (*partition, None)).collect()
@@ -372,12 +390,15 @@ async fn trim<'a>(admin: &Admin, args: &'a TrimArgs) -> Result<Trimmed<'a>, CtlE
         let places = resolve(admin, &args.topic, &partitions, args.before).await?;
         partitions.iter().copied().zip(places.into_iter().map(Some)).collect()
     };
-    let mut trimmed = Vec::new();
+    let mut trimmed = Several::of(partitions.len());
     let outcomes = admin.trim(&args.topic, &targets).await?;
-    for (partition, outcome) in partitions.iter().zip(outcomes) {
-        trimmed.push(TrimmedPartition { partition: partition.get(), log_start: outcome?.get() });
+    for (partition, outcome) in partitions.iter().map(|partition| partition.get()).zip(outcomes) {
+        let start = outcome
+            .map_err(|error| CtlError::from(error).of(&format!("{}/{partition}", args.topic)));
+        let one = |start: Offset| TrimmedPartition { partition, log_start: start.get() };
+        trimmed.add(start.map(one).map(Some));
     }
-    Ok(Trimmed { topic: &args.topic, partitions: trimmed })
+    Ok(trimmed)
 }
 
 /// The partitions that were named, or all of the topic.

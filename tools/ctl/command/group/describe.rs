@@ -17,11 +17,11 @@ use crate::session::number;
 
 #[derive(Serialize)]
 pub(super) struct Described {
-    groups: Vec<Group>,
+    pub(super) groups: Vec<Group>,
 }
 
 #[derive(Serialize)]
-struct Group {
+pub(super) struct Group {
     group: String,
     kind: String,
     state: String,
@@ -60,22 +60,18 @@ struct Partition {
 /// A partition by name.
 type Target = (TopicName, PartitionId);
 
-pub(super) async fn describe(admin: &Admin, ids: &[String]) -> Result<Described, CtlError> {
-    let mut groups = Vec::new();
-    for id in ids {
-        let named = |error| CtlError::of_group(id, error);
-        let found = admin.describe_group(id).await.map_err(named)?;
-        let committed = admin.committed_offsets(id).await.map_err(named)?;
-        let committed = committed.into_iter().filter_map(|one| {
-            let target = (one.topic, one.partition);
-            one.offset.map(|offset| (target, offset))
-        });
-        groups.push(group(admin, id, found, committed.collect()).await?);
-    }
-    Ok(Described { groups })
+pub(super) async fn group(admin: &Admin, id: &str) -> Result<Group, CtlError> {
+    let named = |error| CtlError::of_group(id, error);
+    let found = admin.describe_group(id).await.map_err(named)?;
+    let committed = admin.committed_offsets(id).await.map_err(named)?;
+    let committed = committed.into_iter().filter_map(|one| {
+        let target = (one.topic, one.partition);
+        one.offset.map(|offset| (target, offset))
+    });
+    with_ends(admin, id, found, committed.collect()).await
 }
 
-async fn group(
+async fn with_ends(
     admin: &Admin,
     id: &str,
     found: GroupDescription,

@@ -12,11 +12,11 @@ use crate::session::number;
 
 #[derive(Serialize)]
 pub(super) struct Described {
-    topics: Vec<Topic>,
+    pub(super) topics: Vec<Topic>,
 }
 
 #[derive(Serialize)]
-struct Topic {
+pub(super) struct Topic {
     name: String,
     id: String,
     partitions: Vec<Partition>,
@@ -44,32 +44,27 @@ struct Setting {
     doc: String,
 }
 
-pub(super) async fn describe(admin: &Admin, names: &[String]) -> Result<Described, CtlError> {
-    let mut topics = Vec::new();
-    for name in names {
-        let reply = admin.describe_topic(name).await?;
-        let partitions = (0_u32..).zip(&reply.partitions).map(|(partition, found)| Partition {
-            partition,
-            shard: found.shard.get(),
-            leader_epoch: found.leader_epoch.get(),
-            log_start: number(found.log_start),
-            high_watermark: number(found.high_watermark),
-            log_end: number(found.log_end),
-            size_bytes: found.size_bytes,
-            error: (!found.error.is_ok()).then(|| found.error.name()),
-        });
-        let partitions = partitions.collect();
-        let settings = reply.settings.into_iter().map(|setting| Setting {
-            name: setting.name,
-            value: setting.value,
-            is_default: setting.is_default,
-            doc: setting.doc,
-        });
-        let settings = settings.collect();
-        let id = reply.id.to_string();
-        topics.push(Topic { name: reply.name.to_string(), id, partitions, settings });
-    }
-    Ok(Described { topics })
+pub(super) async fn topic(admin: &Admin, name: &str) -> Result<Topic, CtlError> {
+    let reply = admin.describe_topic(name).await?;
+    let partitions = (0_u32..).zip(&reply.partitions).map(|(partition, found)| Partition {
+        partition,
+        shard: found.shard.get(),
+        leader_epoch: found.leader_epoch.get(),
+        log_start: number(found.log_start),
+        high_watermark: number(found.high_watermark),
+        log_end: number(found.log_end),
+        size_bytes: found.size_bytes,
+        error: (!found.error.is_ok()).then(|| found.error.name()),
+    });
+    let partitions = partitions.collect();
+    let settings = reply.settings.into_iter().map(|setting| Setting {
+        name: setting.name,
+        value: setting.value,
+        is_default: setting.is_default,
+        doc: setting.doc,
+    });
+    let settings = settings.collect();
+    Ok(Topic { name: reply.name.to_string(), id: reply.id.to_string(), partitions, settings })
 }
 
 impl Answer for Described {
