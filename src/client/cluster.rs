@@ -162,10 +162,12 @@ impl Cluster {
         let learned = known.iter().map(|door| &door.address);
         let learned = learned.filter(|address| !bootstrap.contains(address));
         let mut reason: Arc<str> = Arc::from("no address is known");
+        let mut stranger = None;
         for address in bootstrap.iter().chain(learned) {
             match self.connect(address).await {
                 Ok(connection) => return Ok(connection),
                 Err(error @ ClientError::Protocol { .. }) => return Err(error),
+                Err(error @ ClientError::NotNative { .. }) => stranger = Some(error),
                 // Each address is named once; which of several failed last is named with the reason.
                 Err(ClientError::Disconnected { reason: why, .. })
                     if **bootstrap == [Arc::clone(address)] =>
@@ -178,7 +180,8 @@ impl Cluster {
                 Err(error) => reason = Arc::from(error.to_string()),
             }
         }
-        Err(ClientError::Unreachable { tried: bootstrap.join(","), reason })
+        // That somebody else listens says more than that nobody does.
+        Err(stranger.unwrap_or(ClientError::Unreachable { tried: bootstrap.join(","), reason }))
     }
 
     /// The connection to an address; makes one if there is none.

@@ -1,5 +1,6 @@
 //! What can go wrong for a client. Apart because every part of the crate reports with it.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,15 @@ pub enum ClientError {
         address: Arc<str>,
         /// What was wrong.
         reason: Arc<str>,
+    },
+    /// Whoever listens there does not greet as a broker does: it is the port of another protocol. A peer that only closed the
+    /// connection may also be a broker that is stopping; then a retry helps once it is back.
+    #[error("{address} does not answer as a broker's native port: {answer}")]
+    NotNative {
+        /// The address.
+        address: Arc<str>,
+        /// What it did instead.
+        answer: Greeting,
     },
     /// No answer in time. What was asked for may or may not have been done.
     #[error("{what} took longer than {limit:?}")]
@@ -146,6 +156,28 @@ pub enum ClientError {
     },
 }
 
+/// What came in place of a broker's greeting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Greeting {
+    /// Nothing: the connection was closed, as Kafka's protocol does it with what it does not know.
+    Closed,
+    /// An answer in HTTP.
+    Http,
+    /// An answer in some other protocol.
+    Unknown,
+}
+
+impl fmt::Display for Greeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "it closed the connection at hello",
+            Self::Http => "it speaks HTTP",
+            Self::Unknown => "it speaks another protocol",
+        })
+    }
+}
+
 impl ClientError {
     /// Whether the same call can succeed a little later without anybody changing anything.
     #[must_use]
@@ -153,6 +185,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Disconnected { .. } | Self::TimedOut { .. } => true,
             Self::Refused { code, .. } => code.retriable(),
+            Self::NotNative { answer, .. } => *answer == Greeting::Closed,
             _ => false,
         }
     }

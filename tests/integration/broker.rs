@@ -133,6 +133,12 @@ impl Place {
         SocketAddr::from(([127, 0, 0, 1], self.kafka_shard_port + shard))
     }
 
+    /// The port of the HTTP door.
+    #[allow(dead_code, reason = "not asked by `tests/faults`, which takes this file in as well")]
+    pub(crate) const fn http_port(&self) -> u16 {
+        self.http_port
+    }
+
     /// Status and body of a GET from the broker's HTTP door, `None` where nobody answers.
     pub(crate) fn http(&self, path: &str) -> Option<(u16, String)> {
         let address = SocketAddr::from(([127, 0, 0, 1], self.http_port));

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use kolk_client::error::ClientError;
+use kolk_client::error::{ClientError, Greeting};
 use kolk_inspect::error::InspectError;
 use kolk_model::error::ErrorCode;
 
@@ -55,6 +55,18 @@ pub enum CtlError {
         tried: String,
         /// Why the last of them failed.
         reason: String,
+    },
+    /// Somebody answers there, and not as a broker does at its native port.
+    #[error(
+        "{address} does not answer as a broker's native port: {answer}{}; the native port is 9640 \
+         unless it was set otherwise, name it with -b HOST:PORT",
+        likely(*answer)
+    )]
+    NotNative {
+        /// The address.
+        address: String,
+        /// What came instead.
+        answer: Greeting,
     },
     /// The broker refused.
     #[error("{detail} ({})", code.name())]
@@ -189,7 +201,7 @@ impl CtlError {
             | Self::PartitionUnknown { .. }
             | Self::GroupUnknown { .. } => Exit::NotFound,
             Self::PlaceWithGroup => Exit::Usage,
-            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::NotNative { .. } => Exit::Unreachable,
             Self::Mismatch { .. } => Exit::Damaged,
             Self::Refused { code, .. } => of_code(*code),
             Self::OffsetOutOfRange { .. }
@@ -214,6 +226,14 @@ impl CtlError {
             }
             _ => false,
         }
+    }
+}
+
+/// What a port is, as far as that can be told.
+const fn likely(answer: Greeting) -> &'static str {
+    match answer {
+        Greeting::Closed => ", as a port for Kafka's clients does",
+        _ => "",
     }
 }
 
@@ -247,6 +267,9 @@ impl From<ClientError> for CtlError {
             ClientError::TopicUnknown { topic } => Self::TopicUnknown { topic: topic.to_string() },
             ClientError::Unreachable { tried, reason } => {
                 Self::Unreachable { tried, reason: reason.to_string() }
+            }
+            ClientError::NotNative { address, answer } => {
+                Self::NotNative { address: address.to_string(), answer }
             }
             ClientError::PartitionUnknown { topic, partition, count } => Self::PartitionUnknown {
                 topic: topic.to_string(),

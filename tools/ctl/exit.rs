@@ -16,7 +16,7 @@ pub enum Exit {
     NotFound = 3,
     /// Data is damaged.
     Damaged = 4,
-    /// No broker answers.
+    /// No broker answers, or not at this port.
     Unreachable = 5,
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, Greeting};
 use crate::settings::ClientSettings;
 
 #[allow(clippy::disallowed_types, reason = "callers of any thread write to one socket")]
@@ -265,7 +265,15 @@ async fn greet(
     address: &Arc<str>,
     settings: &ClientSettings,
 ) -> Result<(HelloReply, BytesMut), ClientError> {
-    let broken = |error: io::Error| ClientError::disconnected(address, &error);
+    let broken = |error: io::Error| match error.kind() {
+        // A peer that closes while it has bytes left to read resets the connection.
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => {
+            ClientError::NotNative { address: Arc::clone(address), answer: Greeting::Closed }
+        }
+        _ => ClientError::disconnected(address, &error),
+    };
     let hello = Request::Hello(Hello {
         protocol_version: PROTOCOL_VERSION,
         features: 0,
@@ -286,7 +294,13 @@ async fn greet(
     let decoder = FrameDecoder::new(FrameLimits::HELLO);
     let mut received = BytesMut::new();
     let frame = loop {
-        if let Some(frame) = decoder.decode(&mut received).map_err(|e| wrong(&e))? {
+        let decoded = decoder.decode(&mut received);
+        let stranger = |_| {
+            let is_http = received.starts_with(b"HTTP");
+            let answer = if is_http { Greeting::Http } else { Greeting::Unknown };
+            ClientError::NotNative { address: Arc::clone(address), answer }
+        };
+        if let Some(frame) = decoded.map_err(stranger)? {
             break frame;
         }
         receive(stream, &decoder, &mut received).await.map_err(broken)?;

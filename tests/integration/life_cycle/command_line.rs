@@ -186,3 +186,19 @@ fn of_several_names_those_that_fail_do_not_keep_the_others_from_it() {
     assert_eq!(tried("topic delete x").0, Some(3), "one name keeps its code");
     broker.stop();
 }
+
+#[test]
+fn a_port_of_another_protocol_is_named_as_such() {
+    let place = Place::new("cli-ports", 1);
+    let broker = place.start(1);
+    for (port, what) in [(place.kafka().port(), "Kafka's"), (place.http_port(), "HTTP")] {
+        let address = format!("127.0.0.1:{port}");
+        let output = kolk(&place, &["topic", "list", "-b", &address]);
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(5), "{said}");
+        let begin = format!("error: {address} does not answer as a broker's native port: ");
+        assert!(said.starts_with(&begin) && said.contains(what), "{said}");
+        assert!(said.contains("9640") && !said.contains("kolk serve"), "{said}");
+    }
+    broker.stop();
+}

@@ -67,18 +67,58 @@ async fn replies_find_their_requests_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_peer_of_another_kind_is_told_apart() {
-    for greeting in [
-        b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
-        b"\x15\x03\x01\x00\x02\x02\x46".to_vec(),
-        hello(PROTOCOL_VERSION + 1),
-        reply_bytes(0, stats()),
+async fn a_port_of_another_protocol_is_told_apart() {
+    for (greeting, expected) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], Greeting::Http),
+        (b"\x15\x03\x01\x00\x02\x02\x46", Greeting::Unknown),
     ] {
+        let address = peer(greeting.to_vec(), Vec::new()).await;
+        let refused = open(&address).await.err().unwrap();
+        let answer = match &refused {
+            ClientError::NotNative { answer, .. } => *answer,
+            other => panic!("{other}"),
+        };
+        assert_eq!(answer, expected);
+        assert!(!refused.retriable(), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_closes_at_hello_is_a_stranger_or_a_broker_that_stops() {
+    for reads in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: Arc<str> = Arc::from(listener.local_addr().unwrap().to_string());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.readable().await.unwrap();
+            // A connection that is closed with bytes left to read is reset.
+            if reads {
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            }
+        });
+        let refused = open(&address).await.err().unwrap();
+        let is_closed = matches!(refused, ClientError::NotNative { answer: Greeting::Closed, .. });
+        assert!(is_closed && refused.retriable(), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_greets_wrongly_is_told_apart() {
+    for greeting in [hello(PROTOCOL_VERSION + 1), reply_bytes(0, stats())] {
         let address = peer(greeting, Vec::new()).await;
         let refused = open(&address).await.err().unwrap();
         assert!(matches!(refused, ClientError::Protocol { .. }), "{refused}");
         assert!(!refused.retriable());
     }
+}
+
+#[tokio::test]
+async fn a_list_with_a_stranger_in_it_still_finds_its_broker() {
+    let broker = FakeBroker::start(1).await;
+    let stranger = peer(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Vec::new()).await;
+    let both = format!("{stranger},{}", broker.address());
+    let client = crate::client::Client::with_settings(settings(&both));
+    assert!(client.admin().list_topics().await.is_ok());
 }
 
 #[tokio::test]
