@@ -19,6 +19,15 @@ pub enum CtlError {
         /// Its name.
         topic: String,
     },
+    /// The topic is one of the broker's own, and nobody said that it shall go all the same.
+    #[error(
+        "topic '{topic}' is the broker's own: with __consumer_offsets every group forgets where it is; \
+         nothing was deleted, --force does it all the same"
+    )]
+    TopicOfBroker {
+        /// Its name.
+        topic: String,
+    },
     /// The topic has fewer partitions.
     #[error("topic '{topic}' has no partition {partition}, only {count}, from 0 on")]
     PartitionUnknown {
@@ -200,7 +209,7 @@ impl CtlError {
             Self::TopicUnknown { .. }
             | Self::PartitionUnknown { .. }
             | Self::GroupUnknown { .. } => Exit::NotFound,
-            Self::PlaceWithGroup => Exit::Usage,
+            Self::PlaceWithGroup | Self::TopicOfBroker { .. } => Exit::Usage,
             Self::Unreachable { .. } | Self::NotNative { .. } => Exit::Unreachable,
             Self::Mismatch { .. } => Exit::Damaged,
             Self::Refused { code, .. } => of_code(*code),

@@ -103,6 +103,7 @@ fn what_makes_sense_is_accepted() {
         "topic list -b a:1,b:2",
         "topic describe web metrics",
         "topic delete web --if-exists",
+        "topic delete __consumer_offsets --force",
         "topic alter web --set retention.ms=1 --reset segment.ms",
         "topic alter web --reset segment.ms",
         "topic add-partitions web 16",
@@ -236,6 +237,16 @@ fn where_nobody_listens_commands_say_so_and_how_to_start_a_broker() {
 fn an_address_that_is_none_is_a_usage_error() {
     let error = outcome("topic list -b nowhere").unwrap_err();
     assert_eq!(error.exit(), Exit::Usage, "{error}");
+}
+
+#[test]
+fn topics_of_the_broker_are_not_deleted_by_the_way() {
+    // Nobody is asked: no broker listens there.
+    let error = outcome("topic delete web __consumer_offsets -b 127.0.0.1:1").unwrap_err();
+    assert_eq!(error.exit(), Exit::Usage, "{error}");
+    assert!(error.to_string().contains("--force"), "{error}");
+    let error = outcome("topic delete __consumer_offsets --force -b 127.0.0.1:1").unwrap_err();
+    assert_eq!(error.exit(), Exit::Unreachable, "{error}");
 }
 
 #[test]

@@ -54,6 +54,9 @@ pub enum Command {
     Trim(TrimArgs),
 }
 
+/// How the names begin of topics that the broker keeps for itself, by Kafka's custom.
+const OWN_PREFIX: &str = "__";
+
 const CREATE_EXAMPLES: &str = "\
 Examples:
   kolk topic create web
@@ -111,6 +114,9 @@ pub struct DeleteArgs {
     /// A topic that does not exist is no error.
     #[arg(long)]
     if_exists: bool,
+    /// Delete topics of the broker's own, too: with __consumer_offsets every group forgets where it is.
+    #[arg(long)]
+    force: bool,
 }
 
 /// Arguments of `kolk topic alter`.
@@ -171,7 +177,7 @@ pub(crate) fn run(command: &Command, global: &Global) -> Result<Exit, CtlError> 
                 return described.print(global, |topics| Described { topics });
             }
             Command::Delete(args) => {
-                return delete(&admin, args).await.print(global, |deleted| Deleted { deleted });
+                return delete(&admin, args).await?.print(global, |deleted| Deleted { deleted });
             }
             Command::Alter(args) => print(global, &alter(&admin, args).await?)?,
             Command::AddPartitions(args) => print(global, &add_partitions(&admin, args).await?)?,
@@ -307,13 +313,18 @@ impl Answer for Deleted {
     }
 }
 
-async fn delete(admin: &Admin, args: &DeleteArgs) -> Several<String> {
-    Several::each(&args.topics, async |name: &str| match admin.delete_topic(name).await {
-        Ok(()) => Ok(Some(name.to_owned())),
-        Err(ClientError::TopicUnknown { .. }) if args.if_exists => Ok(None),
-        Err(error) => Err(error.into()),
-    })
-    .await
+async fn delete(admin: &Admin, args: &DeleteArgs) -> Result<Several<String>, CtlError> {
+    let own = args.topics.iter().find(|name| name.starts_with(OWN_PREFIX));
+    if let Some(topic) = own.filter(|_| !args.force) {
+        return Err(CtlError::TopicOfBroker { topic: topic.clone() });
+    }
+    let deleted =
+        Several::each(&args.topics, async |name: &str| match admin.delete_topic(name).await {
+            Ok(()) => Ok(Some(name.to_owned())),
+            Err(ClientError::TopicUnknown { .. }) if args.if_exists => Ok(None),
+            Err(error) => Err(error.into()),
+        });
+    Ok(deleted.await)
 }
 
 #[derive(Serialize)]
