@@ -22,6 +22,7 @@ mod session;
 mod stop;
 
 mod answer;
+mod size;
 
 pub mod error;
 pub mod exit;

@@ -123,6 +123,7 @@ fn what_makes_sense_is_accepted() {
         "produce web --create=8 --file access.log",
         r"produce web -f access.log --key-regex '^(\S+)' -p 3 -H a=b -H c= --rate 1000",
         "produce web --delivery-timeout-ms 5000",
+        "produce web --batch-bytes 512KiB",
         "produce web --durability power-loss -z zstd --linger-ms 0 --batch-bytes 65536 --in-flight 1",
         "consume web",
         "consume web --from beginning --exit",
@@ -163,6 +164,10 @@ fn what_makes_no_sense_is_refused_as_usage() {
         "produce web --key-regex '^x'",
         "produce web --rate 0",
         "produce web --delivery-timeout-ms 0",
+        "produce web --batch-bytes 4MiB",
+        "produce web --batch-bytes 1000",
+        "produce web --in-flight 0",
+        "produce web --in-flight 1001",
         "produce web --durability fsync",
         "produce web --compression brotli",
         "produce web -H novalue",
@@ -191,6 +196,18 @@ fn what_makes_no_sense_is_refused_as_usage() {
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
         );
         assert!(helps || error.to_string().starts_with("error: "), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_number_out_of_its_range_is_refused_with_flag_and_range() {
+    for (line, flag, range) in [
+        ("produce web --batch-bytes 4MiB", "--batch-bytes", "1024 to 1048588"),
+        ("produce web --in-flight 1001", "--in-flight", "1..=1000"),
+        ("topic create web -p 0", "--partitions", "1..=100000"),
+    ] {
+        let error = parse(line).unwrap_err().to_string();
+        assert!(error.contains(flag) && error.contains(range), "{line}: {error}");
     }
 }
 

@@ -11,12 +11,14 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use indicatif::ProgressBar;
 use kolk_client::admin::{Admin, NewTopic};
 use kolk_client::producer::settings::ProducerSettings;
 use kolk_inspect::text::size;
 use kolk_model::compression::Compression;
 use kolk_model::durability::AckLevel;
+use kolk_model::limits::MESSAGE_BYTES_MAX;
 use serde::Serialize;
 
 use crate::answer::{Answer, Counted, grouped, note, print, progress};
@@ -24,6 +26,7 @@ use crate::command::topic::{exists, partition_count, select};
 use crate::error::CtlError;
 use crate::global::Global;
 use crate::session::{Session, name_and_value};
+use crate::size::bytes;
 use crate::stop::Stop;
 
 use feed::Feed;
@@ -92,12 +95,17 @@ pub struct Args {
     #[arg(long, value_name = "MS", default_value_t = 5)]
     linger_ms: u64,
 
-    /// Bytes of a batch before compression.
-    #[arg(long, value_name = "BYTES", default_value_t = 262_144)]
+    /// Bytes of a batch before compression, 1024 to 1048588.
+    #[arg(long, value_name = "BYTES", default_value = "256KiB", value_parser = batch_bytes)]
     batch_bytes: usize,
 
-    /// Requests in flight on a connection.
-    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    /// Requests in flight on a connection, 1 to 1000.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 5,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000)
+    )]
     in_flight: usize,
 
     /// How long a record may take until it is acknowledged, retries included, in ms.
@@ -108,6 +116,11 @@ pub struct Args {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     delivery_timeout_ms: u64,
+}
+
+/// Bytes of a batch, as clap parses them.
+fn batch_bytes(text: &str) -> Result<usize, String> {
+    bytes(text, &(1024..=MESSAGE_BYTES_MAX as usize))
 }
 
 /// Runs the command.
