@@ -199,12 +199,7 @@ impl Producer {
     /// The topic or partition does not exist, no broker can say so, the record is too large, or the
     /// producer is closed.
     pub async fn enqueue(&self, record: Record<'_>) -> Result<Delivery, ClientError> {
-        let parts = record.parts();
-        let bytes = parts.bytes_max();
-        let bytes_max = self.handle.settings.buffer_bytes_max.min(FETCH_BYTES_MAX as usize);
-        if bytes > bytes_max {
-            return Err(ClientError::RecordTooLarge { bytes, bytes_max });
-        }
+        let parts = self.fitting(&record)?;
         let topic = match self.handle.shared.topic(record.topic) {
             Some(topic) => topic,
             None => self.learn(record.topic).await?,
@@ -224,6 +219,37 @@ impl Producer {
                     let pool = Arc::clone(&self.handle.shared.room);
                     let closed = |_| ClientError::Closed { what: "the producer was closed" };
                     room = Some(pool.acquire_many_owned(permits).await.map_err(closed)?);
+                }
+            }
+        }
+    }
+
+    /// As [`Producer::enqueue`], but waits for nothing: `None` if the buffer is full, or if brokers have not been asked for the
+    /// topic yet. The record is not sent then; [`Producer::enqueue`] waits for what is missing.
+    ///
+    /// # Errors
+    /// As [`Producer::enqueue`].
+    pub fn try_enqueue(&self, record: Record<'_>) -> Result<Option<Delivery>, ClientError> {
+        let parts = self.fitting(&record)?;
+        let shared = &self.handle.shared;
+        let Some(topic) = shared.topic(record.topic) else { return Ok(None) };
+        let slot = topic.choose(record.partition, &parts)?;
+        let mut room = None;
+        loop {
+            match slot.add(parts, &mut room, || shared.tell(slot))? {
+                Added::Yes { delivery, wake } => {
+                    if wake {
+                        shared.wake.notify_one();
+                    }
+                    return Ok(Some(delivery));
+                }
+                Added::NeedsRoom(bytes) => {
+                    let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+                    // A producer that was closed says so where one waits.
+                    match Arc::clone(&shared.room).try_acquire_many_owned(permits) {
+                        Ok(permit) => room = Some(permit),
+                        Err(_) => return Ok(None),
+                    }
                 }
             }
         }
@@ -362,6 +388,17 @@ impl Producer {
             },
             _ => Err(unexpected("produce")),
         }
+    }
+
+    /// The parts of a record that can be in the buffer.
+    fn fitting<'a>(&self, record: &Record<'a>) -> Result<Parts<'a>, ClientError> {
+        let parts = record.parts();
+        let bytes = parts.bytes_max();
+        let bytes_max = self.handle.settings.buffer_bytes_max.min(FETCH_BYTES_MAX as usize);
+        if bytes > bytes_max {
+            return Err(ClientError::RecordTooLarge { bytes, bytes_max });
+        }
+        Ok(parts)
     }
 
     fn build(&self, records: &[Record<'_>]) -> Result<Bytes, ClientError> {

@@ -433,3 +433,29 @@ async fn settings_out_of_range_are_refused() {
         assert!(matches!(refused, ClientError::Setting { .. }), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn a_record_is_taken_at_once_where_there_is_room_and_else_not_at_all() {
+    let broker = broker("web", 1).await;
+    let mut settings = quick();
+    settings.batch_bytes = 1024;
+    settings.buffer_bytes_max = 1024;
+    settings.delivery_timeout = Duration::from_secs(60);
+    let producer = producer(&broker, settings);
+    let record = Record::to("web").value(&[b'x'; 600]);
+    assert!(producer.try_enqueue(record).unwrap().is_none(), "nobody was asked for the topic");
+    producer.send(record).await.unwrap();
+    let first = producer.try_enqueue(record).unwrap().unwrap();
+    // The first fills the batch and its batch the buffer, until it is acknowledged.
+    assert!(producer.try_enqueue(record).unwrap().is_none());
+    let third = producer.enqueue(record).await.unwrap();
+    assert_eq!(
+        (first.await.unwrap().offset, third.await.unwrap().offset.get()),
+        (Offset::new(1), 2)
+    );
+    let huge = vec![0; 2000];
+    let refused = producer.try_enqueue(Record::to("web").value(&huge)).unwrap_err();
+    assert!(matches!(refused, ClientError::RecordTooLarge { .. }), "{refused}");
+    let other = PartitionId::new(1);
+    assert!(producer.try_enqueue(record.partition(other)).is_err());
+}
