@@ -62,7 +62,7 @@ impl<'a> Feed<'a> {
             self.block(&block?, input.kind, &mut asking).await;
         }
         input.stop();
-        while input.kind == Kind::Pipe && self.ledger.failure().is_none() {
+        while self.ledger.failure().is_none() {
             let Some(block) = input.next_read().await else { break };
             self.block(&block?, input.kind, &mut asking).await;
         }
@@ -84,11 +84,24 @@ impl<'a> Feed<'a> {
                     return;
                 }
             }
-            // A line that waits for room in the producer's buffer is not sent if nobody waits with it.
-            tokio::select! {
-                biased;
-                () = self.send(line) => {}
-                () = asking.asked(), if kind == Kind::File => return,
+            let producer = self.producer;
+            let record = self.record(line);
+            let taken = match producer.try_enqueue(record).transpose() {
+                Some(taken) => taken,
+                // A line that waits for room in the producer's buffer is not sent if nobody waits with it.
+                None => tokio::select! {
+                    biased;
+                    taken = producer.enqueue(record) => taken,
+                    () = asking.asked(), if kind == Kind::File => return,
+                },
+            };
+            match taken {
+                Ok(delivery) => self.ledger.sent(delivery),
+                Err(error) => self.ledger.refused(error),
+            }
+            self.bytes += line.len() as u64;
+            if self.ledger.lines().is_multiple_of(BAR_EVERY) {
+                self.bar.set_position(self.bytes);
             }
             left = rest;
         }
@@ -99,7 +112,7 @@ impl<'a> Feed<'a> {
         self.pace?.pause(self.ledger.lines(), self.begin.elapsed())
     }
 
-    async fn send(&mut self, line: &[u8]) {
+    fn record<'l>(&'l mut self, line: &'l [u8]) -> Record<'l> {
         let mut record = Record::to(&self.args.topic).value(line).headers(&self.headers);
         if let Some(key) = self.keys.as_mut().and_then(|keys| keys.key(line)) {
             record = record.key(key);
@@ -107,14 +120,7 @@ impl<'a> Feed<'a> {
         if let Some(partition) = self.args.partition {
             record = record.partition(PartitionId::new(partition));
         }
-        match self.producer.enqueue(record).await {
-            Ok(delivery) => self.ledger.sent(delivery),
-            Err(error) => self.ledger.refused(error),
-        }
-        self.bytes += line.len() as u64;
-        if self.ledger.lines().is_multiple_of(BAR_EVERY) {
-            self.bar.set_position(self.bytes);
-        }
+        record
     }
 
     /// Bytes of all lines.

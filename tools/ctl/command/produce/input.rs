@@ -1,4 +1,5 @@
-//! What produce reads, on a thread of its own: a read may wait for ever, and whoever stops the command shall not wait with it.
+//! What produce reads. A pipe is read on a thread of its own: a read may wait for ever, and whoever stops the command shall not wait
+//! with it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -51,9 +52,16 @@ impl Source {
 
 /// A source that is being read.
 pub(super) struct Input {
-    blocks: mpsc::Receiver<io::Result<Vec<u8>>>,
-    stopped: Arc<AtomicBool>,
+    blocks: Reading,
     pub(super) kind: Kind,
+}
+
+/// Where the reading is done.
+enum Reading {
+    /// In place: a file keeps nobody waiting, and what it gives stays in this core's cache.
+    Here(Blocks<Box<dyn Read + Send>>),
+    /// On a thread of its own.
+    Apart { blocks: mpsc::Receiver<io::Result<Vec<u8>>>, stopped: Arc<AtomicBool> },
 }
 
 impl Input {
@@ -63,40 +71,54 @@ impl Input {
     /// There is no thread to be had.
     pub(super) fn start(source: Source) -> Result<Self, CtlError> {
         let Source { read, kind, .. } = source;
-        let (give, blocks) = mpsc::channel(BLOCKS_AHEAD);
-        let stopped = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&stopped);
-        let thread = std::thread::Builder::new().name("kolk-input".to_owned());
-        // Nobody waits for it: at the end it may be in the middle of a read.
-        thread
-            .spawn(move || {
-                let mut input = Blocks::new(read);
-                while !stop.load(Ordering::Acquire) {
-                    let Some(block) = input.next().transpose() else { return };
-                    let is_last = block.is_err();
-                    if give.blocking_send(block).is_err() || is_last {
-                        return;
-                    }
-                }
-            })
-            .map_err(|source| CtlError::Stream { what: "starting threads", source })?;
-        Ok(Self { blocks, stopped, kind })
+        let blocks = match kind {
+            Kind::File => Reading::Here(Blocks::new(read)),
+            Kind::Pipe => apart(read)?,
+        };
+        Ok(Self { blocks, kind })
     }
 
     /// The next lines; `None` at the end. May be dropped and called again.
     pub(super) async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
-        self.blocks.recv().await
+        match &mut self.blocks {
+            Reading::Here(blocks) => blocks.next().transpose(),
+            Reading::Apart { blocks, .. } => blocks.recv().await,
+        }
     }
 
-    /// Reads no more. What was read still comes.
+    /// Reads no more. What was read of a pipe still comes.
     pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        if let Reading::Apart { stopped, .. } = &self.blocks {
+            stopped.store(true, Ordering::Release);
+        }
     }
 
     /// As [`Input::next`] after [`Input::stop`].
     pub(super) async fn next_read(&mut self) -> Option<io::Result<Vec<u8>>> {
-        tokio::time::timeout(LAST_WAIT, self.next()).await.ok().flatten()
+        let Reading::Apart { blocks, .. } = &mut self.blocks else { return None };
+        tokio::time::timeout(LAST_WAIT, blocks.recv()).await.ok().flatten()
     }
+}
+
+/// Reads on a thread. Nobody waits for it: at the end it may be in the middle of a read.
+fn apart(read: Box<dyn Read + Send>) -> Result<Reading, CtlError> {
+    let (give, blocks) = mpsc::channel(BLOCKS_AHEAD);
+    let stopped = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&stopped);
+    let thread = std::thread::Builder::new().name("kolk-input".to_owned());
+    thread
+        .spawn(move || {
+            let mut input = Blocks::new(read);
+            while !stop.load(Ordering::Acquire) {
+                let Some(block) = input.next().transpose() else { return };
+                let is_last = block.is_err();
+                if give.blocking_send(block).is_err() || is_last {
+                    return;
+                }
+            }
+        })
+        .map_err(|source| CtlError::Stream { what: "starting threads", source })?;
+    Ok(Reading::Apart { blocks, stopped })
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Which lines are on their way, which were acknowledged, and which were not. Apart because records come back in batches, long
 //! after their lines were read.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use kolk_client::error::ClientError;
 use kolk_client::producer::delivery::Delivery;
-use tokio::task::JoinSet;
 
 /// Lines and what became of them.
 #[derive(Default)]
@@ -14,10 +14,10 @@ pub(super) struct Ledger {
     /// Lines that the producer has taken; each is a record.
     lines: u64,
     acknowledged: u64,
-    /// Of each partition the batch that was begun last.
-    last: Vec<Option<Arc<Batch>>>,
-    /// A task a batch, which waits for its acknowledgement.
-    waiting: JoinSet<(Arc<Batch>, Result<(), ClientError>)>,
+    /// Of each partition the batches that are on their way, in their order.
+    batches: Vec<VecDeque<Batch>>,
+    /// The partitions that have some.
+    busy: BTreeSet<usize>,
     failure: Option<Failure>,
 }
 
@@ -25,8 +25,10 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 struct Batch {
     first: u64,
-    last: AtomicU64,
-    records: AtomicU64,
+    last: u64,
+    records: u64,
+    /// Of its first record, and so of all.
+    delivery: Delivery,
 }
 
 /// Lines that did not get through, the first of all.
@@ -46,23 +48,20 @@ impl Ledger {
         let line = self.lines;
         let place = usize::try_from(delivery.partition().get()).unwrap_or(usize::MAX);
         if delivery.index() > 0 {
-            if let Some(Some(batch)) = self.last.get(place) {
-                batch.last.store(line, Ordering::Relaxed);
-                batch.records.fetch_add(1, Ordering::Relaxed);
+            if let Some(batch) = self.batches.get_mut(place).and_then(VecDeque::back_mut) {
+                batch.last = line;
+                batch.records += 1;
             }
             return;
         }
-        let (last, records) = (AtomicU64::new(line), AtomicU64::new(1));
-        let batch = Arc::new(Batch { first: line, last, records });
-        if self.last.len() <= place {
-            self.last.resize(place + 1, None);
+        // What is done is taken off as more is put on. Whoever waits for it looks anew.
+        self.settle(place, &mut Context::from_waker(Waker::noop()));
+        if self.batches.len() <= place {
+            self.batches.resize_with(place + 1, VecDeque::new);
         }
-        if let Some(last) = self.last.get_mut(place) {
-            *last = Some(Arc::clone(&batch));
-        }
-        self.waiting.spawn(async move { (batch, delivery.await.map(drop)) });
-        while let Some(Ok((batch, outcome))) = self.waiting.try_join_next() {
-            self.settle(&batch, outcome);
+        if let Some(batches) = self.batches.get_mut(place) {
+            batches.push_back(Batch { first: line, last: line, records: 1, delivery });
+            self.busy.insert(place);
         }
     }
 
@@ -74,33 +73,43 @@ impl Ledger {
 
     /// Waits until a line has not got through; for ever if all do. May be dropped and called again.
     pub(super) async fn failed(&mut self) {
-        while self.failure.is_none() {
-            match self.waiting.join_next().await {
-                Some(Ok((batch, outcome))) => self.settle(&batch, outcome),
-                // These tasks neither panic nor are ended.
-                Some(Err(_)) => {}
-                None => std::future::pending().await,
-            }
-        }
+        let failed = |context: &mut Context<'_>| {
+            self.settle_all(context);
+            if self.failure.is_some() { Poll::Ready(()) } else { Poll::Pending }
+        };
+        std::future::poll_fn(failed).await;
     }
 
     /// Waits until every batch was acknowledged or has failed. May be dropped and called again.
     pub(super) async fn settled(&mut self) {
-        while let Some(joined) = self.waiting.join_next().await {
-            if let Ok((batch, outcome)) = joined {
-                self.settle(&batch, outcome);
-            }
+        let settled = |context: &mut Context<'_>| {
+            self.settle_all(context);
+            if self.busy.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        };
+        std::future::poll_fn(settled).await;
+    }
+
+    fn settle_all(&mut self, context: &mut Context<'_>) {
+        let mut from = 0;
+        while let Some(place) = self.busy.range(from..).next().copied() {
+            self.settle(place, context);
+            from = place + 1;
         }
     }
 
-    /// All of a batch's lines are counted in it by now: it left the producer after they came in, and that was told here at once.
-    fn settle(&mut self, batch: &Batch, outcome: Result<(), ClientError>) {
-        let records = batch.records.load(Ordering::Relaxed);
-        match outcome {
-            Ok(()) => self.acknowledged += records,
-            Err(error) => {
-                let last = batch.last.load(Ordering::Relaxed);
-                self.fail(Failure { first: batch.first, last, records, error });
+    /// Takes off the batches of a partition that are done, and asks to be woken when the next is.
+    fn settle(&mut self, place: usize, context: &mut Context<'_>) {
+        while let Some(batches) = self.batches.get_mut(place) {
+            let Some(batch) = batches.front_mut() else {
+                self.busy.remove(&place);
+                return;
+            };
+            let Poll::Ready(outcome) = Pin::new(&mut batch.delivery).poll(context) else { return };
+            let Batch { first, last, records, .. } = *batch;
+            batches.pop_front();
+            match outcome {
+                Ok(_) => self.acknowledged += records,
+                Err(error) => self.fail(Failure { first, last, records, error }),
             }
         }
     }
@@ -158,14 +167,15 @@ mod tests {
     #[test]
     fn the_first_line_that_failed_counts_whenever_that_is_known() {
         let mut ledger = Ledger { lines: 20, ..Ledger::default() };
-        ledger.refused(ClientError::Closed { what: "closed" });
-        let (first, last, records) = (3, AtomicU64::new(9), AtomicU64::new(4));
-        let batch = Batch { first, last, records };
-        ledger.settle(&batch, Err(ClientError::Closed { what: "earlier" }));
-        let batch = Batch { first: 1, last: AtomicU64::new(2), records: AtomicU64::new(2) };
-        ledger.settle(&batch, Ok(()));
+        ledger.refused(ClientError::Closed { what: "late" });
+        assert_eq!(ledger.failure().unwrap().to_string(), "line 21");
+        let error = ClientError::Closed { what: "earlier" };
+        ledger.fail(Failure { first: 3, last: 9, records: 4, error });
         let failure = ledger.failure().unwrap();
         assert_eq!(failure.to_string(), "4 of the lines 3 to 9");
-        assert_eq!((failure.error.to_string().as_str(), ledger.acknowledged()), ("earlier", 2));
+        assert_eq!(failure.error.to_string(), "earlier");
+        let error = ClientError::Closed { what: "between" };
+        ledger.fail(Failure { first: 10, last: 10, records: 1, error });
+        assert_eq!(ledger.failure().unwrap().error.to_string(), "earlier");
     }
 }
