@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 /// Slack of the kernel's timers for threads that keep a schedule; the default is 50 µs.
 const TIMER_SLACK_NS: u64 = 1_000;
 
+/// So long before a moment a thread that has nothing else to do stops sleeping and watches the clock: a core of a virtual
+/// machine that sleeps takes a tenth of a millisecond to run what a timer wakes, and that would count against a broker.
+pub const WATCH: Duration = Duration::from_micros(200);
+
 /// ns since the begin of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
@@ -55,6 +59,15 @@ impl Clock {
         if !left.is_zero() {
             std::thread::sleep(left);
         }
+    }
+}
+
+/// Sleeps until shortly before then and watches the clock for the rest; returns at once if that is past.
+pub fn watch_until(due: Instant) {
+    let left = due.saturating_duration_since(Instant::now());
+    std::thread::sleep(left.saturating_sub(WATCH));
+    while Instant::now() < due {
+        std::hint::spin_loop();
     }
 }
 

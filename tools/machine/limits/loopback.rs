@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use kolk_driver::clock::float;
+use kolk_driver::clock::{float, watch_until};
 
 use crate::cores::pin;
 use crate::error::{MachineError, Outcome};
@@ -91,7 +91,7 @@ fn echoes(
         while begin.elapsed() < time {
             if let Some(pace) = pace {
                 due += pace;
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                watch_until(due);
             }
             let ping = if pace.is_some() { due } else { Instant::now() };
             one.write_all(&bytes)?;
