@@ -20,6 +20,10 @@ use super::memory::{SLAB_BYTES, map_slab};
 /// Most slabs kept ready: 64 MiB, what a busy broker takes in a tenth of a second.
 const READY_MAX: usize = 4;
 
+/// After so much the thread lets others have its core: unasked, the kernel has a shard that woke up meanwhile wait for the rest of a
+/// time slice, 4 ms. As much as one huge page, which comes in one go.
+const PIECE_BYTES: usize = 2 << 20;
+
 /// Ready slabs; null where there is none. Only the thread fills them, everybody empties them.
 static READY: [AtomicPtr<u8>; READY_MAX] = [const { AtomicPtr::new(null_mut()) }; READY_MAX];
 /// How many of them are to be filled.
@@ -74,6 +78,9 @@ fn work() {
 
 fn touch(slab: NonNull<u8>) {
     for at in (0..SLAB_BYTES).step_by(PAGE_BYTES) {
+        if at % PIECE_BYTES == 0 {
+            std::thread::yield_now();
+        }
         // SAFETY: the address lies in the slab.
         let page = unsafe { slab.add(at) };
         // SAFETY: nobody else has the slab yet; zero is what it reads as.

@@ -222,6 +222,11 @@ impl Ring {
             .is_some_and(|uring| !uring.completion().is_empty() || uring.submission().taskrun())
     }
 
+    /// Tells whether a linked pair, a write with its sync, is on its way: a worker of the kernel's has the second half.
+    pub(super) fn has_pairs(&self) -> bool {
+        self.slots.borrow().pairs() > 0
+    }
+
     /// Ends the ring: cancels what waits for sockets, waits for the disk, closes.
     ///
     /// Operations that wait get no answer from then on; later ones fail at once.

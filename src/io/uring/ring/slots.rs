@@ -156,6 +156,7 @@ pub(in crate::uring) struct Slots {
     slots: Vec<Slot>,
     first_free: Option<u32>,
     in_kernel: usize,
+    pairs: usize,
 }
 
 impl Slots {
@@ -164,8 +165,14 @@ impl Slots {
         self.in_kernel
     }
 
+    /// Returns how many of them are linked pairs.
+    pub(in crate::uring) const fn pairs(&self) -> usize {
+        self.pairs
+    }
+
     pub(in crate::uring) fn insert(&mut self, answers: Answers, held: Held) -> Token {
         self.in_kernel += 1;
+        self.pairs += usize::from(answers == Answers::Two);
         let entry = Entry {
             answers,
             outcome: Outcome::default(),
@@ -218,7 +225,9 @@ impl Slots {
             return Noted::Nothing;
         }
         let (abandoned, waker) = (entry.abandoned, entry.waker.take());
+        let pair = entry.answers == Answers::Two;
         self.in_kernel -= 1;
+        self.pairs -= usize::from(pair);
         if abandoned {
             return self.free(token).map_or(Noted::Nothing, Noted::Drop);
         }

@@ -101,7 +101,12 @@ impl Executor {
             if clock::now() >= end {
                 return false;
             }
-            std::hint::spin_loop();
+            if self.ring.has_pairs() {
+                // The worker that syncs has this core, and unasked the kernel may have it wait until the next tick, some 3 ms.
+                std::thread::yield_now();
+            } else {
+                std::hint::spin_loop();
+            }
         }
     }
 }
