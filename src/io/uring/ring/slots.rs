@@ -361,8 +361,14 @@ mod tests {
     fn pairs_are_complete_when_no_answer_is_to_come() {
         let mut slots = Slots::default();
         let both = slots.insert(Answers::Two, Held::default());
+        let one = slots.insert(Answers::One, Held::default());
+        assert_eq!((slots.in_kernel(), slots.pairs()), (2, 1));
+        slots.answer(one.user_data(Half::Last), 0);
+        assert!(take(&mut slots, one).is_some());
         assert!(matches!(slots.answer(both.user_data(Half::First), 5), Noted::Nothing));
+        assert_eq!((slots.in_kernel(), slots.pairs()), (1, 1));
         assert!(matches!(slots.answer(both.user_data(Half::Last), 0), Noted::Wake(None)));
+        assert_eq!(slots.pairs(), 0);
         let outcome = take(&mut slots, both).unwrap();
         assert_eq!((outcome.first, outcome.last), (Some(5), Some(0)));
         assert_eq!(slots.in_kernel(), 0);
