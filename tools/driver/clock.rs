@@ -8,7 +8,15 @@ const TIMER_SLACK_NS: u64 = 1_000;
 
 /// So long before a moment a thread that has nothing else to do stops sleeping and watches the clock: a core of a virtual
 /// machine that sleeps takes a tenth of a millisecond to run what a timer wakes, and that would count against a broker.
-pub const WATCH: Duration = Duration::from_micros(200);
+const WATCH_MAX: Duration = Duration::from_micros(200);
+
+/// All producers of a rate together watch the clock for so much of a core.
+const WATCHED: f64 = 0.1;
+
+/// Below this a thread does not sleep: it would come back too late.
+const SLEEP_MIN: Duration = Duration::from_micros(5);
+
+const NS: f64 = 1e9;
 
 /// ns since the begin of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,9 +73,27 @@ impl Clock {
 /// Sleeps until shortly before then and watches the clock for the rest; returns at once if that is past.
 pub fn watch_until(due: Instant) {
     let left = due.saturating_duration_since(Instant::now());
-    std::thread::sleep(left.saturating_sub(WATCH));
+    std::thread::sleep(left.saturating_sub(WATCH_MAX));
     while Instant::now() < due {
         std::hint::spin_loop();
+    }
+}
+
+/// How long before a record is due its producer watches the clock instead of sleeping.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch(Duration);
+
+impl Watch {
+    /// For producers that together send so many records a second: 200 µs, less from 500 a second on.
+    pub fn new(rate: f64) -> Self {
+        let share = Duration::from_nanos(whole(WATCHED * NS / rate.max(f64::MIN_POSITIVE)));
+        Self(share.clamp(SLEEP_MIN, WATCH_MAX))
+    }
+
+    /// How much of the time `left` until then a producer sleeps. One that `waits` for acknowledgements sleeps until 5 µs before: they
+    /// wake it up.
+    pub fn sleep(self, left: Duration, waits: bool) -> Duration {
+        left.saturating_sub(if waits { SLEEP_MIN } else { self.0 })
     }
 }
 
@@ -111,5 +137,21 @@ mod tests {
         assert!(now >= until, "{now:?} is before {until:?}");
         assert_eq!(until.since(now), Duration::ZERO);
         assert_eq!((whole(2.5e9), whole(-1.0)), (2_500_000_000, 0));
+    }
+
+    #[test]
+    fn a_producer_sleeps_until_shortly_before_and_all_together_watch_a_tenth_of_a_core() {
+        let left = Duration::from_micros(900);
+        let slept = |rate: f64, waits| Watch::new(rate).sleep(left, waits).as_micros();
+        assert_eq!([0.0, 500.0, 1_000.0, 1e9].map(|rate| slept(rate, false)), [700, 700, 800, 895]);
+        assert_eq!([0.0, 500.0, 1e9].map(|rate| slept(rate, true)), [895; 3]);
+        assert_eq!(Watch::new(1.0).sleep(Duration::from_micros(20), false), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_clock_is_watched_until_a_moment() {
+        let due = Instant::now() + Duration::from_millis(2);
+        watch_until(due);
+        assert!(Instant::now() >= due, "too early");
     }
 }

@@ -161,7 +161,7 @@ impl Writer {
             let intended = match &mut pace {
                 Pace::Closed => now,
                 Pace::Open(schedule) if schedule.due() > now => {
-                    let time = schedule.sleep(now, self.in_flight > 0);
+                    let time = schedule.watch.sleep(schedule.due().since(now), self.in_flight > 0);
                     self.rest(time.min(window.to().since(now)))?;
                     continue;
                 }

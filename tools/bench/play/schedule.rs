@@ -2,16 +2,10 @@
 //! broker which stalls is charged for everything that should have been sent meanwhile (Gil Tene's "coordinated omission").
 
 use kolk_driver::chance::Chance;
-use std::time::Duration;
-
-use kolk_driver::clock::{Moment, WATCH, float, whole};
+use kolk_driver::clock::{Moment, Watch, float, whole};
 use serde::{Deserialize, Serialize};
 
 const NS: f64 = 1e9;
-/// All producers together watch the clock, instead of sleeping, for so much of a core.
-const WATCHED: f64 = 0.1;
-/// Below this a thread does not sleep: it would come back too late.
-const SLEEP_MIN: Duration = Duration::from_micros(5);
 
 /// How records follow each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +39,7 @@ pub(crate) struct Schedule {
     chance: Chance,
     /// ns.
     next: f64,
-    watch: Duration,
+    pub(crate) watch: Watch,
 }
 
 impl Schedule {
@@ -59,15 +53,8 @@ impl Schedule {
         let share = rate / float(count.max(1));
         // Producers take turns, so that equal distances are equal over all of them too.
         let next = NS / rate.max(f64::MIN_POSITIVE) * float(index);
-        let distance = Duration::from_nanos(whole(WATCHED * NS / rate.max(f64::MIN_POSITIVE)));
-        let watch = distance.clamp(SLEEP_MIN, WATCH);
+        let watch = Watch::new(rate);
         Self { rate: share, arrivals, burst, chance: Chance::new(seed ^ index), next, watch }
-    }
-
-    /// The time until the next record is due for which a producer that waits for nothing else sleeps.
-    pub(crate) fn sleep(&self, now: Moment, waits: bool) -> Duration {
-        let watch = if waits { SLEEP_MIN } else { self.watch };
-        self.due().since(now).saturating_sub(watch)
     }
 
     /// Moves the first record to this moment or later, without a backlog of earlier ones.
@@ -126,21 +113,6 @@ mod tests {
         let longer = due.windows(2).filter(|two| two[1] - two[0] > 100_000).count();
         let part = float(longer as u64) / float(due.len() as u64);
         assert!((0.35..0.385).contains(&part), "1/e of the gaps are longer than the mean: {part}");
-    }
-
-    #[test]
-    fn a_producer_sleeps_until_shortly_before_and_all_together_watch_a_tenth_of_a_core() {
-        let sleep = |rate: f64, waits| {
-            let schedule = Schedule::new(rate, (1, 2), (Arrivals::Even, None), 1);
-            let early = Moment::from_ns(schedule.due().ns().saturating_sub(900_000));
-            schedule.due().since(early).saturating_sub(schedule.sleep(early, waits)).as_micros()
-        };
-        assert_eq!([100.0, 500.0, 1_000.0].map(|rate| sleep(rate, false)), [200, 200, 100]);
-        // With records on their way it sleeps until then: their acknowledgements wake it.
-        assert_eq!([100.0, 500.0, 1_000.0].map(|rate| sleep(rate, true)), [5, 5, 5]);
-        assert_eq!(sleep(10_000.0, false), 10);
-        let schedule = Schedule::new(0.0, (0, 1), (Arrivals::Even, None), 1);
-        assert_eq!(schedule.sleep(Moment::from_ns(5), false), Duration::ZERO, "due is past");
     }
 
     #[test]
