@@ -20,8 +20,8 @@ use super::memory::{SLAB_BYTES, map_slab};
 /// Most slabs kept ready: 64 MiB, what a busy broker takes in a tenth of a second.
 const READY_MAX: usize = 4;
 
-/// After so much the thread lets others have its core: unasked, the kernel has a shard that woke up meanwhile wait for the rest of a
-/// time slice, 4 ms. As much as one huge page, which comes in one go.
+/// After so much the thread lets others have its core: unasked, it keeps a shard that gave the core away waiting for up to
+/// 4 ms (perf/BUDGET.md). As much as one huge page, which comes in one go.
 const PIECE_BYTES: usize = 2 << 20;
 
 /// Ready slabs; null where there is none. Only the thread fills them, everybody empties them.
